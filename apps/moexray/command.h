@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace moexray::app {
+
+class Console;
+
+enum class FlagType {
+  on_off,   ///< takes no value
+  text,     ///< any string
+  integer,  ///< within [min, max]
+  number,   ///< a finite decimal number within [min, max]
+  choice,   ///< one of `choices`
+};
+
+/// One flag of a command, as data: parsing, help, completions and docs derive from it.
+struct Flag {
+  std::string name;  ///< "--folds", or "-o,--output"
+  FlagType type = FlagType::text;
+  std::string value_name;     ///< placeholder in the help: "N"
+  std::string default_value;  ///< empty: not set unless given
+  std::string help;
+  double min = -9e15;
+  double max = 9e15;
+  std::vector<std::string> choices = {};
+
+  /// The name without dashes and short form: "output".
+  std::string key() const { return name.substr(name.rfind("--") + 2); }
+};
+
+struct Positional {
+  std::string name;  ///< "PROMPTS"
+  std::string help;
+  bool required = true;
+  bool repeated = false;
+};
+
+struct Example {
+  std::string command_line;
+  std::string explanation;
+};
+
+/// The parsed flags of one invocation.
+class Arguments {
+ public:
+  /// True if the user gave the flag.
+  bool given(std::string_view key) const;
+  /// True for an on_off flag that was given.
+  bool on(std::string_view key) const { return given(key); }
+  /// True if the flag was given or has a default.
+  bool has(std::string_view key) const;
+  /// The value, or the default. Asking for a flag that has neither is a programming error.
+  const std::string& text(std::string_view key) const;
+  std::int64_t integer(std::string_view key) const;
+  double number(std::string_view key) const;
+  const std::vector<std::string>& positionals() const { return positionals_; }
+
+ private:
+  friend class CommandLine;
+  std::map<std::string, std::string, std::less<>> given_;
+  std::map<std::string, std::string, std::less<>> defaults_;
+  std::vector<std::string> positionals_;
+};
+
+/// One row of the command table.
+struct Command {
+  std::string name;
+  std::string summary;      ///< one line
+  std::string description;  ///< what it computes, reads and writes
+  std::vector<Positional> positionals;
+  std::vector<Flag> flags;
+  std::vector<Example> examples;
+  void (*run)(const Arguments&, Console&) = nullptr;
+};
+
+/// The table of all commands, in the order of the help. The one place a new command is entered.
+std::span<const Command> command_table();
+
+}  // namespace moexray::app

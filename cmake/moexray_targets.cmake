@@ -1,0 +1,59 @@
+# Helpers that give every target of the project the same compiler settings.
+
+set(MOEXRAY_MODULE_DIR ${PROJECT_BINARY_DIR}/lib/moexray)
+
+# Warnings and sanitizers of the project's own code.
+function(moexray_compile_settings target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+    # GCC 12 reports overlaps that do not exist in its own std::string.
+    target_compile_options(${target} PRIVATE -Wno-restrict)
+  endif()
+  if(MOEXRAY_WERROR)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+  if(MOEXRAY_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${MOEXRAY_SANITIZE} -fno-omit-frame-pointer
+                                             -fno-sanitize-recover=all)
+    target_link_options(${target} PRIVATE -fsanitize=${MOEXRAY_SANITIZE})
+  endif()
+endfunction()
+
+# moexray_library(NAME SOURCES … [PUBLIC …] [PRIVATE …]): the static library moexray::NAME.
+function(moexray_library name)
+  cmake_parse_arguments(arg "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  add_library(moexray_${name} STATIC ${arg_SOURCES})
+  add_library(moexray::${name} ALIAS moexray_${name})
+  set_target_properties(moexray_${name} PROPERTIES EXPORT_NAME ${name})
+  target_include_directories(moexray_${name} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
+    $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  target_compile_features(moexray_${name} PUBLIC cxx_std_20)
+  target_link_libraries(moexray_${name} PUBLIC ${arg_PUBLIC} PRIVATE ${arg_PRIVATE})
+  moexray_compile_settings(moexray_${name})
+  set_property(GLOBAL APPEND PROPERTY MOEXRAY_LIBRARIES moexray_${name})
+endfunction()
+
+# moexray_module(NAME SOURCES … [PRIVATE …]): a shared module that the programs open at run time.
+function(moexray_module name)
+  cmake_parse_arguments(arg "" "" "SOURCES;PRIVATE" ${ARGN})
+  add_library(moexray_${name} MODULE ${arg_SOURCES})
+  set_target_properties(moexray_${name} PROPERTIES
+    PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${MOEXRAY_MODULE_DIR}
+    CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+  target_link_libraries(moexray_${name} PRIVATE ${arg_PRIVATE})
+  moexray_compile_settings(moexray_${name})
+  set_property(GLOBAL APPEND PROPERTY MOEXRAY_MODULES moexray_${name})
+endfunction()
+
+# moexray_test(NAME SOURCES … [PRIVATE …]): one GoogleTest program, one CTest entry per test case.
+function(moexray_test name)
+  cmake_parse_arguments(arg "" "" "SOURCES;PRIVATE" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  target_compile_definitions(${name} PRIVATE MOEXRAY_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data")
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  target_link_libraries(${name} PRIVATE ${arg_PRIVATE} GTest::gtest_main)
+  moexray_compile_settings(${name})
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600)
+endfunction()

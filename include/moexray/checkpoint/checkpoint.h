@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "moexray/checkpoint/config.h"
+#include "moexray/core/file.h"
+
+namespace moexray {
+
+enum class WeightType { bf16, f16, f32 };
+
+/// "BF16", "F16", "F32": as in safetensors headers.
+std::string_view name_of(WeightType type);
+std::size_t size_of(WeightType type);
+
+/// A weight as it lies in a mapped file: row-major, little-endian. Valid as long as its Checkpoint.
+struct TensorView {
+  WeightType type = WeightType::f32;
+  std::vector<std::int64_t> shape;
+  std::span<const std::byte> bytes;  ///< exactly product(shape) · size_of(type)
+};
+
+/// A Hugging Face checkpoint directory: config.json and safetensors files, single or sharded
+/// (model.safetensors, or model.safetensors.index.json with its shards), memory-mapped and not copied.
+class Checkpoint {
+ public:
+  /// Opens and checks everything that can be checked without reading the weights: headers (SPEC: 100 MB,
+  /// offsets inside the file, no overlap, no duplicates, sizes that agree with shape and type), the shard index
+  /// (plain names, every tensor where the index says), and every tensor of the architecture with
+  /// the shape that the config demands.
+  /// @throws Error (data) that lists all missing, extra and mis-shaped tensors together.
+  explicit Checkpoint(const std::filesystem::path& directory);
+
+  const std::filesystem::path& directory() const { return directory_; }
+  const ModelConfig& config() const { return config_; }
+  /// @throws Error (data) if there is no tensor of that name.
+  const TensorView& tensor(std::string_view name) const;
+  const std::map<std::string, TensorView, std::less<>>& tensors() const { return tensors_; }
+  /// SHA-256 over the router weights' bytes in layer order, lower-case hex.
+  std::string router_sha256() const;
+
+ private:
+  std::filesystem::path directory_;
+  ModelConfig config_;
+  std::vector<MappedFile> files_;
+  std::map<std::string, TensorView, std::less<>> tensors_;
+};
+
+/// A tensor the architecture needs.
+struct TensorSpec {
+  std::string name;
+  std::vector<std::int64_t> shape;
+};
+
+/// Every tensor of an OLMoE model with this config, in the checkpoint's usual order.
+std::vector<TensorSpec> expected_tensors(const ModelConfig& config);
+
+struct ParameterCount {
+  std::int64_t total = 0;
+  std::int64_t active = 0;  ///< used for one token: all but the (E − k) experts that are not selected
+};
+
+ParameterCount count_parameters(const ModelConfig& config);
+
+}  // namespace moexray

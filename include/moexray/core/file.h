@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace moexray {
+
+/// Reads a whole file.
+/// @throws Error (data) if it cannot be read or is larger than `max_bytes`.
+std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes);
+
+/// Writes `bytes` to a temporary file beside `path`, syncs it to disk and renames it over `path`, so
+/// that `path` holds either its old or its new content, whatever happens in between.
+/// @throws Error (runtime) with the system's reason (no space, no permission).
+void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);
+
+/// A file mapped read-only into memory (`MAP_PRIVATE`). Its bytes stay valid as long as the object
+/// lives. A file that another program truncates meanwhile raises SIGBUS on access: a documented limit.
+class MappedFile {
+ public:
+  /// @throws Error (data) if the file cannot be opened or is no regular file.
+  explicit MappedFile(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+  const std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+/// True if `name` is a plain file name: not empty, not "." or "..", no '/', no NUL byte.
+bool is_plain_file_name(std::string_view name);
+
+}  // namespace moexray

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "moexray/checkpoint/checkpoint.h"
+#include "moexray/core/routing.h"
+
+namespace moexray {
+
+/// What the routers of one MoE layer decided for the rows of one forward pass. Rows are the tokens
+/// of the pass's chunks, in order. Spans are valid only during the call.
+struct RouterBatch {
+  int layer = 0;  ///< MoE layer, from 0
+  std::int64_t n_rows = 0;
+  int n_experts = 0;
+  int top_k = 0;
+  std::span<const ExpertId> experts;  ///< [n_rows, top_k], most probable first; ties: lower id first
+  std::span<const float> weights;     ///< [n_rows, top_k], as the model applies them
+  std::span<const float> logits;      ///< [n_rows, n_experts], before the softmax; empty unless asked for
+};
+
+/// Observes the routers of a model: the one way by which routing leaves the runtime. The model calls
+/// it once per MoE layer and forward pass, layers in order, with spans whose sizes it has checked.
+class RouterTap {
+ public:
+  virtual ~RouterTap() = default;
+  virtual bool wants_logits() const { return false; }
+  virtual void on_router(const RouterBatch& batch) = 0;
+};
+
+/// Tokens of one sequence that go through a forward pass together. They continue the sequence that
+/// the slot holds.
+struct SequenceChunk {
+  int slot = 0;
+  std::span<const TokenId> token_ids;
+};
+
+enum class LogitsOf { last_token, every_token };
+
+/// The key-value cache of several sequences.
+class Session {
+ public:
+  virtual ~Session() = default;
+  virtual std::int64_t length(int slot) const = 0;  ///< tokens held
+};
+
+/// A loaded model. One thread uses it at a time; it computes with the threads it was loaded with.
+class Model {
+ public:
+  virtual ~Model() = default;
+  virtual const ModelConfig& config() const = 0;
+  /// A cache for `capacities.size()` sequences; sequence i can grow to `capacities[i]` tokens.
+  virtual std::unique_ptr<Session> new_session(std::span<const std::int64_t> capacities) = 0;
+  /// Runs the chunks (each slot at most once, none empty) through the model as one ragged batch.
+  /// Returns logits, [chunks, vocab_size] for last_token, [tokens, vocab_size] for every_token.
+  /// @throws Error (data) for ids outside the vocabulary, a full slot, or logits that are not finite.
+  virtual std::vector<float> forward(Session& session, std::span<const SequenceChunk> chunks,
+                                     LogitsOf logits_of, RouterTap* tap) = 0;
+};
+
+struct ModelOptions {
+  std::string dtype = "bfloat16";  ///< of the computation: bfloat16 or float32
+  std::string device = "cpu";      ///< cpu, cuda or cuda:N
+  int n_threads = 0;               ///< 0: all this process may use
+};
+
+/// Facts about a runtime that decide whether two runs can give the same bytes.
+struct RuntimeInfo {
+  std::string backend;          ///< "libtorch 1.13.1"
+  std::string blas;             ///< the BLAS library in use, as it names itself
+  bool is_reference_blas = false;
+  std::string instruction_set;  ///< "amx_bf16", "avx512_bf16", "avx512", "avx2" or "portable"
+};
+
+/// What the libtorch module offers; obtained through load_runtime().
+class Runtime {
+ public:
+  virtual ~Runtime() = default;
+  virtual RuntimeInfo info() const = 0;
+  /// Loads a checkpoint, which must outlive the model (its mapped weights are used where they are).
+  virtual std::unique_ptr<Model> load(const Checkpoint& checkpoint, const ModelOptions& options) = 0;
+};
+
+}  // namespace moexray

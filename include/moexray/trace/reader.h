@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "moexray/core/routing.h"
+
+namespace moexray {
+
+/// A prompt of a trace: its line in prompts.jsonl. What other software left out is empty or −1.
+struct TracePrompt {
+  std::string id;
+  std::string category;         ///< empty: none given
+  std::string text;             ///< the prompt, or its messages' contents joined by newlines
+  std::string completion;
+  std::vector<TokenId> token_ids;   ///< [P + G]
+  std::vector<std::string> tokens;  ///< [P + G]
+  std::int64_t n_prompt_tokens = -1;
+  std::int64_t n_template_tokens = -1;
+  std::int64_t n_generated_tokens = -1;
+  std::string finish_reason;
+  std::string meta_json = "{}";     ///< other keys of the prompt, a JSON object
+  std::filesystem::path events_file;  ///< inside its trace directory
+  std::int64_t offset = -1;
+  std::int64_t n_bytes = -1;
+  std::int64_t n_events = -1;
+  std::string checksum;
+  std::size_t part = 0;             ///< which of the trace directories it came from
+};
+
+/// One or more trace directories that are read as one trace (the shards of a run, say).
+struct TraceSet {
+  RoutingShape shape;
+  std::string model_name;
+  std::string tokenizer_sha256;     ///< empty: not recorded
+  std::vector<std::filesystem::path> directories;
+  std::vector<TracePrompt> prompts;  ///< ordered as in the directories, in the order these were given
+  std::vector<std::string> notices;  ///< what was left out and why (only with allow_partial)
+};
+
+struct ReadOptions {
+  bool allow_partial = false;  ///< use the complete prompts of an incomplete trace
+  std::string category_key;    ///< "meta.KEY": take the category from there; empty: `category`
+  int n_threads = 0;           ///< 0: all this process may use
+};
+
+/// Opens trace directories: checks the manifests, that they agree in L, E, k, router and generation
+/// settings, that prompt ids are unique, and that no prompt is missing.
+/// @throws Error (data) naming file, line and key.
+TraceSet open_traces(std::span<const std::filesystem::path> directories, const ReadOptions& options);
+
+/// Receives routing records. Records of one prompt come from one thread, ordered by pos, then layer where the
+/// trace orders them; different prompts may come from different threads at the same time. Flat events have been
+/// gathered: each record holds all k experts of a token at a layer.
+class EventVisitor {
+ public:
+  virtual ~EventVisitor() = default;
+  virtual void on_record(std::size_t prompt_index, const RoutingRecord& record) = 0;
+};
+
+/// Streams every routing event of the set through the visitor, once, and verifies it: counts (T·L·k
+/// events a prompt, T = P + max(G − 1, 0) where known), id ranges, duplicates, order and checksums where
+/// the trace gives them. Reads grouped and flat records, plain and zstd-compressed, mixed freely.
+/// @throws Error (data) with file and line for anything truncated, reordered or corrupt.
+void read_events(const TraceSet& traces, EventVisitor& visitor, const ReadOptions& options);
+
+}  // namespace moexray

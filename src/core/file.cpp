@@ -1,0 +1,134 @@
+#include "moexray/core/file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <utility>
+
+#include "moexray/core/error.h"
+
+namespace moexray {
+namespace {
+
+[[noreturn]] void throw_errno(ErrorKind kind, std::string_view what, const std::filesystem::path& path) {
+  const int code = errno;
+  throw Error(kind, {std::string(what) + ": " + std::strerror(code), path.string(), {}, {}});
+}
+
+// Closes a file descriptor on every way out.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+  int release() { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
+
+std::uint64_t regular_file_size(int fd, const std::filesystem::path& path) {
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) throw_errno(ErrorKind::data, "cannot read", path);
+  if (!S_ISREG(info.st_mode)) {
+    throw Error(ErrorKind::data, {"not a regular file", path.string(), {}, {}});
+  }
+  return static_cast<std::uint64_t>(info.st_size);
+}
+
+void sync_directory(const std::filesystem::path& directory) {
+  const Descriptor fd(::open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd.get() >= 0) ::fsync(fd.get());
+}
+
+}  // namespace
+
+std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes) {
+  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd.get() < 0) throw_errno(ErrorKind::data, "cannot open", path);
+  const std::uint64_t size = regular_file_size(fd.get(), path);
+  if (size > max_bytes) {
+    throw Error(ErrorKind::data, {"file too large", path.string(), "at most " + std::to_string(max_bytes) + " bytes",
+                                  std::to_string(size) + " bytes"});
+  }
+  std::string bytes(size, '\0');
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t n = ::read(fd.get(), bytes.data() + done, bytes.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw_errno(ErrorKind::data, "cannot read", path);
+    if (n == 0) break;
+    done += static_cast<std::size_t>(n);
+  }
+  bytes.resize(done);
+  return bytes;
+}
+
+void write_file_atomically(const std::filesystem::path& path, std::string_view bytes) {
+  std::string temporary = path.string() + ".tmp-XXXXXX";
+  Descriptor fd(::mkostemp(temporary.data(), O_CLOEXEC));
+  if (fd.get() < 0) throw_errno(ErrorKind::runtime, "cannot write", path);
+  const auto fail = [&](std::string_view what) {
+    const int code = errno;
+    ::unlink(temporary.c_str());
+    errno = code;
+    throw_errno(ErrorKind::runtime, what, path);
+  };
+  // mkostemp creates files for the owner alone; results get the user's usual permissions.
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  if (::fchmod(fd.get(), 0666 & ~mask) != 0) fail("cannot write");
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t n = ::write(fd.get(), bytes.data() + done, bytes.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail("cannot write");
+    done += static_cast<std::size_t>(n);
+  }
+  if (::fsync(fd.get()) != 0) fail("cannot write");
+  if (::close(fd.release()) != 0) fail("cannot write");
+  if (::rename(temporary.c_str(), path.c_str()) != 0) fail("cannot rename into place");
+  sync_directory(path.parent_path());
+}
+
+MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
+  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd.get() < 0) throw_errno(ErrorKind::data, "cannot open", path);
+  size_ = regular_file_size(fd.get(), path);
+  if (size_ == 0) return;
+  void* address = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd.get(), 0);
+  if (address == MAP_FAILED) throw_errno(ErrorKind::runtime, "cannot map", path);
+  data_ = static_cast<const std::byte*>(address);
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+bool is_plain_file_name(std::string_view name) {
+  return !name.empty() && name != "." && name != ".." && name.find('/') == std::string_view::npos &&
+         name.find('\0') == std::string_view::npos;
+}
+
+}  // namespace moexray
