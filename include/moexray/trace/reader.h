@@ -9,14 +9,15 @@
 #include <vector>
 
 #include "moexray/core/routing.h"
+#include "moexray/trace/manifest.h"
 
 namespace moexray {
 
 /// A prompt of a trace: its line in prompts.jsonl. What other software left out is empty or −1.
 struct TracePrompt {
   std::string id;
-  std::string category;         ///< empty: none given
-  std::string text;             ///< the prompt, or its messages' contents joined by newlines
+  std::string category;  ///< empty: none given
+  std::string text;      ///< the prompt, or its messages' contents joined by newlines
   std::string completion;
   std::vector<TokenId> token_ids;   ///< [P + G]
   std::vector<std::string> tokens;  ///< [P + G]
@@ -24,22 +25,27 @@ struct TracePrompt {
   std::int64_t n_template_tokens = -1;
   std::int64_t n_generated_tokens = -1;
   std::string finish_reason;
-  std::string meta_json = "{}";     ///< other keys of the prompt, a JSON object
+  std::string meta_json = "{}";       ///< other keys of the prompt, a JSON object
   std::filesystem::path events_file;  ///< inside its trace directory
   std::int64_t offset = -1;
   std::int64_t n_bytes = -1;
   std::int64_t n_events = -1;
   std::string checksum;
-  std::size_t part = 0;             ///< which of the trace directories it came from
+  std::int64_t n_compressed_bytes =
+      -1;                 ///< its zstd frame in the file; −1: not compressed or not recorded
+  std::int64_t line = 0;  ///< of prompts.jsonl, from 1
+  std::size_t part = 0;   ///< which of the trace directories it came from
 };
 
 /// One or more trace directories that are read as one trace (the shards of a run, say).
 struct TraceSet {
   RoutingShape shape;
   std::string model_name;
-  std::string tokenizer_sha256;     ///< empty: not recorded
+  std::string tokenizer_sha256;  ///< empty: not recorded
   std::vector<std::filesystem::path> directories;
-  std::vector<TracePrompt> prompts;  ///< ordered as in the directories, in the order these were given
+  std::vector<TraceManifest> manifests;  ///< [directories]
+  std::vector<TracePrompt>
+      prompts;  ///< ordered as in the directories, in the order these were given
   std::vector<std::string> notices;  ///< what was left out and why (only with allow_partial)
 };
 
@@ -52,11 +58,12 @@ struct ReadOptions {
 /// Opens trace directories: checks the manifests, that they agree in L, E, k, router and generation
 /// settings, that prompt ids are unique, and that no prompt is missing.
 /// @throws Error (data) naming file, line and key.
-TraceSet open_traces(std::span<const std::filesystem::path> directories, const ReadOptions& options);
+TraceSet open_traces(std::span<const std::filesystem::path> directories,
+                     const ReadOptions& options);
 
-/// Receives routing records. Records of one prompt come from one thread, ordered by pos, then layer where the
-/// trace orders them; different prompts may come from different threads at the same time. Flat events have been
-/// gathered: each record holds all k experts of a token at a layer.
+/// Receives routing records. Records of one prompt come from one thread, ordered by pos, then layer
+/// where the trace orders them; different prompts may come from different threads at the same time.
+/// Flat events have been gathered: each record holds all k experts of a token at a layer.
 class EventVisitor {
  public:
   virtual ~EventVisitor() = default;
@@ -64,8 +71,9 @@ class EventVisitor {
 };
 
 /// Streams every routing event of the set through the visitor, once, and verifies it: counts (T·L·k
-/// events a prompt, T = P + max(G − 1, 0) where known), id ranges, duplicates, order and checksums where
-/// the trace gives them. Reads grouped and flat records, plain and zstd-compressed, mixed freely.
+/// events a prompt, T = P + max(G − 1, 0) where known), id ranges, duplicates, order and checksums
+/// where the trace gives them. Reads grouped and flat records, plain and zstd-compressed, mixed
+/// freely.
 /// @throws Error (data) with file and line for anything truncated, reordered or corrupt.
 void read_events(const TraceSet& traces, EventVisitor& visitor, const ReadOptions& options);
 

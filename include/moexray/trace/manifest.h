@@ -1,0 +1,91 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "moexray/core/routing.h"
+#include "moexray/trace/prompts.h"
+
+namespace moexray {
+
+/// The model of a trace.
+struct ManifestModel {
+  std::string name;
+  std::string architecture;
+  std::int64_t hidden_size = 0;
+  RoutingShape shape;  ///< keys n_layers, n_experts, top_k
+  bool norm_topk_prob = false;
+  std::string dtype;            ///< of the computation
+  std::vector<int> moe_layers;  ///< [n_layers]: the transformer layer of each MoE layer
+  std::string config_sha256;
+  std::string router_sha256;  ///< of the router weights in layer order
+};
+
+struct ManifestTokenizer {
+  std::string kind;
+  std::int64_t vocab_size = 0;
+  std::string sha256;
+};
+
+struct ManifestGeneration {
+  std::int64_t max_new_tokens = 0;
+  bool do_sample = false;
+  double temperature = 1.0;
+  double top_p = 1.0;
+  std::uint64_t seed = 0;
+  std::string template_name;  ///< key "template"
+  bool ignore_eos = false;
+};
+
+enum class EventsForm { grouped, flat };
+
+/// The manifest.json of a trace directory: everything that decides the bytes of the trace, and
+/// nothing (times, hosts, paths) that does not.
+struct TraceManifest {
+  std::string tool;  ///< "moexray 0.1.0"
+  ManifestModel model;
+  ManifestTokenizer tokenizer;
+  std::int64_t n_prompts = -1;  ///< of this directory: a shard counts its own; −1: not recorded
+  std::string instruction_set;
+  ManifestGeneration generation;
+  std::int64_t batch = 0;  ///< the resolved batch size
+  std::vector<std::int64_t>
+      plan;  ///< prompts per batch; batches are consecutive prompts in input order
+  std::string kernels;
+  std::string prompts_sha256;  ///< PromptSet::sha256
+  Shard shard;                 ///< {"index": 0, "count": 1} for a whole run
+  EventsForm events = EventsForm::grouped;
+  bool router_logits = false;
+  bool compress = false;
+};
+
+/// The version of the trace format that this library writes and reads.
+inline constexpr int trace_format_version = 1;
+
+/// "moexray VERSION", the `tool` of this library.
+std::string trace_tool_name();
+
+/// manifest.json as bytes: one top-level key a line, in a fixed order, and a "checksum" of the
+/// bytes before it.
+std::string manifest_to_json(const TraceManifest& manifest);
+
+/// Reads a manifest. Required are `format`, `version` and model.{n_layers, n_experts, top_k}; what
+/// else is there must have the right type, what is not there keeps its default. `where` stands for
+/// the file in errors.
+/// @throws Error (data) naming the key.
+TraceManifest manifest_from_json(std::string_view json, std::string_view where);
+
+/// Reads DIRECTORY/manifest.json.
+/// @throws Error (data) if it is missing or not a manifest.
+TraceManifest read_manifest(const std::filesystem::path& directory);
+
+/// Checks that `wanted` continues the run that wrote `recorded`: all keys but `batch` and `plan`,
+/// which the recorded run decides, are equal.
+/// @throws Error (data) naming the first key that differs, with both values.
+void check_same_run(const TraceManifest& recorded, const TraceManifest& wanted,
+                    std::string_view where);
+
+}  // namespace moexray

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "moexray/core/routing.h"
+#include "moexray/trace/manifest.h"
+#include "moexray/trace/prompts.h"
+#include "moexray/trace/routing_buffer.h"
+
+namespace moexray {
+
+/// A prompt whose generation has ended, ready to be written.
+struct FinishedPrompt {
+  const Prompt* prompt = nullptr;    ///< not owned
+  std::vector<TokenId> token_ids;    ///< [P + G]
+  std::vector<std::string> tokens;   ///< [P + G], vocabulary entries
+  std::int64_t n_prompt_tokens = 0;  ///< P; the rest are generated
+  std::vector<bool> is_template;     ///< [P], or empty: no template token
+  std::string completion;
+  std::string finish_reason;  ///< "eos" or "length"
+  RoutingBuffer routing;      ///< T = P + max(G − 1, 0) positions
+};
+
+/// What a writer found when it continued a directory.
+struct ResumeState {
+  std::size_t n_batches = 0;      ///< complete batches kept
+  std::size_t n_prompts = 0;      ///< prompts in them; work goes on with the next one
+  std::size_t n_cut_prompts = 0;  ///< lines of unfinished or damaged batches that were cut
+};
+
+struct WriterOptions {
+  /// A new events file starts at the first batch after the current one has reached this size (in
+  /// bytes on disk). It decides the bytes of a trace: only tests change it.
+  std::uint64_t max_file_bytes = std::uint64_t{256} << 20;
+};
+
+/// Writes a trace directory, batch by batch. A batch is committed once its events are synced to
+/// disk and its lines stand in prompts.jsonl; whatever stops the program, resume() continues after
+/// the last committed batch, and the finished directory has the bytes of an uninterrupted run. One
+/// writer has a directory at a time (a lock on prompts.jsonl). Memory is bounded by the largest
+/// prompt.
+class TraceWriter {
+ public:
+  /// Starts a directory and writes its manifest. An existing directory must be empty, unless
+  /// `force` is given and it holds a manifest or report of moexray: then its manifest, prompts and
+  /// events are removed first (other files stay).
+  /// @throws Error (usage) for a directory that must not be replaced, (runtime) if it cannot be
+  /// written or another program is writing it.
+  static TraceWriter create(const std::filesystem::path& directory, const TraceManifest& manifest,
+                            bool force, const WriterOptions& options = {});
+
+  /// Continues a directory: checks that its manifest is that of the same run (check_same_run),
+  /// keeps the recorded batch and plan, and cuts everything after the last complete batch. A
+  /// directory that is missing, empty, or was left before its manifest was written is started
+  /// afresh. `prompts` are all prompts of the run in order, [n_prompts].
+  /// @throws Error (data) if the manifest differs, or a line is damaged that is not part of an
+  /// unfinished tail.
+  static TraceWriter resume(const std::filesystem::path& directory, const TraceManifest& wanted,
+                            std::span<const Prompt> prompts, const WriterOptions& options = {});
+
+  ~TraceWriter();
+  TraceWriter(TraceWriter&& other) noexcept;
+  TraceWriter& operator=(TraceWriter&& other) noexcept;
+
+  /// Writes the next batch of the plan: the records prompt by prompt, synced to disk, then the
+  /// lines, synced.
+  /// @throws Error (runtime) naming the file if the disk is full or fails; the batch is then cut
+  /// off again and everything committed before stays as it is. Error (data) for weights or logits
+  /// that are not finite.
+  void commit_batch(std::span<const FinishedPrompt> batch);
+
+  const TraceManifest& manifest() const;    ///< with the plan that is followed
+  const ResumeState& resume_state() const;  ///< all zero after create()
+  std::size_t n_committed_batches() const;  ///< of manifest().plan
+  std::size_t n_committed_prompts() const;
+  bool finished() const;                ///< every batch of the plan is committed
+  std::uint64_t n_event_bytes() const;  ///< bytes of events on disk so far, in all files
+
+ private:
+  class Impl;
+  explicit TraceWriter(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace moexray
