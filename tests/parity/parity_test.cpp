@@ -1,0 +1,203 @@
+// The model against transformers, on small random checkpoints of every kind that OLMoE's config
+// allows.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "moexray/core/error.h"
+#include "parity_support.h"
+
+namespace moexray::parity {
+namespace {
+
+// transformers itself keeps 0.98 or more of the experts when it computes these models in bfloat16.
+constexpr double min_bf16_agreement = 0.95;
+constexpr int max_new_tokens = 8;
+
+class Parity : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    checkpoint_ = std::make_unique<Checkpoint>(variant_directory(GetParam()));
+    expected_ = read_expected(GetParam());
+    ASSERT_EQ(expected_.size(), 3u);
+  }
+
+  std::unique_ptr<Model> load(const std::string& dtype = "float32", int n_threads = 1) const {
+    ModelOptions options;
+    options.dtype = dtype;
+    options.n_threads = n_threads;
+    return runtime().load(*checkpoint_, options);
+  }
+
+  /// 16 sequences of different lengths; every third one is a prompt of the fixture.
+  std::vector<std::vector<TokenId>> ragged_batch() const {
+    std::vector<std::vector<TokenId>> sequences;
+    for (int i = 0; i < 16; ++i) {
+      if (i % 3 == 0) {
+        sequences.push_back(expected_[i / 3 % 3].prompt);
+        continue;
+      }
+      std::vector<TokenId> tokens(1 + (i * 7) % 13);
+      for (std::size_t t = 0; t < tokens.size(); ++t) {
+        tokens[t] = static_cast<TokenId>((i * 31 + static_cast<int>(t) * 17) %
+                                         checkpoint_->config().vocab_size);
+      }
+      sequences.push_back(tokens);
+    }
+    return sequences;
+  }
+
+  std::unique_ptr<Checkpoint> checkpoint_;
+  std::vector<ExpectedPrompt> expected_;
+};
+
+TEST_P(Parity, logits_experts_and_weights_are_those_of_transformers) {
+  const auto model = load();
+  for (const ExpectedPrompt& expected : expected_) {
+    const auto tokens = expected.tokens();
+    const Pass pass = run_alone(*model, tokens, tokens.size());
+    EXPECT_LE(largest_difference(pass.logits, expected.logits), 1e-4);
+    EXPECT_EQ(pass.experts, expected.experts);
+    EXPECT_LE(largest_difference(pass.weights, expected.weights), 1e-5);
+  }
+}
+
+TEST_P(Parity, greedy_continuations_are_those_of_transformers) {
+  const auto model = load();
+  for (const ExpectedPrompt& expected : expected_) {
+    EXPECT_EQ(generate_greedily(*model, expected.prompt, max_new_tokens), expected.generated);
+  }
+}
+
+TEST_P(Parity, prefill_gives_the_bytes_of_token_by_token) {
+  const auto model = load();
+  const auto tokens = expected_.back().tokens();
+  const Pass whole = run_alone(*model, tokens, tokens.size());
+  EXPECT_TRUE(same_bytes(whole, run_alone(*model, tokens, 1)));
+  EXPECT_TRUE(same_bytes(whole, run_alone(*model, tokens, 5)));
+}
+
+TEST_P(Parity, bytes_depend_neither_on_the_batch_nor_on_threads) {
+  const TokenId next = 5;
+  const auto sequences = ragged_batch();
+  const auto one_thread = load("float32", 1);
+  const auto two_threads = load("float32", 2);
+  const auto batch = run_batch(*one_thread, sequences, next);
+  const auto batch_of_two_threads = run_batch(*two_threads, sequences, next);
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    SCOPED_TRACE(testing::Message()
+                 << "sequence " << i << " of " << sequences[i].size() << " tokens");
+    for (Model* model : {one_thread.get(), two_threads.get()}) {
+      const auto alone = run_batch(*model, {sequences[i]}, next).front();
+      EXPECT_TRUE(same_bytes(alone.prefill, batch[i].prefill));
+      EXPECT_TRUE(same_bytes(alone.step, batch[i].step));
+    }
+    EXPECT_TRUE(same_bytes(batch[i].prefill, batch_of_two_threads[i].prefill));
+    EXPECT_TRUE(same_bytes(batch[i].step, batch_of_two_threads[i].step));
+  }
+}
+
+TEST_P(Parity, bfloat16_keeps_nearly_all_experts) {
+  const auto model = load("bfloat16", 2);
+  const int k = checkpoint_->config().num_experts_per_tok;
+  double agreement = 0;
+  double agreement_of_bf16 = 0;
+  double n_tokens = 0;
+  for (const ExpectedPrompt& expected : expected_) {
+    const auto tokens = expected.tokens();
+    const Pass pass = run_alone(*model, tokens, tokens.size());
+    const auto n = static_cast<double>(tokens.size());
+    agreement += n * shared_experts(pass.experts, expected.experts, k);
+    agreement_of_bf16 += n * shared_experts(pass.experts, expected.experts_bf16, k);
+    n_tokens += n;
+  }
+  EXPECT_GE(agreement / n_tokens, min_bf16_agreement);
+  EXPECT_GE(agreement_of_bf16 / n_tokens, min_bf16_agreement);
+}
+
+TEST_P(Parity, router_logits_explain_experts_and_weights) {
+  const auto model = load();
+  const ModelConfig& config = checkpoint_->config();
+  const auto& tokens = expected_.back().prompt;
+  const std::int64_t capacity = static_cast<std::int64_t>(tokens.size());
+  const auto session = model->new_session({&capacity, 1});
+  const SequenceChunk chunk{0, tokens};
+  RouterRecorder recorder(config, /*wants_logits=*/true);
+  model->forward(*session, {&chunk, 1}, LogitsOf::last_token, &recorder);
+  const auto experts = recorder.experts();
+  const auto weights = recorder.weights();
+  std::size_t at = 0;
+  for (int layer = 0; layer < config.num_hidden_layers; ++layer) {
+    const auto& logits = recorder.logits(layer);
+    ASSERT_EQ(logits.size(), tokens.size() * config.num_experts);
+    for (std::size_t row = 0; row < tokens.size(); ++row) {
+      const float* values = &logits[row * config.num_experts];
+      double total = 0;
+      double selected = 0;
+      for (int e = 0; e < config.num_experts; ++e) total += std::exp(values[e]);
+      for (int j = 0; j < config.num_experts_per_tok; ++j)
+        selected += std::exp(values[experts[at + j]]);
+      const double divisor = config.norm_topk_prob ? selected : total;
+      for (int j = 0; j < config.num_experts_per_tok; ++j, ++at) {
+        ASSERT_NEAR(weights[at], std::exp(values[experts[at]]) / divisor, 1e-5);
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Variants, Parity,
+                         testing::Values("base", "norm_topk_prob", "grouped_query", "multi_query",
+                                         "tied_embeddings", "clip_qkv", "float16", "bfloat16",
+                                         "sharded", "rope_and_eps", "odd_widths", "top_1",
+                                         "top_all", "experts_256", "config_v5", "ends_early"),
+                         [](const auto& info) { return info.param; });
+
+class ModelUse : public testing::Test {
+ protected:
+  Checkpoint checkpoint_{variant_directory("base")};
+  std::unique_ptr<Model> model_ = runtime().load(checkpoint_, {"float32", "cpu", 1});
+};
+
+TEST_F(ModelUse, last_token_logits_are_the_last_rows_of_all) {
+  const std::vector<TokenId> tokens = {3, 14, 15, 92, 6};
+  const Pass all = run_alone(*model_, tokens, tokens.size());
+  const std::int64_t capacity = 5;
+  const auto session = model_->new_session({&capacity, 1});
+  const SequenceChunk chunk{0, tokens};
+  const auto last = model_->forward(*session, {&chunk, 1}, LogitsOf::last_token, nullptr);
+  const auto n_vocab = static_cast<std::size_t>(checkpoint_.config().vocab_size);
+  EXPECT_EQ(last, std::vector<float>(all.logits.end() - static_cast<std::ptrdiff_t>(n_vocab),
+                                     all.logits.end()));
+  EXPECT_EQ(session->length(0), 5);
+}
+
+TEST_F(ModelUse, refuses_ids_outside_the_vocabulary_and_full_slots) {
+  const std::int64_t capacity = 2;
+  for (const std::vector<TokenId>& tokens :
+       {std::vector<TokenId>{96}, std::vector<TokenId>{-1}, std::vector<TokenId>{1, 2, 3}}) {
+    const auto session = model_->new_session({&capacity, 1});
+    const SequenceChunk chunk{0, tokens};
+    EXPECT_THROW(model_->forward(*session, {&chunk, 1}, LogitsOf::last_token, nullptr), Error);
+    EXPECT_EQ(session->length(0), 0);
+  }
+}
+
+TEST_F(ModelUse, refuses_unknown_dtypes_and_devices) {
+  EXPECT_THROW(runtime().load(checkpoint_, {"float64", "cpu", 1}), Error);
+  EXPECT_THROW(runtime().load(checkpoint_, {"float32", "abacus", 1}), Error);
+}
+
+TEST_F(ModelUse, runtime_names_its_parts) {
+  const RuntimeInfo info = runtime().info();
+  EXPECT_NE(info.backend.find("libtorch"), std::string::npos) << info.backend;
+  EXPECT_FALSE(info.blas.empty());
+  EXPECT_FALSE(info.instruction_set.empty());
+}
+
+}  // namespace
+}  // namespace moexray::parity
