@@ -21,6 +21,8 @@ std::string_view name_of(WeightType type);
 std::size_t size_of(WeightType type);
 
 /// A weight as it lies in a mapped file: row-major, little-endian. Valid as long as its Checkpoint.
+/// `bytes` may start at any address: files align their tensors by custom, not by rule, so whoever
+/// reads elements of more than one byte checks the alignment and copies where it is wrong.
 struct TensorView {
   WeightType type = WeightType::f32;
   std::vector<std::int64_t> shape;
@@ -28,13 +30,16 @@ struct TensorView {
 };
 
 /// A Hugging Face checkpoint directory: config.json and safetensors files, single or sharded
-/// (model.safetensors, or model.safetensors.index.json with its shards), memory-mapped and not copied.
+/// (model.safetensors, or model.safetensors.index.json with its shards), memory-mapped and not
+/// copied.
 class Checkpoint {
  public:
-  /// Opens and checks everything that can be checked without reading the weights: headers (SPEC: 100 MB,
-  /// offsets inside the file, no overlap, no duplicates, sizes that agree with shape and type), the shard index
-  /// (plain names, every tensor where the index says), and every tensor of the architecture with
-  /// the shape that the config demands.
+  /// Opens and checks everything that can be checked without reading the weights: headers (SPEC:
+  /// 100 MB, offsets inside the file, no overlap, no duplicates, sizes that agree with shape and
+  /// type), the shard index (plain names, every tensor where the index says), and every tensor of
+  /// the architecture with the shape that the config demands. Buffers of old checkpoints
+  /// (`rotary_emb.inv_freq`) are ignored. With tied embeddings `lm_head.weight` may be there if it
+  /// equals the embedding, as transformers demands too; it is not listed in `tensors()`.
   /// @throws Error (data) that lists all missing, extra and mis-shaped tensors together.
   explicit Checkpoint(const std::filesystem::path& directory);
 
@@ -53,6 +58,9 @@ class Checkpoint {
   std::map<std::string, TensorView, std::less<>> tensors_;
 };
 
+/// True if the directory has weights: `model.safetensors` or `model.safetensors.index.json`.
+bool has_weights(const std::filesystem::path& directory);
+
 /// A tensor the architecture needs.
 struct TensorSpec {
   std::string name;
@@ -64,7 +72,8 @@ std::vector<TensorSpec> expected_tensors(const ModelConfig& config);
 
 struct ParameterCount {
   std::int64_t total = 0;
-  std::int64_t active = 0;  ///< used for one token: all but the (E − k) experts that are not selected
+  std::int64_t active =
+      0;  ///< used for one token: all but the (E − k) experts that are not selected
 };
 
 ParameterCount count_parameters(const ModelConfig& config);

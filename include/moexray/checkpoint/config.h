@@ -11,7 +11,8 @@
 
 namespace moexray {
 
-/// The `config.json` of an `OlmoeForCausalLM` checkpoint, under the names Hugging Face gives the keys.
+/// The `config.json` of an `OlmoeForCausalLM` checkpoint, under the names Hugging Face gives the
+/// keys.
 struct ModelConfig {
   std::string architecture = "OlmoeForCausalLM";
   std::string name;  ///< `_name_or_path` if it is a plain hub name, else the directory's name
@@ -29,14 +30,16 @@ struct ModelConfig {
   std::optional<double> clip_qkv;
   bool norm_topk_prob = false;
   bool tie_word_embeddings = false;
-  std::string dtype = "float32";          ///< of the stored weights, as `torch_dtype` or `dtype` says
-  std::vector<TokenId> eos_token_ids;     ///< generation_config.json has precedence over config.json
+  std::string dtype = "float32";       ///< of the stored weights, as `torch_dtype` or `dtype` says
+  std::vector<TokenId> eos_token_ids;  ///< generation_config.json has precedence over config.json
   std::optional<TokenId> bos_token_id;
   std::optional<TokenId> pad_token_id;
-  std::string sha256;                     ///< of the bytes of config.json, lower-case hex
+  std::string sha256;  ///< of the bytes of config.json, lower-case hex
 
   int head_dim() const { return hidden_size / num_attention_heads; }
-  RoutingShape routing_shape() const { return {num_hidden_layers, num_experts, num_experts_per_tok}; }
+  RoutingShape routing_shape() const {
+    return {num_hidden_layers, num_experts, num_experts_per_tok};
+  }
 };
 
 /// Reads and checks `DIR/config.json` (transformers 4: `rope_theta`, `torch_dtype`; transformers 5:

@@ -20,7 +20,8 @@ struct TensorToWrite {
 /// Writes a safetensors file under a temporary name, syncs it and renames it into place.
 /// `metadata` goes into the header's `__metadata__`. Tensors are laid out in the order given; the
 /// data section starts at a multiple of 64 bytes.
-/// @throws Error (runtime) if writing fails; Error (data) on duplicate names or sizes that do not agree.
+/// @throws Error (runtime) if writing fails; Error (data) on duplicate names or sizes that do not
+/// agree.
 void write_safetensors(const std::filesystem::path& path, std::span<const TensorToWrite> tensors,
                        const std::map<std::string, std::string>& metadata);
 

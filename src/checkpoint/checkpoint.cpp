@@ -1,0 +1,211 @@
+#include "moexray/checkpoint/checkpoint.h"
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "messages.h"
+#include "moexray/checkpoint/safetensors.h"
+#include "moexray/core/error.h"
+#include "moexray/core/sha256.h"
+#include "shard_index.h"
+
+namespace moexray {
+namespace {
+
+constexpr std::size_t max_listed = 20;
+constexpr const char* single_file = "model.safetensors";
+constexpr const char* index_file = "model.safetensors.index.json";
+
+std::optional<WeightType> weight_type(std::string_view dtype) {
+  for (const WeightType type : {WeightType::bf16, WeightType::f16, WeightType::f32}) {
+    if (name_of(type) == dtype) return type;
+  }
+  return std::nullopt;
+}
+
+// Buffers that old versions of transformers saved and that are computed from the config.
+bool is_ignored(std::string_view name) { return name.ends_with(".rotary_emb.inv_freq"); }
+
+// Gathers what is wrong with a checkpoint, so that one error can tell it all.
+class Problems {
+ public:
+  void add(std::string_view tensor, const std::string& what) {
+    ++n_found_;
+    if (listed_.size() < max_listed) listed_.push_back(printable(tensor, 160) + ": " + what);
+  }
+
+  void throw_if_any(const std::filesystem::path& directory) const {
+    if (n_found_ == 0) return;
+    std::string what = std::to_string(n_found_) +
+                       (n_found_ == 1 ? " tensor does not fit" : " tensors do not fit") +
+                       " the config:";
+    for (const std::string& line : listed_) what += "\n  " + line;
+    if (n_found_ > listed_.size()) {
+      what += "\n  and " + std::to_string(n_found_ - listed_.size()) + " more";
+    }
+    throw Error(ErrorKind::data, {what, directory.string(), {}, {}});
+  }
+
+ private:
+  std::size_t n_found_ = 0;
+  std::vector<std::string> listed_;
+};
+
+// Compares the tensors of all files with what the config demands.
+class Matcher {
+ public:
+  using Tensors = std::map<std::string, TensorView, std::less<>>;
+
+  Matcher(const ModelConfig& config, const ShardIndex* index) : config_(config), index_(index) {
+    for (TensorSpec& spec : expected_tensors(config)) {
+      expected_.emplace(std::move(spec.name), std::move(spec.shape));
+    }
+    if (config.tie_word_embeddings) {
+      expected_.emplace("lm_head.weight",
+                        std::vector<std::int64_t>{config.vocab_size, config.hidden_size});
+    }
+  }
+
+  void add_file(const MappedFile& file) {
+    const SafetensorsHeader header = parse_safetensors_header(file.bytes(), file.path().string());
+    const std::string shard = file.path().filename().string();
+    for (const SafetensorsEntry& entry : header.tensors) {
+      if (index_ != nullptr) compare_with_index(entry.name, shard);
+      if (is_ignored(entry.name)) continue;
+      const std::uint64_t begin = header.data_offset + entry.begin;
+      add_tensor(entry, file.bytes().subspan(begin, entry.end - entry.begin));
+    }
+  }
+
+  /// Call it after the last file. Returns the tensors of the model.
+  Tensors finish(const std::filesystem::path& directory) {
+    if (index_ != nullptr) {
+      for (const auto& [name, shard] : *index_) {
+        if (!in_index_.contains(name)) {
+          problems_.add(
+              name, "the index puts it into " + printable(shard, 160) + ", which does not have it");
+        }
+      }
+    }
+    for (const auto& [name, shape] : expected_) {
+      const bool is_optional = config_.tie_word_embeddings && name == "lm_head.weight";
+      if (!seen_.contains(name) && !is_optional)
+        problems_.add(name, "missing, expected " + describe_shape(shape));
+    }
+    check_tied();
+    problems_.throw_if_any(directory);
+    return std::move(tensors_);
+  }
+
+ private:
+  void compare_with_index(const std::string& name, const std::string& shard) {
+    const auto row = index_->find(name);
+    if (row == index_->end()) {
+      problems_.add(name, "in " + shard + ", but not in the index");
+    } else if (row->second != shard) {
+      problems_.add(name, "in " + shard + ", where the index says " + printable(row->second, 160));
+    } else {
+      in_index_.insert(row->first);
+    }
+  }
+
+  void add_tensor(const SafetensorsEntry& entry, std::span<const std::byte> bytes) {
+    const auto spec = expected_.find(entry.name);
+    if (spec == expected_.end()) {
+      problems_.add(entry.name, "not part of this model");
+      return;
+    }
+    if (!seen_.insert(spec->first).second) {
+      problems_.add(entry.name, "in more than one file");
+      return;
+    }
+    const std::optional<WeightType> type = weight_type(entry.dtype);
+    if (!type) {
+      problems_.add(entry.name, "expected BF16, F16 or F32, found " + entry.dtype);
+    } else if (entry.shape != spec->second) {
+      problems_.add(entry.name, "expected " + describe_shape(spec->second) + ", found " +
+                                    describe_shape(entry.shape));
+    } else {
+      tensors_.emplace(entry.name, TensorView{*type, entry.shape, bytes});
+    }
+  }
+
+  void check_tied() {
+    const auto head = tensors_.find("lm_head.weight");
+    const auto embedding = tensors_.find("model.embed_tokens.weight");
+    if (!config_.tie_word_embeddings || head == tensors_.end()) return;
+    if (embedding != tensors_.end()) {
+      const TensorView& a = head->second;
+      const TensorView& b = embedding->second;
+      if (a.type != b.type || std::memcmp(a.bytes.data(), b.bytes.data(), a.bytes.size()) != 0) {
+        problems_.add("lm_head.weight",
+                      "differs from model.embed_tokens.weight, though tie_word_embeddings is true");
+      }
+    }
+    tensors_.erase(head);
+  }
+
+  const ModelConfig& config_;
+  const ShardIndex* index_;
+  std::map<std::string, std::vector<std::int64_t>, std::less<>> expected_;
+  std::set<std::string_view> seen_;      // keys of expected_
+  std::set<std::string_view> in_index_;  // keys of *index_
+  Tensors tensors_;
+  Problems problems_;
+};
+
+std::vector<MappedFile> map_shards(const std::filesystem::path& directory,
+                                   const ShardIndex& index) {
+  std::set<std::string_view> names;
+  for (const auto& [tensor, shard] : index) names.insert(shard);
+  std::vector<MappedFile> files;
+  for (const std::string_view name : names) files.emplace_back(directory / name);
+  return files;
+}
+
+}  // namespace
+
+bool has_weights(const std::filesystem::path& directory) {
+  return std::filesystem::exists(directory / single_file) ||
+         std::filesystem::exists(directory / index_file);
+}
+
+Checkpoint::Checkpoint(const std::filesystem::path& directory)
+    : directory_(directory), config_(read_model_config(directory)) {
+  if (!has_weights(directory)) {
+    throw Error(
+        ErrorKind::data,
+        {"no weights", directory.string(), std::string(single_file) + " or " + index_file, {}});
+  }
+  std::optional<ShardIndex> index;
+  if (std::filesystem::exists(directory / single_file)) {
+    files_.emplace_back(directory / single_file);
+  } else {
+    index = read_shard_index(directory / index_file);
+    files_ = map_shards(directory, *index);
+  }
+  Matcher matcher(config_, index ? &*index : nullptr);
+  for (const MappedFile& file : files_) matcher.add_file(file);
+  tensors_ = matcher.finish(directory);
+}
+
+const TensorView& Checkpoint::tensor(std::string_view name) const {
+  const auto row = tensors_.find(name);
+  if (row == tensors_.end()) {
+    throw Error(ErrorKind::data, {"no tensor " + in_quotes(name), directory_.string(), {}, {}});
+  }
+  return row->second;
+}
+
+std::string Checkpoint::router_sha256() const {
+  Sha256 hash;
+  for (int layer = 0; layer < config_.num_hidden_layers; ++layer) {
+    hash.update(tensor("model.layers." + std::to_string(layer) + ".mlp.gate.weight").bytes);
+  }
+  return hash.finish_hex();
+}
+
+}  // namespace moexray
