@@ -21,11 +21,11 @@ enum class FlagType {
 
 /// One flag of a command, as data: parsing, help, completions and docs derive from it.
 struct Flag {
-  std::string name;  ///< "--folds", or "-o,--output"
+  std::string name = {};  ///< "--folds", or "-o,--output"
   FlagType type = FlagType::text;
-  std::string value_name;     ///< placeholder in the help: "N"
-  std::string default_value;  ///< empty: not set unless given
-  std::string help;
+  std::string value_name = {};     ///< placeholder in the help: "N"
+  std::string default_value = {};  ///< empty: not set unless given
+  std::string help = {};
   double min = -9e15;
   double max = 9e15;
   std::vector<std::string> choices = {};
@@ -35,15 +35,15 @@ struct Flag {
 };
 
 struct Positional {
-  std::string name;  ///< "PROMPTS"
-  std::string help;
+  std::string name = {};  ///< "PROMPTS"
+  std::string help = {};
   bool required = true;
   bool repeated = false;
 };
 
 struct Example {
-  std::string command_line;
-  std::string explanation;
+  std::string command_line = {};
+  std::string explanation = {};
 };
 
 /// The parsed flags of one invocation.
@@ -70,12 +70,12 @@ class Arguments {
 
 /// One row of the command table.
 struct Command {
-  std::string name;
-  std::string summary;      ///< one line
-  std::string description;  ///< what it computes, reads and writes
-  std::vector<Positional> positionals;
-  std::vector<Flag> flags;
-  std::vector<Example> examples;
+  std::string name = {};
+  std::string summary = {};      ///< one line
+  std::string description = {};  ///< what it computes, reads and writes
+  std::vector<Positional> positionals = {};
+  std::vector<Flag> flags = {};
+  std::vector<Example> examples = {};
   void (*run)(const Arguments&, Console&) = nullptr;
 };
 

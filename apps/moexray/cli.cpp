@@ -1,0 +1,313 @@
+#include "cli.h"
+
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <optional>
+#include <utility>
+
+#include "help.h"
+#include "moexray/core/error.h"
+#include "moexray/core/escape.h"
+
+namespace moexray::app {
+namespace {
+
+std::string in_quotes(std::string_view text) { return '"' + printable(text, 60) + '"'; }
+
+// The whole of `text` as a number, written the same way whatever the locale.
+template <typename Number>
+std::optional<Number> parse_whole(std::string_view text) {
+  if (text.starts_with('+')) text.remove_prefix(1);
+  Number value{};
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (code != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+// An unset bound is far beyond what any flag means; it is left out of messages.
+std::string range_text(const Flag& flag, std::string_view noun) {
+  const bool has_min = flag.min > -1e15;
+  const bool has_max = flag.max < 1e15;
+  std::string text(noun);
+  if (has_min && has_max) return text + fmt::format(" from {} to {}", flag.min, flag.max);
+  if (has_min) return text + fmt::format(" of at least {}", flag.min);
+  if (has_max) return text + fmt::format(" of at most {}", flag.max);
+  return text;
+}
+
+std::string join(std::span<const std::string> names, std::string_view separator) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : std::string(separator)) + name;
+  return text;
+}
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i);
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t substituted = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, substituted}));
+    }
+  }
+  return row[b.size()];
+}
+
+const Command* find_command(std::string_view name, std::span<const Command> table) {
+  const auto found =
+      std::find_if(table.begin(), table.end(), [&](const Command& c) { return c.name == name; });
+  return found == table.end() ? nullptr : &*found;
+}
+
+[[noreturn]] void refuse_command(const std::string& word, std::span<const Command> table) {
+  std::vector<std::string> names;
+  for (const Command& command : table) names.push_back(command.name);
+  const std::string meant = closest_name(word, names);
+  const bool is_flag = word.starts_with('-');
+  std::string message = is_flag ? "expected a command before " + in_quotes(word)
+                                : "unknown command " + in_quotes(word);
+  if (!meant.empty()) message += ": did you mean \"" + meant + "\"?";
+  throw Error(ErrorKind::usage, message);
+}
+
+[[noreturn]] void refuse_word(const Command& command, const std::string& word) {
+  if (!word.starts_with("-") || word == "-" || word == "--") {
+    throw Error(ErrorKind::usage, "unexpected argument " + in_quotes(word));
+  }
+  std::vector<std::string> names;
+  for (const Flag& flag : command.flags) names.push_back("--" + flag.key());
+  for (const Flag& flag : common_flags()) names.push_back("--" + flag.key());
+  const std::string meant = closest_name(word.substr(0, word.find('=')), names);
+  throw Error(ErrorKind::usage, "unknown flag " + in_quotes(word) +
+                                    (meant.empty() ? "" : ": did you mean " + meant + "?"));
+}
+
+// CLI11 does the splitting into flags, values and positionals; meaning and limits are checked here.
+class Parser {
+ public:
+  explicit Parser(const Command& command)
+      : command_(command), app_(command.description, command.name) {
+    app_.set_help_flag();
+    app_.allow_extras();
+    for (const Flag& flag : command.flags) add(flag);
+    for (const Flag& flag : common_flags()) add(flag);
+    // All positionals are one list: how many there must be is checked against the table.
+    if (!command.positionals.empty()) {
+      // CLI11 would otherwise split a word like "[a,b]" at its commas.
+      positionals_ =
+          app_.add_option("POSITIONALS", words_)->allow_extra_args(false)->expected(0, -1);
+      positionals_->allow_extra_args(false);
+    }
+  }
+
+  void run(std::vector<std::string> words) {
+    std::reverse(words.begin(), words.end());  // as CLI::App::parse takes them
+    try {
+      app_.parse(std::move(words));
+    } catch (const CLI::ArgumentMismatch& error) {
+      throw Error(ErrorKind::usage, lower_first(error.what()));
+    } catch (const CLI::ParseError& error) {
+      throw Error(ErrorKind::usage, error.what());
+    }
+  }
+
+  std::vector<std::string> extras() { return app_.remaining(); }
+  std::vector<std::string> positionals() const {
+    return positionals_ == nullptr ? std::vector<std::string>() : positionals_->results();
+  }
+  std::optional<std::string> value(const Flag& flag) const {
+    const CLI::Option* option = app_.get_option("--" + flag.key());
+    if (option->count() == 0) return std::nullopt;
+    return flag.type == FlagType::on_off ? std::string("true") : option->results().front();
+  }
+
+ private:
+  static std::string lower_first(std::string text) {
+    if (!text.empty() && text[0] >= 'A' && text[0] <= 'Z')
+      text[0] = static_cast<char>(text[0] - 'A' + 'a');
+    return text;
+  }
+
+  void add(const Flag& flag) {
+    if (flag.type == FlagType::on_off) {
+      app_.add_flag(flag.name)->disable_flag_override()->multi_option_policy(
+          CLI::MultiOptionPolicy::TakeLast);
+    } else {
+      app_.add_option(flag.name, values_[flag.key()])->allow_extra_args(false);
+    }
+  }
+
+  const Command& command_;
+  CLI::App app_;
+  CLI::Option* positionals_ = nullptr;
+  std::vector<std::string> words_;
+  std::map<std::string, std::string> values_;
+};
+
+void check_positionals(const Command& command, const std::vector<std::string>& given) {
+  std::size_t n_required = 0;
+  bool repeated = false;
+  for (const Positional& positional : command.positionals) {
+    n_required += positional.required ? 1 : 0;
+    repeated = repeated || positional.repeated;
+  }
+  if (given.size() < n_required) {
+    throw Error(ErrorKind::usage, "missing argument " + command.positionals[given.size()].name);
+  }
+  if (!repeated && given.size() > command.positionals.size())
+    refuse_word(command, given[command.positionals.size()]);
+}
+
+}  // namespace
+
+std::span<const Flag> common_flags() {
+  static const std::vector<Flag> flags = {
+      {.name = "-q,--quiet",
+       .type = FlagType::on_off,
+       .help = "no progress and no notices on stderr"},
+      {.name = "-h,--help", .type = FlagType::on_off, .help = "print this help"},
+  };
+  return flags;
+}
+
+std::string closest_name(std::string_view word, std::span<const std::string> names) {
+  std::string best;
+  std::size_t best_distance =
+      std::max<std::size_t>(1, std::min<std::size_t>(3, word.size() / 3)) + 1;
+  if (word.size() > 64) return best;
+  for (const std::string& name : names) {
+    const std::size_t distance = edit_distance(word, name);
+    if (distance < best_distance) {
+      best = name;
+      best_distance = distance;
+    }
+  }
+  if (!best.empty()) return best;
+  // A beginning that fits one name only.
+  std::size_t n_fits = 0;
+  for (const std::string& name : names) {
+    if (word.size() >= 4 && name.starts_with(word)) {
+      best = name;
+      ++n_fits;
+    }
+  }
+  return n_fits == 1 ? best : std::string();
+}
+
+void check_flag_value(const Flag& flag, std::string_view value) {
+  const auto refuse = [&](std::string expected) {
+    throw Error(ErrorKind::usage,
+                {"wrong value", "--" + flag.key(), std::move(expected), in_quotes(value)});
+  };
+  switch (flag.type) {
+    case FlagType::on_off:
+      return;
+    case FlagType::text:
+      if (value.empty()) refuse("a value that is not empty");
+      if (value.find('\0') != std::string_view::npos) refuse("a text");
+      return;
+    case FlagType::integer: {
+      const auto number = parse_whole<std::int64_t>(value);
+      const auto as_double = static_cast<double>(number.value_or(0));
+      if (!number || as_double < flag.min || as_double > flag.max)
+        refuse(range_text(flag, "an integer"));
+      return;
+    }
+    case FlagType::number: {
+      const auto number = parse_whole<double>(value);
+      if (!number || !std::isfinite(*number) || *number < flag.min || *number > flag.max) {
+        refuse(range_text(flag, "a number"));
+      }
+      return;
+    }
+    case FlagType::choice:
+      if (std::find(flag.choices.begin(), flag.choices.end(), value) == flag.choices.end()) {
+        refuse("one of " + join(flag.choices, ", "));
+      }
+      return;
+  }
+}
+
+Arguments CommandLine::parse_arguments(const Command& command, std::vector<std::string> words,
+                                       bool& help) {
+  Parser parser(command);
+  parser.run(std::move(words));
+  Arguments arguments;
+  const auto take = [&](const Flag& flag) {
+    if (auto value = parser.value(flag)) arguments.given_[flag.key()] = std::move(*value);
+    if (!flag.default_value.empty()) arguments.defaults_[flag.key()] = flag.default_value;
+  };
+  for (const Flag& flag : command.flags) take(flag);
+  for (const Flag& flag : common_flags()) take(flag);
+  help = arguments.on("help");
+  if (help) return arguments;
+  if (const auto extras = parser.extras(); !extras.empty()) refuse_word(command, extras.front());
+  for (const Flag& flag : command.flags) {
+    if (arguments.given(flag.key())) check_flag_value(flag, arguments.text(flag.key()));
+  }
+  arguments.positionals_ = parser.positionals();
+  check_positionals(command, arguments.positionals_);
+  return arguments;
+}
+
+std::string CommandLine::command_name(const std::vector<std::string>& words,
+                                      std::span<const Command> table) {
+  const Command* command = words.empty() ? nullptr : find_command(words.front(), table);
+  return command == nullptr ? std::string() : command->name;
+}
+
+Invocation CommandLine::parse(const std::vector<std::string>& words,
+                              std::span<const Command> table) {
+  if (words.empty()) throw Error(ErrorKind::usage, "expected a command");
+  const std::string& first = words.front();
+  if (first == "--version" || first == "-V") return {.text = version_text()};
+  if (first == "--help" || first == "-h" || (first == "help" && words.size() == 1)) {
+    return {.text = program_help(table)};
+  }
+  const std::string& name = first == "help" ? words[1] : first;
+  const Command* command = find_command(name, table);
+  if (command == nullptr) refuse_command(name, table);
+  if (first == "help") return {.text = command_help(*command)};
+  bool help = false;
+  Arguments arguments = parse_arguments(*command, {words.begin() + 1, words.end()}, help);
+  if (help) return {.text = command_help(*command)};
+  const bool quiet = arguments.on("quiet");
+  return {.command = command, .arguments = std::move(arguments), .quiet = quiet};
+}
+
+bool Arguments::given(std::string_view key) const { return given_.find(key) != given_.end(); }
+
+bool Arguments::has(std::string_view key) const {
+  return given(key) || defaults_.find(key) != defaults_.end();
+}
+
+const std::string& Arguments::text(std::string_view key) const {
+  if (const auto found = given_.find(key); found != given_.end()) return found->second;
+  const auto found = defaults_.find(key);
+  if (found == defaults_.end())
+    throw Error(ErrorKind::runtime, {"no value", "--" + std::string(key), {}, {}});
+  return found->second;
+}
+
+std::int64_t Arguments::integer(std::string_view key) const {
+  const auto value = parse_whole<std::int64_t>(text(key));
+  if (!value)
+    throw Error(ErrorKind::usage,
+                {"wrong value", "--" + std::string(key), "an integer", in_quotes(text(key))});
+  return *value;
+}
+
+double Arguments::number(std::string_view key) const {
+  const auto value = parse_whole<double>(text(key));
+  if (!value)
+    throw Error(ErrorKind::usage,
+                {"wrong value", "--" + std::string(key), "a number", in_quotes(text(key))});
+  return *value;
+}
+
+}  // namespace moexray::app

@@ -1,0 +1,116 @@
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <exception>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "cli.h"
+#include "command.h"
+#include "console.h"
+#include "moexray/core/error.h"
+
+namespace {
+
+using moexray::Error;
+using moexray::ErrorKind;
+namespace app = moexray::app;
+
+constexpr int exit_done = 0;
+constexpr int exit_failure = 1;
+constexpr int exit_usage = 2;
+constexpr int exit_interrupted = 130;
+
+std::atomic<bool> stop_requested = false;
+static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler writes it");
+
+// The first signal asks the work to stop where it is safe, the second ends the program at once.
+extern "C" void request_stop(int) {
+  if (stop_requested.exchange(true)) ::_exit(exit_interrupted);
+}
+
+void install_signal_handlers() {
+  struct sigaction action{};
+  action.sa_handler = request_stop;
+  action.sa_flags = SA_RESTART;
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+  // A reader that went away is an error of write(), not a sudden death that leaves files behind.
+  action.sa_handler = SIG_IGN;
+  ::sigaction(SIGPIPE, &action, nullptr);
+}
+
+// A file opened while a standard descriptor is closed would take its number, and messages would go
+// into it. The replacements refuse to be used, so that the failure is still seen.
+void occupy_standard_descriptors() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(fd, F_GETFD) == -1) ::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
+
+int exit_code_of(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::usage:
+      return exit_usage;
+    case ErrorKind::interrupted:
+      return exit_interrupted;
+    case ErrorKind::data:
+    case ErrorKind::runtime:
+      return exit_failure;
+  }
+  return exit_failure;
+}
+
+void report(const std::string& command_name, std::string_view message) {
+  const std::string_view space = command_name.empty() ? "" : " ";
+  fmt::print(stderr, "moexray{}{}: {}\n", space, command_name, message);
+}
+
+void report(const std::string& command_name, const Error& error) {
+  report(command_name, error.what());
+  if (error.kind() == ErrorKind::usage) {
+    fmt::print(stderr, "Try: moexray {}{}--help\n", command_name, command_name.empty() ? "" : " ");
+  }
+}
+
+int run(const std::vector<std::string>& words, const std::string& command_name) {
+  app::Console console(false, stop_requested);
+  try {
+    const app::Invocation invocation = app::CommandLine::parse(words, app::command_table());
+    if (invocation.command == nullptr) {
+      console.print(invocation.text);
+      return exit_done;
+    }
+    console = app::Console(invocation.quiet, stop_requested);
+    invocation.command->run(invocation.arguments, console);
+    return exit_done;
+  } catch (const Error& error) {
+    // Whoever closed the pipe (`| head`) has seen enough.
+    if (console.stdout_is_closed()) return exit_failure;
+    console.show_status({});
+    report(command_name, error);
+    return exit_code_of(error.kind());
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  occupy_standard_descriptors();
+  install_signal_handlers();
+  std::string command_name;
+  try {
+    const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
+    command_name = app::CommandLine::command_name(words, app::command_table());
+    return run(words, command_name);
+  } catch (const std::bad_alloc&) {
+    report(command_name, "out of memory");
+  } catch (const std::exception& error) {
+    report(command_name, std::string("internal error: ") + error.what());
+  }
+  return exit_failure;
+}
