@@ -1,0 +1,11 @@
+#pragma once
+
+#include <functional>
+
+namespace moexray::stats {
+
+/// Calls body(0) … body(n − 1), up to n_threads at a time. After all have ended, rethrows the
+/// exception of the lowest index that threw.
+void parallel_for(int n, int n_threads, const std::function<void(int)>& body);
+
+}  // namespace moexray::stats
