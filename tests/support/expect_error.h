@@ -1,0 +1,25 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <string_view>
+
+#include "moexray/core/error.h"
+
+namespace moexray::test {
+
+/// Runs `action` and expects an Error of that kind whose text holds `part`.
+template <typename Action>
+void expect_error(ErrorKind kind, std::string_view part, Action&& action) {
+  try {
+    action();
+    ADD_FAILURE() << "no error; expected one that holds: " << part;
+  } catch (const Error& error) {
+    EXPECT_EQ(static_cast<int>(error.kind()), static_cast<int>(kind)) << error.what();
+    EXPECT_NE(std::string_view(error.what()).find(part), std::string_view::npos)
+        << "message: " << error.what() << "\nexpected to hold: " << part;
+  }
+}
+
+}  // namespace moexray::test

@@ -1,0 +1,265 @@
+#include "moexray/checkpoint/config.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "moexray/core/file.h"
+#include "moexray/core/sha256.h"
+#include "support/expect_error.h"
+#include "support/temporary_directory.h"
+#include "support/tiny_checkpoint.h"
+
+namespace moexray {
+namespace {
+
+using nlohmann::json;
+using test::expect_error;
+
+// Writes config.json (and generation_config.json) and reads them back.
+class ConfigFile {
+ public:
+  ModelConfig read(std::string_view text) {
+    write_file_atomically(directory_.path() / "config.json", text);
+    return read_model_config(directory_.path());
+  }
+  ModelConfig read_json(const json& config) { return read(config.dump()); }
+  void set_generation(std::string_view text) {
+    write_file_atomically(directory_.path() / "generation_config.json", text);
+  }
+  /// Reads the tiny config with one key set, or removed where `value` is discarded.
+  ModelConfig read_with(std::string_view key, const json& value) {
+    json config = json::parse(test::config_json(test::tiny_config()));
+    config[std::string(key)] = value;
+    return read_json(config);
+  }
+  const std::filesystem::path& path() const { return directory_.path(); }
+
+ private:
+  test::TemporaryDirectory directory_;
+};
+
+TEST(ModelConfig, ReadsThePublishedConfig) {
+  const std::filesystem::path directory = MOEXRAY_TEST_DATA "/olmoe-1b-7b";
+  const ModelConfig config = read_model_config(directory);
+  EXPECT_EQ(config.architecture, "OlmoeForCausalLM");
+  EXPECT_EQ(config.name, "allenai/open_instruct_dev");
+  EXPECT_EQ(config.vocab_size, 50304);
+  EXPECT_EQ(config.hidden_size, 2048);
+  EXPECT_EQ(config.intermediate_size, 1024);
+  EXPECT_EQ(config.routing_shape(), (RoutingShape{16, 64, 8}));
+  EXPECT_EQ(config.num_attention_heads, 16);
+  EXPECT_EQ(config.num_key_value_heads, 16);
+  EXPECT_EQ(config.head_dim(), 128);
+  EXPECT_EQ(config.max_position_embeddings, 4096);
+  EXPECT_DOUBLE_EQ(config.rms_norm_eps, 1e-5);
+  EXPECT_DOUBLE_EQ(config.rope_theta, 10000);
+  EXPECT_EQ(config.clip_qkv, std::nullopt);
+  EXPECT_FALSE(config.norm_topk_prob);
+  EXPECT_FALSE(config.tie_word_embeddings);
+  EXPECT_EQ(config.dtype, "bfloat16");
+  EXPECT_EQ(config.eos_token_ids, (std::vector<TokenId>{50279}));
+  EXPECT_EQ(config.bos_token_id, std::nullopt);
+  EXPECT_EQ(config.pad_token_id, 1);
+  EXPECT_EQ(config.sha256, sha256_hex(read_file(directory / "config.json", 1 << 20)));
+}
+
+TEST(ModelConfig, ReadsBothVersionsAlike) {
+  ModelConfig wanted = test::tiny_config();
+  wanted.rope_theta = 5e5;
+  wanted.rms_norm_eps = 1e-6;
+  wanted.clip_qkv = 8.0;
+  wanted.norm_topk_prob = true;
+  wanted.tie_word_embeddings = true;
+  wanted.dtype = "float16";
+  wanted.eos_token_ids = {5, 7};
+  for (const bool transformers_5 : {false, true}) {
+    ConfigFile file;
+    const ModelConfig config = file.read(test::config_json(wanted, transformers_5));
+    EXPECT_EQ(config.hidden_size, wanted.hidden_size);
+    EXPECT_EQ(config.num_key_value_heads, wanted.num_key_value_heads);
+    EXPECT_DOUBLE_EQ(config.rope_theta, 5e5);
+    EXPECT_DOUBLE_EQ(config.rms_norm_eps, 1e-6);
+    EXPECT_EQ(config.clip_qkv, 8.0);
+    EXPECT_TRUE(config.norm_topk_prob);
+    EXPECT_TRUE(config.tie_word_embeddings);
+    EXPECT_EQ(config.dtype, "float16");
+    EXPECT_EQ(config.eos_token_ids, (std::vector<TokenId>{5, 7}));
+    EXPECT_EQ(config.name, file.path().filename().string());
+  }
+}
+
+TEST(ModelConfig, FillsInWhatTransformersFillsIn) {
+  json config = json::parse(test::config_json(test::tiny_config()));
+  for (const char* key :
+       {"num_key_value_heads", "rms_norm_eps", "rope_theta", "norm_topk_prob", "torch_dtype",
+        "tie_word_embeddings", "hidden_act", "attention_bias", "eos_token_id", "architectures"}) {
+    config.erase(key);
+  }
+  const ModelConfig read = ConfigFile().read_json(config);
+  EXPECT_EQ(read.num_key_value_heads, read.num_attention_heads);
+  EXPECT_DOUBLE_EQ(read.rms_norm_eps, 1e-5);
+  EXPECT_DOUBLE_EQ(read.rope_theta, 10000);
+  EXPECT_EQ(read.dtype, "float32");
+  EXPECT_TRUE(read.eos_token_ids.empty());
+}
+
+TEST(ModelConfig, NeedsEverySize) {
+  for (const char* key :
+       {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
+        "num_attention_heads", "num_experts", "num_experts_per_tok", "max_position_embeddings"}) {
+    const std::string where = "config.json: key \"" + std::string(key) + "\": ";
+    ConfigFile file;
+    json config = json::parse(test::config_json(test::tiny_config()));
+    config.erase(key);
+    expect_error(ErrorKind::data, where + "missing", [&] { file.read_json(config); });
+    for (const json& value :
+         {json(0), json(-1), json(1.5), json("16"), json(1e300), json::array({1}), json(true),
+          json(1LL << 40), json(~0ULL), json(-9223372036854775807LL)}) {
+      expect_error(ErrorKind::data, where + "wrong value: expected an integer from 1 to ",
+                   [&] { file.read_with(key, value); });
+    }
+    expect_error(ErrorKind::data, where + "missing: found null",
+                 [&] { file.read_with(key, nullptr); });
+  }
+}
+
+TEST(ModelConfig, RefusesSizesThatDoNotFitTogether) {
+  ConfigFile file;
+  const auto refuse = [&](std::string_view part, std::string_view key, const json& value) {
+    expect_error(ErrorKind::data, part, [&] { file.read_with(key, value); });
+  };
+  refuse("does not divide hidden_size", "num_attention_heads", 5);
+  refuse("heads of even width", "num_attention_heads", 16);
+  refuse("does not divide num_attention_heads", "num_key_value_heads", 3);
+  refuse("integer from 1 to 4, found 8", "num_key_value_heads", 8);
+  refuse("integer from 1 to 8, found 9", "num_experts_per_tok", 9);
+  refuse("head_dim", "head_dim", 8);
+  json many = json::parse(test::config_json(test::tiny_config()));
+  many["num_hidden_layers"] = 1000;
+  many["num_experts"] = 60000;
+  expect_error(ErrorKind::data, "too many experts in all layers together",
+               [&] { file.read_json(many); });
+  EXPECT_EQ(file.read_with("head_dim", 4).head_dim(), 4);
+}
+
+TEST(ModelConfig, RefusesWhatWouldChangeTheComputation) {
+  ConfigFile file;
+  const auto refuse = [&](std::string_view part, std::string_view key, const json& value) {
+    expect_error(ErrorKind::data, part, [&] { file.read_with(key, value); });
+  };
+  refuse("\"architectures\": architecture is not implemented", "architectures",
+         {"MixtralForCausalLM"});
+  refuse("\"architectures\": architecture is not implemented", "architectures", {"OlmoeModel"});
+  refuse("\"architectures\": architecture is not implemented", "architectures", json::array());
+  refuse("\"architectures\": architecture is not implemented", "architectures", "OlmoeForCausalLM");
+  refuse("\"model_type\": architecture is not implemented", "model_type", "qwen2_moe");
+  refuse("\"hidden_act\": not implemented: expected \"silu\", found \"gelu\"", "hidden_act",
+         "gelu");
+  refuse("\"attention_bias\": not implemented", "attention_bias", true);
+  refuse("\"quantization_config\"", "quantization_config", {{"bits", 4}});
+  refuse("rope scaling is not implemented", "rope_scaling",
+         {{"rope_type", "linear"}, {"factor", 2.0}});
+  refuse("rope scaling is not implemented", "rope_scaling", {{"type", "dynamic"}, {"factor", 2.0}});
+  refuse("rope scaling is not implemented", "rope_scaling", {{"factor", 2.0}});
+  refuse("rope scaling is not implemented", "rope_parameters",
+         {{"rope_type", "yarn"}, {"rope_theta", 1e4}});
+  refuse("rope scaling is not implemented", "rope_parameters",
+         {{"full_attention", {{"rope_type", "default"}}}});
+  refuse("disagrees", "rope_parameters", {{"rope_type", "default"}, {"rope_theta", 5e5}});
+  refuse("partial_rotary_factor", "rope_parameters",
+         {{"rope_type", "default"}, {"partial_rotary_factor", 0.5}});
+  refuse("an object, found 3", "rope_scaling", 3);
+  refuse("dtype is not implemented", "torch_dtype", "float8_e4m3fn");
+  EXPECT_DOUBLE_EQ(file.read_with("rope_scaling", {{"rope_type", "default"}}).rope_theta, 10000);
+}
+
+TEST(ModelConfig, RefusesValuesOutOfRange) {
+  ConfigFile file;
+  const auto refuse = [&](std::string_view part, std::string_view key, const json& value) {
+    expect_error(ErrorKind::data, part, [&] { file.read_with(key, value); });
+  };
+  refuse("\"rope_theta\": wrong value", "rope_theta", 0);
+  refuse("\"rope_theta\": wrong value", "rope_theta", -1e4);
+  refuse("\"rope_theta\": wrong type", "rope_theta", "1e4");
+  refuse("\"rms_norm_eps\": wrong value", "rms_norm_eps", -1e-5);
+  refuse("\"rms_norm_eps\": wrong value", "rms_norm_eps", 1e30);
+  refuse("\"clip_qkv\": wrong value", "clip_qkv", 0);
+  refuse("\"clip_qkv\": wrong type", "clip_qkv", true);
+  refuse("\"norm_topk_prob\": wrong type", "norm_topk_prob", 1);
+  refuse("\"tie_word_embeddings\": wrong type", "tie_word_embeddings", "true");
+  refuse("\"eos_token_id\": wrong value: expected an integer from 0 to 63, found 64",
+         "eos_token_id", 64);
+  refuse("\"eos_token_id\": wrong value", "eos_token_id", -1);
+  refuse("\"eos_token_id\": wrong value", "eos_token_id", {1, "2"});
+  refuse("\"eos_token_id\": too many ids", "eos_token_id", json(std::vector<int>(1000, 1)));
+  refuse("\"pad_token_id\": wrong value", "pad_token_id", 64);
+  refuse("\"bos_token_id\": wrong value", "bos_token_id", -2);
+  EXPECT_EQ(file.read_with("pad_token_id", -1).pad_token_id, std::nullopt);
+  EXPECT_EQ(file.read_with("eos_token_id", {3, 4, 3}).eos_token_ids, (std::vector<TokenId>{3, 4}));
+}
+
+TEST(ModelConfig, LetsTheGenerationConfigDecide) {
+  ConfigFile file;
+  const std::string config = test::config_json(test::tiny_config());
+  file.set_generation(R"({"eos_token_id": [9, 10], "pad_token_id": 4, "bos_token_id": 3})");
+  const ModelConfig read = file.read(config);
+  EXPECT_EQ(read.eos_token_ids, (std::vector<TokenId>{9, 10}));
+  EXPECT_EQ(read.pad_token_id, 4);
+  EXPECT_EQ(read.bos_token_id, 3);
+  file.set_generation(R"({"eos_token_id": null})");
+  EXPECT_EQ(file.read(config).eos_token_ids, (std::vector<TokenId>{2}));
+  file.set_generation(R"({"eos_token_id": 64})");
+  expect_error(ErrorKind::data, "generation_config.json: key \"eos_token_id\"",
+               [&] { file.read(config); });
+  file.set_generation("[]");
+  expect_error(ErrorKind::data, "generation_config.json: wrong type", [&] { file.read(config); });
+}
+
+TEST(ModelConfig, NamesHubModelsAndKeepsPathsOut) {
+  ConfigFile file;
+  const std::string own = file.path().filename().string();
+  EXPECT_EQ(file.read_with("_name_or_path", "allenai/OLMoE-1B-7B-0924").name,
+            "allenai/OLMoE-1B-7B-0924");
+  EXPECT_EQ(file.read_with("_name_or_path", "mini").name, "mini");
+  for (const char* name : {"", "/home/someone/model", "./model", "../model", "a/b/c", "a/", "/",
+                           "a b", "C:\\models", "a/.hidden", "a\n"}) {
+    EXPECT_EQ(file.read_with("_name_or_path", name).name, own) << name;
+  }
+}
+
+TEST(ModelConfig, RefusesMalformedFiles) {
+  ConfigFile file;
+  expect_error(ErrorKind::data, "cannot open", [&] { read_model_config(file.path()); });
+  expect_error(ErrorKind::data, "config.json:1:1: not valid JSON", [&] { file.read(""); });
+  expect_error(ErrorKind::data, "config.json:3:3: not valid JSON",
+               [&] { file.read("{\n\"a\":1,\n  }"); });
+  expect_error(ErrorKind::data, "wrong type: expected an object, found an array",
+               [&] { file.read("[]"); });
+  expect_error(ErrorKind::data, "missing", [&] { file.read("{}"); });
+  expect_error(ErrorKind::data, "duplicate key: found \"a\"",
+               [&] { file.read(R"({"a":1,"a":2})"); });
+  expect_error(ErrorKind::data, "not valid JSON", [&] { file.read(R"({"a":1e999})"); });
+  expect_error(ErrorKind::data, "not valid JSON", [&] { file.read(R"({"a":NaN})"); });
+  expect_error(ErrorKind::data, "not valid JSON", [&] { file.read("{\"a\":\"\xFF\"}"); });
+  expect_error(ErrorKind::data, "file too large", [&] { file.read(std::string(1 << 21, ' ')); });
+}
+
+TEST(ModelConfig, BoundsTheDepthOfItsJson) {
+  ConfigFile file;
+  json config = json::parse(test::config_json(test::tiny_config()));
+  json nested = 1;
+  for (int i = 0; i < 63; ++i) nested = json::array({nested});
+  config["deep"] = nested;
+  EXPECT_NO_THROW(file.read_json(config));
+  config["deep"] = json::array({nested});
+  expect_error(ErrorKind::data, "nested too deeply: expected at most 64 levels",
+               [&] { file.read_json(config); });
+  expect_error(ErrorKind::data, "nested too deeply",
+               [&] { file.read("{\"a\":" + std::string(500'000, '[')); });
+}
+
+}  // namespace
+}  // namespace moexray
