@@ -23,7 +23,7 @@ struct Prompt {
   std::string category;                 ///< empty: none given
   std::string text;                     ///< empty if and only if there are messages
   std::vector<PromptMessage> messages;  ///< stand in place of `text`
-  std::string meta_json = "{}";         ///< the line's other keys, a JSON object in their order
+  std::string meta_json = "{}";         ///< the line's other keys, a JSON object, keys sorted
   std::int64_t line = 0;                ///< in its file, from 1
 };
 

@@ -1,0 +1,295 @@
+#include "moexray/trace/manifest.h"
+
+#include <functional>
+#include <limits>
+#include <utility>
+
+#include "checksum.h"
+#include "json_text.h"
+#include "moexray/core/error.h"
+#include "moexray/core/file.h"
+#include "moexray/core/version.h"
+
+namespace moexray {
+namespace {
+
+using trace::Json;
+
+constexpr std::string_view format_name = "moexray-trace";
+constexpr std::uint64_t max_manifest_bytes = 100'000'000;
+constexpr int max_layers = 4096;
+constexpr int max_experts = 65'536;
+// Signatures have L·E entries a prompt.
+constexpr std::int64_t max_layer_experts = std::int64_t{1} << 24;
+
+// Every key of a manifest with its value as JSON, in the order of the file. Nested keys have a dot.
+using Entries = std::vector<std::pair<std::string, Json>>;
+
+Entries entries_of(const TraceManifest& m) {
+  const ManifestModel& model = m.model;
+  const ManifestGeneration& generation = m.generation;
+  return {
+      {"format", format_name},
+      {"version", trace_format_version},
+      {"tool", m.tool},
+      {"model.name", model.name},
+      {"model.architecture", model.architecture},
+      {"model.hidden_size", model.hidden_size},
+      {"model.n_layers", model.shape.n_layers},
+      {"model.n_experts", model.shape.n_experts},
+      {"model.top_k", model.shape.top_k},
+      {"model.norm_topk_prob", model.norm_topk_prob},
+      {"model.dtype", model.dtype},
+      {"model.moe_layers", model.moe_layers},
+      {"model.config_sha256", model.config_sha256},
+      {"model.router_sha256", model.router_sha256},
+      {"tokenizer.kind", m.tokenizer.kind},
+      {"tokenizer.vocab_size", m.tokenizer.vocab_size},
+      {"tokenizer.sha256", m.tokenizer.sha256},
+      {"n_prompts", m.n_prompts},
+      {"instruction_set", m.instruction_set},
+      {"generation.max_new_tokens", generation.max_new_tokens},
+      {"generation.do_sample", generation.do_sample},
+      {"generation.temperature", generation.temperature},
+      {"generation.top_p", generation.top_p},
+      {"generation.seed", generation.seed},
+      {"generation.template", generation.template_name},
+      {"generation.ignore_eos", generation.ignore_eos},
+      {"batch", m.batch},
+      {"plan", m.plan},
+      {"kernels", m.kernels},
+      {"prompts_sha256", m.prompts_sha256},
+      {"shard.index", m.shard.index},
+      {"shard.count", m.shard.count},
+      {"events", m.events == EventsForm::flat ? "flat" : "grouped"},
+      {"router_logits", m.router_logits},
+      {"compress", m.compress},
+  };
+}
+
+// Reads the keys that are there into their fields and names the key of what is wrong.
+class KeyReader {
+ public:
+  KeyReader(const Json& root, std::string_view where) : root_(root), where_(where) {}
+
+  const Json* find(const std::string& key) const {
+    const Json* value = &root_;
+    std::size_t begin = 0;
+    while (begin <= key.size()) {
+      const std::size_t end = std::min(key.find('.', begin), key.size());
+      const auto found =
+          value->is_object() ? value->find(key.substr(begin, end - begin)) : value->end();
+      if (found == value->end()) return nullptr;
+      value = &*found;
+      begin = end + 1;
+    }
+    return value;
+  }
+
+  template <typename T>
+  void integer(const std::string& key, T& field, std::int64_t low, std::uint64_t high) const {
+    const Json* value = find(key);
+    if (value == nullptr) return;
+    const bool fits = value->is_number_unsigned()
+                          ? value->get<std::uint64_t>() <= high
+                          : value->is_number_integer() && value->get<std::int64_t>() >= low;
+    if (!fits) {
+      fail(key, "an integer from " + std::to_string(low) + " to " + std::to_string(high), *value);
+    }
+    field = value->get<T>();
+  }
+  template <typename T>
+  void required_integer(const std::string& key, T& field, std::int64_t low,
+                        std::uint64_t high) const {
+    require(key);
+    integer(key, field, low, high);
+  }
+  void text(const std::string& key, std::string& field) const {
+    const Json* value = find(key);
+    if (value == nullptr) return;
+    if (!value->is_string()) fail(key, "a string", *value);
+    field = value->get<std::string>();
+  }
+  void flag(const std::string& key, bool& field) const {
+    const Json* value = find(key);
+    if (value == nullptr) return;
+    if (!value->is_boolean()) fail(key, "true or false", *value);
+    field = value->get<bool>();
+  }
+  void number(const std::string& key, double& field) const {
+    const Json* value = find(key);
+    if (value == nullptr) return;
+    if (!value->is_number()) fail(key, "a number", *value);
+    field = value->get<double>();
+  }
+  template <typename T>
+  void integers(const std::string& key, std::vector<T>& field) const {
+    const Json* value = find(key);
+    if (value == nullptr) return;
+    if (!value->is_array()) fail(key, "an array of integers", *value);
+    std::vector<T> items;
+    for (const Json& item : *value) {
+      if (!item.is_number_integer() || item < 0 || item > std::numeric_limits<int>::max()) {
+        fail(key, "an array of integers from 0", item);
+      }
+      items.push_back(item.get<T>());
+    }
+    field = std::move(items);
+  }
+  const Json& require(const std::string& key) const {
+    const Json* value = find(key);
+    if (value == nullptr) {
+      throw Error(ErrorKind::data, {"missing key \"" + key + "\"", where_, {}, {}});
+    }
+    return *value;
+  }
+  [[noreturn]] void fail(const std::string& key, std::string expected, const Json& found) const {
+    throw Error(ErrorKind::data, {"wrong value of key \"" + key + "\"", where_, std::move(expected),
+                                  trace::describe(found)});
+  }
+
+ private:
+  const Json& root_;
+  std::string where_;
+};
+
+constexpr std::uint64_t max_count = std::numeric_limits<std::int64_t>::max();
+constexpr std::uint64_t max_int = std::numeric_limits<int>::max();
+
+void read_format(const KeyReader& in) {
+  if (const Json& format = in.require("format"); format != format_name) {
+    in.fail("format", "\"" + std::string(format_name) + "\"", format);
+  }
+  if (const Json& version = in.require("version"); version != trace_format_version) {
+    in.fail("version", std::to_string(trace_format_version) + " (what this program reads)",
+            version);
+  }
+}
+
+void read_model(const KeyReader& in, ManifestModel& model) {
+  in.required_integer("model.n_layers", model.shape.n_layers, 1, max_layers);
+  in.required_integer("model.n_experts", model.shape.n_experts, 1, max_experts);
+  in.required_integer("model.top_k", model.shape.top_k, 1,
+                      static_cast<std::uint64_t>(model.shape.n_experts));
+  if (std::int64_t{model.shape.n_layers} * model.shape.n_experts > max_layer_experts) {
+    in.fail("model.n_experts",
+            "at most " + std::to_string(max_layer_experts) + " experts in all layers",
+            in.require("model.n_experts"));
+  }
+  in.text("model.name", model.name);
+  in.text("model.architecture", model.architecture);
+  in.integer("model.hidden_size", model.hidden_size, 0, max_count);
+  in.flag("model.norm_topk_prob", model.norm_topk_prob);
+  in.text("model.dtype", model.dtype);
+  in.integers("model.moe_layers", model.moe_layers);
+  const auto n_layers = static_cast<std::size_t>(model.shape.n_layers);
+  if (!model.moe_layers.empty() && model.moe_layers.size() != n_layers) {
+    in.fail("model.moe_layers", std::to_string(n_layers) + " layers",
+            Json(model.moe_layers.size()));
+  }
+  in.text("model.config_sha256", model.config_sha256);
+  in.text("model.router_sha256", model.router_sha256);
+}
+
+void read_generation(const KeyReader& in, ManifestGeneration& generation) {
+  in.integer("generation.max_new_tokens", generation.max_new_tokens, 0, max_count);
+  in.flag("generation.do_sample", generation.do_sample);
+  in.number("generation.temperature", generation.temperature);
+  in.number("generation.top_p", generation.top_p);
+  in.integer("generation.seed", generation.seed, 0, std::numeric_limits<std::uint64_t>::max());
+  in.text("generation.template", generation.template_name);
+  in.flag("generation.ignore_eos", generation.ignore_eos);
+}
+
+}  // namespace
+
+std::string trace_tool_name() { return "moexray " + std::string(version()); }
+
+std::string manifest_to_json(const TraceManifest& manifest) {
+  std::string text = "{";
+  std::string open_object;
+  for (const auto& [key, value] : entries_of(manifest)) {
+    const std::size_t dot = key.find('.');
+    const std::string object = dot == std::string::npos ? "" : key.substr(0, dot);
+    if (object == open_object && !object.empty()) {
+      text += ", ";
+    } else {
+      if (!open_object.empty()) text += "}";
+      text += text.size() == 1 ? "\n  " : ",\n  ";
+      if (!object.empty()) text += "\"" + object + "\": {";
+      open_object = object;
+    }
+    text += "\"" + key.substr(dot == std::string::npos ? 0 : dot + 1) + "\": ";
+    text += trace::json_text(value);
+  }
+  if (!open_object.empty()) text += "}";
+  trace::append_checksum(text, trace::manifest_checksum);
+  return text;
+}
+
+TraceManifest manifest_from_json(std::string_view json, std::string_view where) {
+  const Json root = trace::parse_json(json, std::string(where));
+  const KeyReader in(root, where);
+  read_format(in);
+  if (root.contains("checksum") &&
+      trace::check_checksum(json, trace::manifest_checksum) != trace::ChecksumState::right) {
+    throw Error(ErrorKind::data,
+                {"the file was changed after it was written: its \"checksum\" does not match",
+                 std::string(where),
+                 {},
+                 {}});
+  }
+  TraceManifest m;
+  in.text("tool", m.tool);
+  read_model(in, m.model);
+  in.text("tokenizer.kind", m.tokenizer.kind);
+  in.integer("tokenizer.vocab_size", m.tokenizer.vocab_size, 0, max_count);
+  in.text("tokenizer.sha256", m.tokenizer.sha256);
+  in.integer("n_prompts", m.n_prompts, 0, max_count);
+  in.text("instruction_set", m.instruction_set);
+  read_generation(in, m.generation);
+  in.integer("batch", m.batch, 0, max_count);
+  in.integers("plan", m.plan);
+  in.text("kernels", m.kernels);
+  in.text("prompts_sha256", m.prompts_sha256);
+  in.integer("shard.index", m.shard.index, 0, max_int);
+  in.integer("shard.count", m.shard.count, 1, max_int);
+  std::string events = "grouped";
+  in.text("events", events);
+  if (events != "grouped" && events != "flat") {
+    in.fail("events", "\"grouped\" or \"flat\"", in.require("events"));
+  }
+  m.events = events == "flat" ? EventsForm::flat : EventsForm::grouped;
+  in.flag("router_logits", m.router_logits);
+  in.flag("compress", m.compress);
+  return m;
+}
+
+TraceManifest read_manifest(const std::filesystem::path& directory) {
+  const std::filesystem::path path = directory / "manifest.json";
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) {
+    const bool is_there = std::filesystem::is_directory(directory, ignored);
+    throw Error(ErrorKind::data,
+                {is_there ? "not a trace directory: it has no manifest.json" : "no such directory",
+                 directory.string(),
+                 {},
+                 {}});
+  }
+  return manifest_from_json(read_file(path, max_manifest_bytes), path.string());
+}
+
+void check_same_run(const TraceManifest& recorded, const TraceManifest& wanted,
+                    std::string_view where) {
+  const Entries a = entries_of(recorded);
+  const Entries b = entries_of(wanted);
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const std::string& key = a[i].first;
+    if (key == "batch" || key == "plan" || a[i].second == b[i].second) continue;
+    throw Error(ErrorKind::data,
+                {"cannot resume: this run differs from the recorded one in \"" + key + "\"",
+                 std::string(where), trace::json_text(a[i].second), trace::json_text(b[i].second)});
+  }
+}
+
+}  // namespace moexray

@@ -1,0 +1,295 @@
+#include "prompt_line.h"
+
+#include <simdjson.h>
+
+#include <array>
+#include <limits>
+#include <utility>
+
+#include "checksum.h"
+#include "json_text.h"
+#include "moexray/core/error.h"
+#include "moexray/core/file.h"
+#include "record_writer.h"
+
+namespace moexray::trace {
+namespace {
+
+namespace dom = simdjson::dom;
+
+constexpr std::int64_t max_tokens = std::numeric_limits<std::int32_t>::max();
+
+void add(std::string& line, std::string_view key, const std::string& json) {
+  line += line.empty() ? "{\"" : ",\"";
+  line += key;
+  line += "\":";
+  line += json;
+}
+
+Json messages_json(const Prompt& prompt) {
+  Json messages = Json::array();
+  for (const PromptMessage& message : prompt.messages) {
+    messages.push_back({{"role", message.role}, {"content", message.content}});
+  }
+  return messages;
+}
+
+[[noreturn]] void fail(std::string what, const std::string& where, std::string expected = {},
+                       std::string found = {}) {
+  throw Error(ErrorKind::data, {std::move(what), where, std::move(expected), std::move(found)});
+}
+
+std::string shorten(dom::element value) {
+  const std::string text = simdjson::minify(value);
+  return text.size() <= 80 ? text : text.substr(0, 80) + "…";
+}
+
+// One line while it is read: fields by key, each at most once.
+class LineFields {
+ public:
+  LineFields(TracePrompt& prompt, const std::string& where) : prompt_(prompt), where_(where) {}
+
+  void read(std::string_view key, dom::element value);
+  void finish() const;
+
+ private:
+  using Member = void (LineFields::*)(dom::element);
+  struct Row {
+    std::string_view key;
+    Member read;
+  };
+  static const std::array<Row, 19> rows;
+
+  [[noreturn]] void wrong(std::string expected, dom::element found) const {
+    fail("wrong value of key \"" + std::string(key_) + "\"", where_, std::move(expected),
+         shorten(found));
+  }
+  std::string text(dom::element value) const {
+    std::string_view view;
+    if (value.get(view) != simdjson::SUCCESS) wrong("a string", value);
+    return std::string(view);
+  }
+  std::string name(dom::element value) const {
+    std::string result = text(value);
+    const std::string problem = name_problem(result);
+    if (!problem.empty()) fail("key \"" + std::string(key_) + "\" " + problem, where_);
+    return result;
+  }
+  std::int64_t integer(dom::element value, std::int64_t high) const {
+    std::int64_t result = 0;
+    if (value.get(result) != simdjson::SUCCESS || result < 0 || result > high) {
+      wrong("an integer from 0 to " + std::to_string(high), value);
+    }
+    return result;
+  }
+  dom::array array(dom::element value) const {
+    dom::array result;
+    if (value.get(result) != simdjson::SUCCESS) wrong("an array", value);
+    return result;
+  }
+
+  void id(dom::element v) { prompt_.id = name(v); }
+  void category(dom::element v) {
+    if (!v.is_null()) prompt_.category = name(v);
+  }
+  void prompt(dom::element v) { prompt_.text = text(v); }
+  void messages(dom::element v);
+  void completion(dom::element v) { prompt_.completion = text(v); }
+  void token_ids(dom::element v) {
+    for (const dom::element item : array(v)) {
+      prompt_.token_ids.push_back(static_cast<TokenId>(integer(item, max_tokens)));
+    }
+  }
+  void tokens(dom::element v) {
+    for (const dom::element item : array(v)) prompt_.tokens.push_back(text(item));
+  }
+  void n_prompt_tokens(dom::element v) { prompt_.n_prompt_tokens = integer(v, max_tokens); }
+  void n_template_tokens(dom::element v) { prompt_.n_template_tokens = integer(v, max_tokens); }
+  void n_generated_tokens(dom::element v) { prompt_.n_generated_tokens = integer(v, max_tokens); }
+  void finish_reason(dom::element v) { prompt_.finish_reason = text(v); }
+  void events_file(dom::element v) {
+    const std::string file = text(v);
+    if (!is_plain_file_name(file)) wrong("the name of a file in the trace directory", v);
+    prompt_.events_file = file;
+  }
+  void offset(dom::element v) { prompt_.offset = integer(v, max_offset); }
+  void n_bytes(dom::element v) { prompt_.n_bytes = integer(v, max_offset); }
+  void n_compressed_bytes(dom::element v) { prompt_.n_compressed_bytes = integer(v, max_offset); }
+  void n_events(dom::element v) { prompt_.n_events = integer(v, max_offset); }
+  void checksum(dom::element v) {
+    prompt_.checksum = text(v);
+    if (!is_checksum_text(prompt_.checksum)) wrong("\"xxh3:\" and 16 hexadecimal digits", v);
+  }
+  void meta(dom::element v) {
+    if (!v.is_object()) wrong("an object", v);
+    prompt_.meta_json = simdjson::minify(v);
+  }
+  void line_checksum(dom::element) {}
+
+  static constexpr std::int64_t max_offset = std::int64_t{1} << 60;
+
+  TracePrompt& prompt_;
+  const std::string& where_;
+  std::string_view key_;
+  std::uint32_t seen_ = 0;
+};
+
+const std::array<LineFields::Row, 19> LineFields::rows{{
+    {"id", &LineFields::id},
+    {"category", &LineFields::category},
+    {"prompt", &LineFields::prompt},
+    {"messages", &LineFields::messages},
+    {"completion", &LineFields::completion},
+    {"token_ids", &LineFields::token_ids},
+    {"tokens", &LineFields::tokens},
+    {"n_prompt_tokens", &LineFields::n_prompt_tokens},
+    {"n_template_tokens", &LineFields::n_template_tokens},
+    {"n_generated_tokens", &LineFields::n_generated_tokens},
+    {"finish_reason", &LineFields::finish_reason},
+    {"events_file", &LineFields::events_file},
+    {"offset", &LineFields::offset},
+    {"n_bytes", &LineFields::n_bytes},
+    {"n_compressed_bytes", &LineFields::n_compressed_bytes},
+    {"n_events", &LineFields::n_events},
+    {"checksum", &LineFields::checksum},
+    {"meta", &LineFields::meta},
+    {"line_checksum", &LineFields::line_checksum},
+}};
+
+void LineFields::read(std::string_view key, dom::element value) {
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i].key != key) continue;
+    key_ = rows[i].key;
+    if ((seen_ >> i & 1U) != 0) fail("key \"" + std::string(key) + "\" given twice", where_);
+    seen_ |= 1U << i;
+    (this->*rows[i].read)(value);
+    return;
+  }
+}
+
+void LineFields::messages(dom::element v) {
+  std::string joined;
+  for (const dom::element item : array(v)) {
+    std::string_view content;
+    if (item["content"].get(content) != simdjson::SUCCESS) {
+      wrong("messages with a \"content\"", v);
+    }
+    if (!joined.empty()) joined += '\n';
+    joined += content;
+  }
+  prompt_.text = std::move(joined);
+}
+
+// What keys say about each other.
+void LineFields::finish() const {
+  const TracePrompt& p = prompt_;
+  if (p.id.empty()) fail("missing key \"id\"", where_);
+  if (p.events_file.empty()) fail("missing key \"events_file\"", where_);
+  if ((p.offset < 0) != (p.n_bytes < 0)) {
+    fail("\"offset\" and \"n_bytes\" must be given together", where_);
+  }
+  if (p.offset < 0 && (!p.checksum.empty() || p.n_compressed_bytes >= 0)) {
+    fail("missing key \"offset\"", where_,
+         "the place of the records, because a checksum or size of them is given");
+  }
+  if (!p.tokens.empty() && !p.token_ids.empty() && p.tokens.size() != p.token_ids.size()) {
+    fail("\"tokens\" and \"token_ids\" differ in length", where_,
+         std::to_string(p.token_ids.size()), std::to_string(p.tokens.size()));
+  }
+  if (p.n_template_tokens > p.n_prompt_tokens) {
+    fail("more template tokens than prompt tokens", where_,
+         "at most " + std::to_string(p.n_prompt_tokens), std::to_string(p.n_template_tokens));
+  }
+  if (p.n_prompt_tokens < 0 || p.n_generated_tokens < 0) return;
+  const std::int64_t n = p.n_prompt_tokens + p.n_generated_tokens;
+  if (!p.token_ids.empty() && n != static_cast<std::int64_t>(p.token_ids.size())) {
+    fail("wrong number of \"token_ids\"", where_,
+         std::to_string(n) + " (n_prompt_tokens + n_generated_tokens)",
+         std::to_string(p.token_ids.size()));
+  }
+}
+
+}  // namespace
+
+std::string make_prompt_line(const FinishedPrompt& finished, const EventsPlace& place) {
+  const Prompt& prompt = *finished.prompt;
+  const RoutingShape& shape = finished.routing.shape();
+  const auto n_template =
+      std::count(finished.is_template.begin(), finished.is_template.end(), true);
+  const std::int64_t n_tokens = static_cast<std::int64_t>(finished.token_ids.size());
+  std::string line;
+  add(line, "id", json_text(prompt.id));
+  if (!prompt.category.empty()) add(line, "category", json_text(prompt.category));
+  if (prompt.messages.empty()) {
+    add(line, "prompt", json_text(prompt.text));
+  } else {
+    add(line, "messages", json_text(messages_json(prompt)));
+  }
+  add(line, "completion", json_text(finished.completion));
+  add(line, "token_ids", json_text(finished.token_ids));
+  add(line, "tokens", json_text(finished.tokens));
+  add(line, "n_prompt_tokens", std::to_string(finished.n_prompt_tokens));
+  add(line, "n_template_tokens", std::to_string(n_template));
+  add(line, "n_generated_tokens", std::to_string(n_tokens - finished.n_prompt_tokens));
+  add(line, "finish_reason", json_text(finished.finish_reason));
+  add(line, "events_file", json_text(place.events_file));
+  add(line, "offset", std::to_string(place.offset));
+  add(line, "n_bytes", std::to_string(place.n_bytes));
+  if (place.n_compressed_bytes > 0) {
+    add(line, "n_compressed_bytes", std::to_string(place.n_compressed_bytes));
+  }
+  add(line, "n_events",
+      std::to_string(finished.routing.n_positions() * shape.n_layers * shape.top_k));
+  add(line, "checksum", json_text(place.checksum));
+  add(line, "meta", prompt.meta_json);
+  append_checksum(line, line_checksum);
+  line += '\n';
+  return line;
+}
+
+struct PromptLineParser::State {
+  dom::parser parser{max_line_bytes + 1};
+};
+
+PromptLineParser::PromptLineParser() : state_(std::make_unique<State>()) {}
+PromptLineParser::~PromptLineParser() = default;
+
+TracePrompt PromptLineParser::parse(std::string_view line, const RoutingShape& shape,
+                                    const std::string& where) {
+  const ChecksumState sum = check_checksum(line, line_checksum);
+  if (sum == ChecksumState::wrong) fail("the line is damaged: its checksum does not match", where);
+  had_checksum_ = sum == ChecksumState::right;
+  if (state_->parser.max_depth() != max_json_depth) {
+    if (state_->parser.allocate(line.size() + 64, max_json_depth) != simdjson::SUCCESS) {
+      throw std::bad_alloc();
+    }
+  }
+  dom::object object;
+  const simdjson::error_code error = state_->parser.parse(line.data(), line.size()).get(object);
+  if (error == simdjson::INCORRECT_TYPE) fail("wrong type of line", where, "an object");
+  if (error != simdjson::SUCCESS) {
+    fail(std::string("not valid JSON (") + simdjson::error_message(error) + ")", where);
+  }
+  TracePrompt prompt;
+  LineFields fields(prompt, where);
+  for (const auto& [key, value] : object) fields.read(key, value);
+  fields.finish();
+  if (!had_checksum_ && object["line_checksum"].error() == simdjson::SUCCESS) {
+    fail("\"line_checksum\" is not the last key of its line", where);
+  }
+  const std::int64_t n_tokens = n_traced_tokens(prompt);
+  const std::int64_t n_events = n_tokens * shape.n_layers * shape.top_k;
+  if (n_tokens >= 0 && prompt.n_events >= 0 && prompt.n_events != n_events) {
+    fail("wrong value of key \"n_events\"", where,
+         std::to_string(n_events) + " (tokens times layers times top_k)",
+         std::to_string(prompt.n_events));
+  }
+  return prompt;
+}
+
+std::int64_t n_traced_tokens(const TracePrompt& prompt) {
+  if (prompt.n_prompt_tokens < 0 || prompt.n_generated_tokens < 0) return -1;
+  return n_traced_tokens(prompt.n_prompt_tokens, prompt.n_generated_tokens);
+}
+
+}  // namespace moexray::trace

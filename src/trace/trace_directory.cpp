@@ -1,0 +1,100 @@
+#include "trace_directory.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <vector>
+
+#include "json_text.h"
+#include "moexray/core/error.h"
+#include "moexray/core/file.h"
+
+namespace moexray::trace {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view events_prefix = "events-";
+constexpr std::string_view temporary_prefix = "manifest.json.tmp-";
+constexpr std::uint64_t max_report_bytes = std::uint64_t{1} << 30;
+
+std::vector<fs::path> entries(const fs::path& directory) {
+  std::error_code error;
+  std::vector<fs::path> paths;
+  fs::directory_iterator it(directory, error);
+  while (!error && it != fs::directory_iterator()) {
+    paths.push_back(it->path());
+    it.increment(error);
+  }
+  if (error) {
+    throw Error(ErrorKind::runtime,
+                {"cannot list the directory: " + error.message(), directory.string(), {}, {}});
+  }
+  return paths;
+}
+
+bool is_temporary(const fs::path& path) {
+  return path.filename().string().starts_with(temporary_prefix);
+}
+
+// A JSON file of ours says so near its start; the rest may be cut off or damaged.
+bool mentions(const fs::path& path, std::string_view word) {
+  std::error_code ignored;
+  if (!fs::is_regular_file(path, ignored)) return false;
+  const std::string text = read_file(path, max_report_bytes);
+  return std::string_view(text).substr(0, 4096).find(word) != std::string_view::npos;
+}
+
+}  // namespace
+
+std::string events_file_name(std::size_t index, bool compress) {
+  return fmt::format("{}{:05}.jsonl{}", events_prefix, index, compress ? ".zst" : "");
+}
+
+std::optional<std::size_t> events_file_index(std::string_view name) {
+  if (!name.starts_with(events_prefix)) return std::nullopt;
+  const std::string_view digits = name.substr(events_prefix.size());
+  std::size_t index = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), index);
+  if (error != std::errc()) return std::nullopt;
+  if (name != events_file_name(index, false) && name != events_file_name(index, true)) {
+    return std::nullopt;
+  }
+  return index;
+}
+
+bool is_unused(const fs::path& directory) {
+  std::error_code error;
+  if (!fs::exists(fs::symlink_status(directory, error))) return true;
+  if (!fs::is_directory(directory, error)) {
+    throw Error(ErrorKind::usage, {"not a directory", directory.string(), {}, {}});
+  }
+  for (const fs::path& path : entries(directory)) {
+    const bool is_empty_list = path.filename() == prompts_name &&
+                               fs::is_regular_file(path, error) && fs::file_size(path, error) == 0;
+    if (!is_empty_list && !is_temporary(path)) return false;
+  }
+  return true;
+}
+
+bool holds_moexray_output(const fs::path& directory) {
+  return mentions(directory / manifest_name, "\"moexray") ||
+         mentions(directory / "report.json", "\"moexray\"");
+}
+
+void remove_file(const fs::path& path) {
+  std::error_code error;
+  fs::remove(path, error);
+  if (error) {
+    throw Error(ErrorKind::runtime, {"cannot remove: " + error.message(), path.string(), {}, {}});
+  }
+}
+
+void remove_events_from(const fs::path& directory, std::size_t first) {
+  for (const fs::path& path : entries(directory)) {
+    const std::optional<std::size_t> index = events_file_index(path.filename().string());
+    if (is_temporary(path) || (index && *index >= first)) remove_file(path);
+  }
+}
+
+}  // namespace moexray::trace

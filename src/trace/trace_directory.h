@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace moexray::trace {
+
+inline constexpr std::string_view manifest_name = "manifest.json";
+inline constexpr std::string_view prompts_name = "prompts.jsonl";
+
+/// "events-00003.jsonl", or ".jsonl.zst".
+std::string events_file_name(std::size_t index, bool compress);
+
+/// The index of a file that events_file_name() names.
+std::optional<std::size_t> events_file_index(std::string_view name);
+
+/// True if a directory is missing, empty, or holds only what a writer leaves that is stopped before
+/// its manifest is written.
+bool is_unused(const std::filesystem::path& directory);
+
+/// True if a directory holds the manifest or the report of moexray, whole or damaged no matter.
+bool holds_moexray_output(const std::filesystem::path& directory);
+
+/// Removes the events files from index `first` on and unfinished temporary files.
+void remove_events_from(const std::filesystem::path& directory, std::size_t first);
+
+/// Removes one file if it is there. @throws Error (runtime).
+void remove_file(const std::filesystem::path& path);
+
+}  // namespace moexray::trace

@@ -1,0 +1,270 @@
+#include "moexray/trace/writer.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "byte_buffer.h"
+#include "checksum.h"
+#include "committed.h"
+#include "disk_file.h"
+#include "json_text.h"
+#include "moexray/core/error.h"
+#include "moexray/core/file.h"
+#include "moexray/trace/reader.h"
+#include "prompt_line.h"
+#include "record_writer.h"
+#include "trace_directory.h"
+#include "zstd_frames.h"
+
+namespace moexray {
+namespace {
+
+namespace fs = std::filesystem;
+
+void check_plan(const TraceManifest& manifest, std::string_view where) {
+  const bool is_positive = std::all_of(manifest.plan.begin(), manifest.plan.end(),
+                                       [](std::int64_t size) { return size > 0; });
+  const std::int64_t sum =
+      std::accumulate(manifest.plan.begin(), manifest.plan.end(), std::int64_t{0});
+  if (!is_positive || sum != manifest.n_prompts) {
+    throw Error(ErrorKind::data,
+                {"key \"plan\" does not add up", std::string(where),
+                 std::to_string(manifest.n_prompts) + " prompts in batches", std::to_string(sum)});
+  }
+}
+
+void check_prompt(const FinishedPrompt& prompt, const TraceManifest& manifest) {
+  const auto fail = [&](std::string_view what) {
+    const std::string id = prompt.prompt == nullptr ? "?" : prompt.prompt->id;
+    throw Error(ErrorKind::runtime,
+                {"a finished prompt does not fit its trace: " + std::string(what),
+                 "prompt \"" + id + "\"",
+                 {},
+                 {}});
+  };
+  const auto n_tokens = static_cast<std::int64_t>(prompt.token_ids.size());
+  const std::int64_t n_prompt = prompt.n_prompt_tokens;
+  if (prompt.prompt == nullptr) fail("no prompt");
+  if (n_prompt < 1 || n_prompt > n_tokens) fail("number of prompt tokens");
+  if (prompt.tokens.size() != prompt.token_ids.size()) fail("number of tokens");
+  if (!prompt.is_template.empty() &&
+      prompt.is_template.size() != static_cast<std::size_t>(n_prompt)) {
+    fail("number of template marks");
+  }
+  if (prompt.routing.shape() != manifest.model.shape) fail("routing shape");
+  if (prompt.routing.has_logits() != manifest.router_logits) fail("router logits");
+  if (!prompt.routing.is_rectangular() ||
+      prompt.routing.n_positions() != trace::n_traced_tokens(n_prompt, n_tokens - n_prompt)) {
+    fail("number of routed tokens");
+  }
+}
+
+trace::DiskFile locked_prompts_file(const fs::path& directory) {
+  std::error_code error;
+  fs::create_directories(directory, error);
+  if (error) {
+    throw Error(ErrorKind::runtime,
+                {"cannot create the directory: " + error.message(), directory.string(), {}, {}});
+  }
+  trace::DiskFile file(directory / trace::prompts_name);
+  file.lock();
+  return file;
+}
+
+}  // namespace
+
+class TraceWriter::Impl {
+ public:
+  Impl(fs::path directory, TraceManifest manifest, const WriterOptions& options,
+       trace::DiskFile prompts_file)
+      : directory_(std::move(directory)),
+        manifest_(std::move(manifest)),
+        options_(options),
+        prompts_file_(std::move(prompts_file)) {}
+
+  // Empties the directory and writes the manifest, last: until then the directory counts as unused.
+  void start() {
+    trace::remove_file(directory_ / trace::manifest_name);
+    prompts_file_.truncate(0);
+    trace::remove_events_from(directory_, 0);
+    prompts_file_.sync();
+    write_file_atomically(directory_ / trace::manifest_name, manifest_to_json(manifest_));
+  }
+
+  void cut_to(const trace::Committed& kept) {
+    // Lines first: there must never be a line whose events are gone.
+    prompts_file_.truncate(kept.prompts_bytes);
+    prompts_file_.sync();
+    trace::remove_events_from(directory_, kept.n_batches == 0 ? 0 : kept.events_index + 1);
+    if (kept.n_batches > 0) {
+      events_index_ = kept.events_index;
+      open_events();
+      events_file_.truncate(kept.events_bytes);
+    }
+    all_events_bytes_ = kept.all_events_bytes;
+    n_batches_ = kept.n_batches;
+    n_prompts_ = kept.n_prompts;
+    state_ = {kept.n_batches, kept.n_prompts, kept.n_lines - kept.n_prompts};
+    trace::sync_directory(directory_);
+  }
+
+  void commit(std::span<const FinishedPrompt> batch) {
+    check_batch(batch);
+    roll_over();
+    const std::uint64_t events_bytes = events_file_.size();
+    const std::uint64_t prompts_bytes = prompts_file_.size();
+    try {
+      std::string lines;
+      for (const FinishedPrompt& prompt : batch) lines += write_events(prompt);
+      events_file_.sync();
+      prompts_file_.append(lines);
+      prompts_file_.sync();
+    } catch (...) {
+      undo(prompts_bytes, events_bytes);
+      throw;
+    }
+    all_events_bytes_ += events_file_.size() - events_bytes;
+    n_prompts_ += batch.size();
+    ++n_batches_;
+  }
+
+  const TraceManifest& manifest() const { return manifest_; }
+  const ResumeState& state() const { return state_; }
+  std::size_t n_batches() const { return n_batches_; }
+  std::size_t n_prompts() const { return n_prompts_; }
+  std::uint64_t all_events_bytes() const { return all_events_bytes_; }
+
+ private:
+  void check_batch(std::span<const FinishedPrompt> batch) const {
+    if (n_batches_ >= manifest_.plan.size() ||
+        batch.size() != static_cast<std::size_t>(manifest_.plan[n_batches_])) {
+      throw Error(ErrorKind::runtime, "a batch does not follow the plan of its trace");
+    }
+    for (const FinishedPrompt& prompt : batch) check_prompt(prompt, manifest_);
+  }
+
+  void open_events() {
+    events_file_ =
+        trace::DiskFile(directory_ / trace::events_file_name(events_index_, manifest_.compress));
+  }
+
+  void roll_over() {
+    if (events_file_.is_open()) {
+      if (events_file_.size() < options_.max_file_bytes) return;
+      ++events_index_;
+    }
+    open_events();
+    events_file_.truncate(0);
+    trace::sync_directory(directory_);
+  }
+
+  // Writes the records of a prompt and returns its line.
+  std::string write_events(const FinishedPrompt& prompt) {
+    records_.clear();
+    trace::append_records(prompt, manifest_.events, records_);
+    const std::string_view text = records_.text();
+    trace::EventsPlace place;
+    place.events_file = events_file_.path().filename().string();
+    place.offset = events_file_.size();
+    place.n_bytes = text.size();
+    place.checksum = trace::checksum_text(text);
+    if (manifest_.compress) {
+      const std::string_view frame = compressor_.compress(text);
+      place.n_compressed_bytes = frame.size();
+      events_file_.append(frame);
+    } else {
+      events_file_.append(text);
+    }
+    std::string line = trace::make_prompt_line(prompt, place);
+    if (line.size() > trace::max_line_bytes) {
+      throw Error(ErrorKind::data, {"prompt too long for a line of prompts.jsonl",
+                                    "prompt \"" + prompt.prompt->id + "\"", "at most 16 MB",
+                                    std::to_string(line.size()) + " bytes"});
+    }
+    return line;
+  }
+
+  // What cannot be cut off here (the disk is gone, say) is cut off by resume().
+  void undo(std::uint64_t prompts_bytes, std::uint64_t events_bytes) noexcept {
+    try {
+      prompts_file_.truncate(prompts_bytes);
+      events_file_.truncate(events_bytes);
+    } catch (const Error&) {
+      n_batches_ = manifest_.plan.size() + 1;  // nothing can be committed any more
+    }
+  }
+
+  fs::path directory_;
+  TraceManifest manifest_;
+  WriterOptions options_;
+  trace::DiskFile prompts_file_;
+  trace::DiskFile events_file_;
+  std::size_t events_index_ = 0;
+  std::uint64_t all_events_bytes_ = 0;
+  std::size_t n_batches_ = 0;
+  std::size_t n_prompts_ = 0;
+  ResumeState state_;
+  trace::ByteBuffer records_;
+  trace::FrameCompressor compressor_;
+};
+
+TraceWriter::TraceWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+TraceWriter::~TraceWriter() = default;
+TraceWriter::TraceWriter(TraceWriter&&) noexcept = default;
+TraceWriter& TraceWriter::operator=(TraceWriter&&) noexcept = default;
+
+TraceWriter TraceWriter::create(const fs::path& directory, const TraceManifest& manifest,
+                                bool force, const WriterOptions& options) {
+  check_plan(manifest, "the manifest");
+  const auto check_replaceable = [&] {
+    if (trace::is_unused(directory)) return;
+    const bool is_ours = trace::holds_moexray_output(directory);
+    if (force && is_ours) return;
+    throw Error(ErrorKind::usage,
+                {is_ours ? "the directory already holds results; use --resume to continue it or "
+                           "--force to replace it"
+                         : "the directory is not empty and holds nothing of moexray; it is not "
+                           "replaced",
+                 directory.string(),
+                 {},
+                 {}});
+  };
+  check_replaceable();
+  trace::DiskFile prompts_file = locked_prompts_file(directory);
+  check_replaceable();  // another writer may have come and gone before the lock
+  TraceWriter writer(std::make_unique<Impl>(directory, manifest, options, std::move(prompts_file)));
+  writer.impl_->start();
+  return writer;
+}
+
+TraceWriter TraceWriter::resume(const fs::path& directory, const TraceManifest& wanted,
+                                std::span<const Prompt> prompts, const WriterOptions& options) {
+  if (trace::is_unused(directory)) return create(directory, wanted, false, options);
+  const std::string where = (directory / trace::manifest_name).string();
+  check_same_run(read_manifest(directory), wanted, where);
+  trace::DiskFile prompts_file = locked_prompts_file(directory);
+  const TraceManifest recorded = read_manifest(directory);
+  check_same_run(recorded, wanted, where);
+  check_plan(recorded, where);
+  if (prompts.size() != static_cast<std::size_t>(recorded.n_prompts)) {
+    throw Error(ErrorKind::runtime,
+                {"wrong number of prompts to resume with", where,
+                 std::to_string(recorded.n_prompts), std::to_string(prompts.size())});
+  }
+  const trace::Committed kept = trace::find_committed(directory, recorded, prompts);
+  TraceWriter writer(std::make_unique<Impl>(directory, recorded, options, std::move(prompts_file)));
+  writer.impl_->cut_to(kept);
+  return writer;
+}
+
+void TraceWriter::commit_batch(std::span<const FinishedPrompt> batch) { impl_->commit(batch); }
+
+const TraceManifest& TraceWriter::manifest() const { return impl_->manifest(); }
+const ResumeState& TraceWriter::resume_state() const { return impl_->state(); }
+std::size_t TraceWriter::n_committed_batches() const { return impl_->n_batches(); }
+std::size_t TraceWriter::n_committed_prompts() const { return impl_->n_prompts(); }
+bool TraceWriter::finished() const { return impl_->n_batches() == impl_->manifest().plan.size(); }
+std::uint64_t TraceWriter::n_event_bytes() const { return impl_->all_events_bytes(); }
+
+}  // namespace moexray
