@@ -96,13 +96,6 @@ class Parser {
     app_.allow_extras();
     for (const Flag& flag : command.flags) add(flag);
     for (const Flag& flag : common_flags()) add(flag);
-    // All positionals are one list: how many there must be is checked against the table.
-    if (!command.positionals.empty()) {
-      // CLI11 would otherwise split a word like "[a,b]" at its commas.
-      positionals_ =
-          app_.add_option("POSITIONALS", words_)->allow_extra_args(false)->expected(0, -1);
-      positionals_->allow_extra_args(false);
-    }
   }
 
   void run(std::vector<std::string> words) {
@@ -116,9 +109,21 @@ class Parser {
     }
   }
 
-  std::vector<std::string> extras() { return app_.remaining(); }
+  // The words that are neither flags of the command nor their values: its positionals. What looks
+  // like a flag before a "--" is a mistake.
   std::vector<std::string> positionals() const {
-    return positionals_ == nullptr ? std::vector<std::string>() : positionals_->results();
+    std::vector<std::string> words;
+    bool flags_may_follow = true;
+    for (const std::string& word : app_.remaining()) {
+      if (flags_may_follow && word == "--") {
+        flags_may_follow = false;
+      } else if (flags_may_follow && word.starts_with('-') && word != "-") {
+        refuse_word(command_, word);
+      } else {
+        words.push_back(word);
+      }
+    }
+    return words;
   }
   std::optional<std::string> value(const Flag& flag) const {
     const CLI::Option* option = app_.get_option("--" + flag.key());
@@ -144,8 +149,6 @@ class Parser {
 
   const Command& command_;
   CLI::App app_;
-  CLI::Option* positionals_ = nullptr;
-  std::vector<std::string> words_;
   std::map<std::string, std::string> values_;
 };
 
@@ -178,7 +181,7 @@ std::span<const Flag> common_flags() {
 std::string closest_name(std::string_view word, std::span<const std::string> names) {
   std::string best;
   std::size_t best_distance =
-      std::max<std::size_t>(1, std::min<std::size_t>(3, word.size() / 3)) + 1;
+      word.size() < 4 ? 2 : std::clamp<std::size_t>(word.size() / 3, 2, 3) + 1;
   if (word.size() > 64) return best;
   for (const std::string& name : names) {
     const std::size_t distance = edit_distance(word, name);
@@ -246,11 +249,10 @@ Arguments CommandLine::parse_arguments(const Command& command, std::vector<std::
   for (const Flag& flag : common_flags()) take(flag);
   help = arguments.on("help");
   if (help) return arguments;
-  if (const auto extras = parser.extras(); !extras.empty()) refuse_word(command, extras.front());
+  arguments.positionals_ = parser.positionals();
   for (const Flag& flag : command.flags) {
     if (arguments.given(flag.key())) check_flag_value(flag, arguments.text(flag.key()));
   }
-  arguments.positionals_ = parser.positionals();
   check_positionals(command, arguments.positionals_);
   return arguments;
 }

@@ -1,0 +1,3 @@
+moexray_test(command_line_cli_test
+  SOURCES command_line_test.cpp
+  PRIVATE moexray::cli_support moexray_app)
