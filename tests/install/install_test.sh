@@ -1,0 +1,55 @@
+#!/bin/bash
+# Installs a build to a temporary place, runs the installed program, and builds a program of someone else
+# against the installed libraries.
+#   install_test.sh CMAKE SOURCE_DIR BUILD_DIR VERSION
+set -euo pipefail
+cmake=$1 source_dir=$2 build_dir=$3 version=$4
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+prefix=$work/prefix
+
+expect() {
+  if [[ $2 != "$3" ]]; then
+    printf '%s: expected "%s", found "%s"\n' "$1" "$2" "$3" >&2
+    exit 1
+  fi
+}
+
+"$cmake" --install "$build_dir" --prefix "$prefix" >"$work/install.log" || {
+  cat "$work/install.log"
+  exit 1
+}
+
+# The program, from another directory and through a symbolic link, as packages set them up.
+expect "installed program" "moexray $version" "$("$prefix/bin/moexray" --version | head -n 1)"
+mkdir "$work/elsewhere"
+ln -s "$prefix/bin/moexray" "$work/elsewhere/moexray"
+expect "program behind a link" "moexray $version" "$("$work/elsewhere/moexray" --version | head -n 1)"
+if ldd "$prefix/bin/moexray" | grep -E 'torch|sentencepiece'; then
+  echo "the program links what only its modules may link" >&2
+  exit 1
+fi
+
+# Modules and data are where the program looks for them.
+for module in "$build_dir"/lib/moexray/*.so; do
+  [[ -e $module ]] || continue
+  if [[ ! -s $prefix/lib/moexray/$(basename "$module") ]]; then
+    echo "not installed: $module" >&2
+    exit 1
+  fi
+done
+cmp "$source_dir/prompts/paper80.jsonl" "$prefix/share/moexray/prompts/paper80.jsonl"
+
+flags=()
+[[ -z ${MOEXRAY_SANITIZE:-} ]] || flags+=("-DCMAKE_CXX_FLAGS=-fsanitize=$MOEXRAY_SANITIZE")
+if command -v ccache >/dev/null; then flags+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
+"$cmake" -S "$source_dir/tests/install/consumer" -B "$work/consumer" -G Ninja "-DCMAKE_PREFIX_PATH=$prefix" \
+  "-DEXPECTED_VERSION=$version" "-DINSTALLED_HEADERS=$prefix/include" "${flags[@]}"
+"$cmake" --build "$work/consumer" -j 2
+expect "consumer" "$version 80" "$("$work/consumer/consumer" "$prefix/share/moexray/prompts/paper80.jsonl")"
+
+# Nothing installed remembers where it was built.
+if grep -rlF -e "$build_dir" -e "$source_dir" "$prefix/lib/cmake" "$prefix"/lib/*/cmake 2>/dev/null; then
+  echo "the CMake package names the build machine's directories" >&2
+  exit 1
+fi
