@@ -13,10 +13,10 @@ namespace moexray::stats {
 
 struct ClassifyOptions {
   int n_folds = 5;  ///< stratified, shuffled (see stratified_folds); unused if `folds` is given
-  std::vector<int>
-      folds;  ///< [n] fold of each prompt, numbered from 0 without gaps; empty: drawn from `seed`
+  /// [n] fold of each prompt, numbered from 0 without gaps; empty: drawn from `seed`.
+  std::vector<int> folds = {};
   std::uint64_t seed = 0;
-  LogisticOptions logistic;
+  LogisticOptions logistic = {};
   int n_top_experts = 10;  ///< experts listed per category
   int n_threads = 1;       ///< folds fitted at the same time; does not change the result
 };
