@@ -296,9 +296,7 @@ bool is_hub_name(std::string_view name) {
   return previous != '/';
 }
 
-std::string model_name(const Section& file, const std::filesystem::path& directory) {
-  const std::string name = file.text("_name_or_path");
-  if (is_hub_name(name)) return name;
+std::string directory_name(const std::filesystem::path& directory) {
   std::error_code code;
   const std::filesystem::path full = std::filesystem::canonical(directory, code);
   const std::string last = (code ? directory : full).filename().string();
@@ -307,12 +305,9 @@ std::string model_name(const Section& file, const std::filesystem::path& directo
 
 }  // namespace
 
-ModelConfig read_model_config(const std::filesystem::path& directory) {
-  const std::filesystem::path path = directory / "config.json";
-  const std::string bytes = read_file(path, max_file_bytes);
-  const json document = parse_json(bytes, path.string());
-  const Section file(document, path.string());
-
+ModelConfig parse_model_config(std::string_view text, std::string_view where) {
+  const json document = parse_json(text, where);
+  const Section file(document, std::string(where));
   ModelConfig config;
   check_architecture(file);
   check_unsupported(file);
@@ -321,8 +316,15 @@ ModelConfig read_model_config(const std::filesystem::path& directory) {
   read_numbers(file, config);
   read_dtype(file, config);
   read_special_tokens(file, config);
-  config.name = model_name(file, directory);
-  config.sha256 = sha256_hex(bytes);
+  if (const std::string name = file.text("_name_or_path"); is_hub_name(name)) config.name = name;
+  config.sha256 = sha256_hex(text);
+  return config;
+}
+
+ModelConfig read_model_config(const std::filesystem::path& directory) {
+  const std::filesystem::path path = directory / "config.json";
+  ModelConfig config = parse_model_config(read_file(path, max_file_bytes), path.string());
+  if (config.name.empty()) config.name = directory_name(directory);
 
   const std::filesystem::path generation = directory / "generation_config.json";
   if (std::filesystem::exists(generation)) {

@@ -5,6 +5,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "messages.h"
@@ -197,8 +198,8 @@ void check_names(const SafetensorsHeader& header, std::string_view where) {
 
 // Sorts the tensors by offset and checks that they tile the data section.
 void check_layout(SafetensorsHeader& header, std::uint64_t n_data_bytes, std::string_view where) {
-  std::stable_sort(header.tensors.begin(), header.tensors.end(), [](const auto& a, const auto& b) {
-    return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
+  std::sort(header.tensors.begin(), header.tensors.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
   });
   std::uint64_t covered = 0;
   for (const SafetensorsEntry& entry : header.tensors) {

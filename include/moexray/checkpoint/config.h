@@ -42,6 +42,12 @@ struct ModelConfig {
   }
 };
 
+/// Parses and checks the text of a `config.json`; `name` is empty unless `_name_or_path` is a hub
+/// name.
+/// @param where the file's name, for messages.
+/// @throws Error (data) as read_model_config() does.
+ModelConfig parse_model_config(std::string_view text, std::string_view where);
+
 /// Reads and checks `DIR/config.json` (transformers 4: `rope_theta`, `torch_dtype`; transformers 5:
 /// `rope_parameters`, `dtype`) and `DIR/generation_config.json` where it exists.
 /// @throws Error (data) naming the file, the key, what was expected and what was found; also for
