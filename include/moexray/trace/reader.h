@@ -31,10 +31,9 @@ struct TracePrompt {
   std::int64_t n_bytes = -1;
   std::int64_t n_events = -1;
   std::string checksum;
-  std::int64_t n_compressed_bytes =
-      -1;                 ///< its zstd frame in the file; −1: not compressed or not recorded
-  std::int64_t line = 0;  ///< of prompts.jsonl, from 1
-  std::size_t part = 0;   ///< which of the trace directories it came from
+  std::int64_t n_compressed_bytes = -1;  ///< of its zstd frame; −1: not compressed or not recorded
+  std::int64_t line = 0;                 ///< of prompts.jsonl, from 1
+  std::size_t part = 0;                  ///< which of the trace directories it came from
 };
 
 /// One or more trace directories that are read as one trace (the shards of a run, say).
@@ -44,8 +43,8 @@ struct TraceSet {
   std::string tokenizer_sha256;  ///< empty: not recorded
   std::vector<std::filesystem::path> directories;
   std::vector<TraceManifest> manifests;  ///< [directories]
-  std::vector<TracePrompt>
-      prompts;  ///< ordered as in the directories, in the order these were given
+  /// Ordered as in the directories, in the order these were given.
+  std::vector<TracePrompt> prompts;
   std::vector<std::string> notices;  ///< what was left out and why (only with allow_partial)
 };
 
@@ -76,5 +75,9 @@ class EventVisitor {
 /// freely.
 /// @throws Error (data) with file and line for anything truncated, reordered or corrupt.
 void read_events(const TraceSet& traces, EventVisitor& visitor, const ReadOptions& options);
+
+/// The same for one prompt of the set.
+void read_prompt_events(const TraceSet& traces, std::size_t prompt_index, EventVisitor& visitor,
+                        const ReadOptions& options);
 
 }  // namespace moexray
