@@ -1,0 +1,63 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "moexray/core/routing.h"
+#include "moexray/runtime/model.h"
+#include "moexray/trace/routing_buffer.h"
+
+namespace moexray {
+
+struct GenerationOptions {
+  std::int64_t max_new_tokens = 32;    ///< 0: the prompt alone goes through the model
+  bool do_sample = false;              ///< false: greedy, of equal logits the lower id
+  double temperature = 1.0;            ///< only with do_sample
+  double top_p = 1.0;                  ///< only with do_sample
+  std::uint64_t seed = 0;              ///< with the prompt's id it gives the prompt's random stream
+  std::vector<TokenId> eos_token_ids;  ///< each ends a sequence
+  bool ignore_eos = false;             ///< the logits of eos tokens become −∞ instead
+  bool router_logits = false;          ///< keep the router's logits too
+  /// Tokens of a forward pass, at most: bounds the memory of activations. Whole prompts are packed
+  /// up to it; only a prompt that is longer itself is split over several passes.
+  std::int64_t max_tokens_per_pass = 2048;
+};
+
+/// A prompt to be continued.
+struct GenerationInput {
+  std::string_view id;
+  std::span<const TokenId> token_ids;  ///< [P], not empty
+};
+
+struct GenerationOutput {
+  std::vector<TokenId> token_ids;  ///< [G], a sampled eos included
+  std::string finish_reason;       ///< "eos" or "length"
+  RoutingBuffer routing;           ///< T = P + max(G − 1, 0) positions: the last token sampled
+                                   ///< has no forward pass
+};
+
+/// Tokens that go through the model for a prompt of P tokens with G generated ones:
+/// T = P + max(G − 1, 0).
+std::int64_t n_forward_tokens(std::int64_t n_prompt_tokens, std::int64_t n_generated_tokens);
+
+/// Continues all prompts as one batch: the prompts go through the model as ragged batches, then
+/// every sequence that has not ended one token at a time. What a prompt gives depends on the other
+/// prompts only as far as the model's arithmetic does.
+///
+/// `on_pass`, if there is one, is told after each forward pass how many tokens went through it.
+/// Between passes `stop` is looked at.
+/// @returns one output per prompt, in order.
+/// @throws Error (interrupted) when `stop` is set; Error (data) for an empty prompt or what the
+///   model refuses; Error (usage) for impossible options; Error (runtime) if the model did not
+///   report the routing of every token at every layer.
+std::vector<GenerationOutput> generate(Model& model, std::span<const GenerationInput> prompts,
+                                       const GenerationOptions& options,
+                                       const std::atomic<bool>& stop,
+                                       const std::function<void(std::int64_t)>& on_pass = {});
+
+}  // namespace moexray

@@ -1,0 +1,206 @@
+#include "moexray/runtime/generate.h"
+
+#include <algorithm>
+#include <limits>
+#include <memory>
+#include <utility>
+
+#include "moexray/core/error.h"
+#include "moexray/core/random.h"
+#include "moexray/runtime/sampling.h"
+#include "routing_collector.h"
+
+namespace moexray {
+namespace {
+
+// One sequence on its way through the model.
+struct Sequence {
+  GenerationInput input;
+  RandomStream stream;
+  GenerationOutput output;
+  std::int64_t n_done = 0;  // tokens of the prompt that have gone through the model
+  bool finished = false;
+};
+
+// A chunk of a sequence that goes into the next forward pass.
+struct Chunk {
+  std::size_t sequence = 0;
+  std::span<const TokenId> token_ids;
+};
+
+void check_options(const GenerationOptions& options) {
+  if (options.max_new_tokens < 0 || options.max_tokens_per_pass < 1) {
+    throw Error(ErrorKind::usage,
+                "the number of new tokens must not be negative, and a forward "
+                "pass must hold a token");
+  }
+}
+
+class Batch {
+ public:
+  Batch(Model& model, std::span<const GenerationInput> prompts, const GenerationOptions& options,
+        const std::atomic<bool>& stop, const std::function<void(std::int64_t)>& on_pass)
+      : model_(model),
+        options_(options),
+        stop_(stop),
+        on_pass_(on_pass),
+        n_vocab_(static_cast<std::size_t>(model.config().vocab_size)),
+        collector_(model.config().routing_shape(), options.router_logits) {
+    std::vector<std::int64_t> capacities;
+    for (const GenerationInput& prompt : prompts) {
+      if (prompt.token_ids.empty()) {
+        throw Error(ErrorKind::data, {"prompt without tokens", std::string(prompt.id), {}, {}});
+      }
+      Sequence& sequence = sequences_.emplace_back(prompt, RandomStream(options.seed, prompt.id));
+      const std::int64_t capacity = n_forward_tokens(
+          static_cast<std::int64_t>(prompt.token_ids.size()), options.max_new_tokens);
+      sequence.output.routing =
+          RoutingBuffer(model.config().routing_shape(), options.router_logits);
+      sequence.output.routing.reserve(capacity);
+      capacities.push_back(capacity);
+    }
+    session_ = model.new_session(capacities);
+  }
+
+  std::vector<GenerationOutput> run() {
+    read_prompts();
+    while (true) {
+      std::vector<Chunk> chunks;
+      for (std::size_t i = 0; i < sequences_.size(); ++i) {
+        if (sequences_[i].finished) continue;
+        chunks.push_back({i, std::span(sequences_[i].output.token_ids).last(1)});
+      }
+      if (chunks.empty()) break;
+      // A pass never holds more than max_tokens_per_pass rows, while decoding too.
+      const auto limit = static_cast<std::size_t>(options_.max_tokens_per_pass);
+      for (std::size_t begin = 0; begin < chunks.size(); begin += limit) {
+        run_pass(std::span(chunks).subspan(begin, std::min(limit, chunks.size() - begin)));
+      }
+    }
+    std::vector<GenerationOutput> outputs;
+    outputs.reserve(sequences_.size());
+    for (Sequence& sequence : sequences_) outputs.push_back(std::move(sequence.output));
+    return outputs;
+  }
+
+ private:
+  // Prefill: packs whole prompts into passes; a prompt that is too long for one is split.
+  void read_prompts() {
+    const std::int64_t limit = options_.max_tokens_per_pass;
+    std::vector<Chunk> chunks;
+    std::int64_t n_tokens = 0;
+    const auto flush = [&] {
+      if (!chunks.empty()) run_pass(chunks);
+      chunks.clear();
+      n_tokens = 0;
+    };
+    for (std::size_t i = 0; i < sequences_.size(); ++i) {
+      std::span<const TokenId> rest = sequences_[i].input.token_ids;
+      if (n_tokens + static_cast<std::int64_t>(rest.size()) > limit) flush();
+      while (static_cast<std::int64_t>(rest.size()) > limit) {
+        chunks.push_back({i, rest.first(static_cast<std::size_t>(limit))});
+        rest = rest.subspan(static_cast<std::size_t>(limit));
+        flush();
+      }
+      chunks.push_back({i, rest});
+      n_tokens += static_cast<std::int64_t>(rest.size());
+    }
+    flush();
+  }
+
+  void run_pass(std::span<const Chunk> chunks) {
+    if (stop_.load(std::memory_order_relaxed)) throw Error(ErrorKind::interrupted, "interrupted");
+    std::vector<SequenceChunk> slots;
+    std::vector<RoutingCollector::Piece> pieces;
+    std::int64_t n_tokens = 0;
+    for (const Chunk& chunk : chunks) {
+      const auto n_rows = static_cast<std::int64_t>(chunk.token_ids.size());
+      slots.push_back({static_cast<int>(chunk.sequence), chunk.token_ids});
+      pieces.push_back({&sequences_[chunk.sequence].output.routing, n_rows});
+      n_tokens += n_rows;
+    }
+    collector_.begin_pass(std::move(pieces));
+    std::vector<float> logits = model_.forward(*session_, slots, LogitsOf::last_token, &collector_);
+    collector_.end_pass();
+    if (logits.size() != chunks.size() * n_vocab_) {
+      throw Error(ErrorKind::runtime, "the model returned logits of the wrong shape");
+    }
+    for (std::size_t row = 0; row < chunks.size(); ++row) {
+      advance(sequences_[chunks[row].sequence], chunks[row],
+              std::span(logits).subspan(row * n_vocab_, n_vocab_));
+    }
+    if (on_pass_) on_pass_(n_tokens);
+  }
+
+  // A sequence has come through a pass: takes its next token, if it is due and wanted.
+  void advance(Sequence& sequence, const Chunk& chunk, std::span<float> logits) {
+    const auto n_prompt = static_cast<std::int64_t>(sequence.input.token_ids.size());
+    if (sequence.n_done < n_prompt) {
+      sequence.n_done += static_cast<std::int64_t>(chunk.token_ids.size());
+      if (sequence.n_done < n_prompt) return;
+    }
+    GenerationOutput& output = sequence.output;
+    if (options_.max_new_tokens > 0) {
+      const TokenId token = next_token(logits, sequence.stream);
+      output.token_ids.push_back(token);
+      if (is_eos(token)) output.finish_reason = "eos";
+    }
+    const auto n_generated = static_cast<std::int64_t>(output.token_ids.size());
+    if (output.finish_reason.empty() && n_generated >= options_.max_new_tokens) {
+      output.finish_reason = "length";
+    }
+    sequence.finished = !output.finish_reason.empty();
+    if (sequence.finished) check_routing(sequence, n_forward_tokens(n_prompt, n_generated));
+  }
+
+  TokenId next_token(std::span<float> logits, RandomStream& stream) const {
+    if (options_.ignore_eos) {
+      for (const TokenId id : options_.eos_token_ids) {
+        if (id >= 0 && static_cast<std::size_t>(id) < logits.size()) {
+          logits[static_cast<std::size_t>(id)] = -std::numeric_limits<float>::infinity();
+        }
+      }
+    }
+    if (!options_.do_sample) return most_probable_token(logits);
+    return sample_token(logits, {options_.temperature, options_.top_p}, stream);
+  }
+
+  bool is_eos(TokenId token) const {
+    const auto& ids = options_.eos_token_ids;
+    return std::find(ids.begin(), ids.end(), token) != ids.end();
+  }
+
+  static void check_routing(const Sequence& sequence, std::int64_t n_expected) {
+    const RoutingBuffer& routing = sequence.output.routing;
+    if (routing.is_rectangular() && routing.n_positions() == n_expected) return;
+    throw Error(ErrorKind::runtime,
+                {"the routing of a sequence is incomplete", std::string(sequence.input.id),
+                 std::to_string(n_expected) + " tokens", std::to_string(routing.n_positions())});
+  }
+
+  Model& model_;
+  const GenerationOptions& options_;
+  const std::atomic<bool>& stop_;
+  const std::function<void(std::int64_t)>& on_pass_;
+  std::size_t n_vocab_;
+  RoutingCollector collector_;
+  std::vector<Sequence> sequences_;
+  std::unique_ptr<Session> session_;
+};
+
+}  // namespace
+
+std::int64_t n_forward_tokens(std::int64_t n_prompt_tokens, std::int64_t n_generated_tokens) {
+  return n_prompt_tokens + std::max<std::int64_t>(n_generated_tokens - 1, 0);
+}
+
+std::vector<GenerationOutput> generate(Model& model, std::span<const GenerationInput> prompts,
+                                       const GenerationOptions& options,
+                                       const std::atomic<bool>& stop,
+                                       const std::function<void(std::int64_t)>& on_pass) {
+  check_options(options);
+  if (prompts.empty()) return {};
+  return Batch(model, prompts, options, stop, on_pass).run();
+}
+
+}  // namespace moexray
