@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+
+namespace moexray::kernels {
+
+/// Loops over float32 rows whose results depend on nothing but the row itself: every sum runs over 16
+/// fixed lanes that are added up in one fixed order at the end. A row therefore gives the same bits
+/// alone or in a batch, on one thread or many. The set is compiled once per instruction set and chosen
+/// at run time; sets with fused multiply-add give the same bits as each other.
+struct RowKernels {
+  const char* instruction_set;
+
+  /// y[r, j] = Σ_i x[r, i] · w[j, i] for all r < n_rows and first ≤ j < last.
+  /// x [n_rows, n_in], w [n_out, n_in] row-major, y [n_rows, n_out].
+  void (*linear_f32)(const float* x, std::int64_t n_rows, std::int64_t n_in, const float* w,
+                     std::int64_t first, std::int64_t last, std::int64_t n_out, float* y);
+  /// The same with bfloat16 weights (bit patterns), widened exactly to float32.
+  void (*linear_bf16)(const float* x, std::int64_t n_rows, std::int64_t n_in, const std::uint16_t* w,
+                      std::int64_t first, std::int64_t last, std::int64_t n_out, float* y);
+  /// Σ_i a[i] · b[i].
+  float (*dot)(const float* a, const float* b, std::int64_t n);
+  /// y[i] += a · x[i], x float32 or bfloat16.
+  void (*axpy_f32)(float a, const float* x, float* y, std::int64_t n);
+  void (*axpy_bf16)(float a, const std::uint16_t* x, float* y, std::int64_t n);
+  /// max_i x[i] for n ≥ 1.
+  float (*max)(const float* x, std::int64_t n);
+  /// x[i] = exp(x[i] − shift); returns their sum.
+  float (*exp_sum)(float* x, std::int64_t n, float shift);
+  /// out[i] = silu(gate[i]) · up[i], silu(z) = z / (1 + exp(−z)).
+  void (*silu_mul)(const float* gate, const float* up, std::int64_t n, float* out);
+  /// sigmoid[i] = 1 / (1 + exp(−z[i])).
+  void (*sigmoid)(const float* z, std::int64_t n, float* sigmoid);
+};
+
+extern const RowKernels row_kernels_portable;
+extern const RowKernels row_kernels_avx2;
+extern const RowKernels row_kernels_avx512;
+
+/// The best set this processor runs.
+const RowKernels& row_kernels();
+
+}  // namespace moexray::kernels

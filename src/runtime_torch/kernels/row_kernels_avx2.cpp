@@ -1,0 +1,5 @@
+#define MOEXRAY_KERNEL_SET row_kernels_avx2
+#define MOEXRAY_KERNEL_NAME "avx2"
+#define MOEXRAY_KERNEL_TILE 2
+
+#include "row_kernels.inc"

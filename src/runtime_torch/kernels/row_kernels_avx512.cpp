@@ -1,0 +1,5 @@
+#define MOEXRAY_KERNEL_SET row_kernels_avx512
+#define MOEXRAY_KERNEL_NAME "avx512"
+#define MOEXRAY_KERNEL_TILE 4
+
+#include "row_kernels.inc"

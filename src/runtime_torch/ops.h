@@ -1,0 +1,73 @@
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "moexray/checkpoint/config.h"
+#include "torch_api.h"
+
+namespace moexray::torch_runtime {
+
+/// The weights of one layer's experts. Inference reads one tensor per expert, as checkpoints store
+/// them; training needs them stacked, and leaves the lists empty.
+struct ExpertWeights {
+  std::vector<at::Tensor> gate;  ///< E × [intermediate, hidden]
+  std::vector<at::Tensor> up;    ///< E × [intermediate, hidden]
+  std::vector<at::Tensor> down;  ///< E × [hidden, intermediate]
+  at::Tensor gate_up_stack;      ///< [E, 2 · intermediate, hidden], gate above up
+  at::Tensor down_stack;         ///< [E, hidden, intermediate]
+};
+
+/// What a router decided for n tokens.
+struct RouterOutput {
+  at::Tensor logits;   ///< [n, E]
+  at::Tensor experts;  ///< [n, k], int32 on the CPU, most probable first; ties: lower id first
+  at::Tensor weights;  ///< [n, k] in the type of the computation, as the model applies them
+};
+
+/// The operations a model is written in. Inference and training implement them differently: the one
+/// with a key-value cache and results that do not depend on the batch, the other with gradients.
+class Ops {
+ public:
+  virtual ~Ops() = default;
+  /// x [n, in] · wᵀ, w [out, in].
+  virtual at::Tensor linear(const at::Tensor& x, const at::Tensor& w) = 0;
+  /// x / √(mean(x²) + eps) · w over the last dimension.
+  virtual at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) = 0;
+  /// Rotary embedding of q and k, then causal attention. q [n, heads · d], k and v [n, kv_heads · d].
+  virtual at::Tensor attention(int layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) = 0;
+  /// Softmax over all experts in float32, then the top k, renormalised only if the config says so.
+  virtual RouterOutput route(const at::Tensor& logits) = 0;
+  /// Σ over the selected experts of weight · down(silu(gate(x)) · up(x)).
+  virtual at::Tensor mix_experts(const at::Tensor& x, const RouterOutput& routing, const ExpertWeights& experts) = 0;
+};
+
+/// Called with every layer's routing as soon as it is known: the forward hook of the routers.
+using RouterHook = std::function<void(int layer, const RouterOutput&)>;
+
+/// The top k of softmax(logits) for each row: `experts` and `weights` are [n, k].
+/// `probabilities`, where not null, receives the whole softmax [n, E].
+void select_experts(const float* logits, std::int64_t n_rows, int n_experts, int top_k, bool normalise,
+                    ExpertId* experts, float* weights, float* probabilities);
+
+/// Rows grouped by expert: expert e has the entries order[starts[e] … starts[e + 1]), each of which is
+/// row · k + rank. Rows ascend within an expert.
+struct ExpertGroups {
+  std::vector<std::int64_t> starts;  ///< [E + 1]
+  std::vector<std::int64_t> order;   ///< [n · k]
+};
+
+ExpertGroups group_by_expert(const at::Tensor& experts, int n_experts);
+
+/// cos and sin of position · θ^(−2i/d): two tensors [max_positions, d / 2] in float32.
+struct RotaryTable {
+  at::Tensor cos;
+  at::Tensor sin;
+};
+
+RotaryTable make_rotary_table(const ModelConfig& config);
+
+/// Rotates one head in place, half-split: (x₁, x₂) → (x₁ cos − x₂ sin, x₂ cos + x₁ sin), d values in all.
+void rotate_head(float* head, const float* cos, const float* sin, std::int64_t half);
+
+}  // namespace moexray::torch_runtime
