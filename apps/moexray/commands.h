@@ -5,5 +5,11 @@
 namespace moexray::app {
 
 // Each is defined in cmd_<name>.cpp.
+Command analyze_command();
+Command classify_command();
+Command model_command();
+Command signatures_command();
+Command similarity_command();
+Command tokenize_command();
 
 }  // namespace moexray::app

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace moexray::json_file {
+
+using Json = nlohmann::json;
+
+inline constexpr int max_depth = 64;
+
+/// Parses JSON text of `where`. @throws Error (data) if it is malformed or nested deeper than
+/// max_depth.
+Json parse(std::string_view text, const std::string& where);
+
+/// The object in a file; nothing if there is no such file.
+std::optional<Json> read_object_if_there(const std::filesystem::path& path,
+                                         std::uint64_t max_bytes);
+
+/// The member `key` of `object`, or null if it is absent.
+const Json& member(const Json& object, const char* key);
+
+/// An Error (data) about the value at `key` of the file `where`.
+[[noreturn]] void fail(const std::string& where, std::string_view key, std::string_view what,
+                       std::string_view expected, const Json& found);
+
+/// Members of the expected type; absent or null: the fallback.
+bool bool_or(const Json& object, const char* key, bool fallback, const std::string& where);
+std::string string_or(const Json& object, const char* key, std::string_view fallback,
+                      const std::string& where);
+
+}  // namespace moexray::json_file

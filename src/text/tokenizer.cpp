@@ -1,0 +1,40 @@
+#include "moexray/text/tokenizer.h"
+
+#include <system_error>
+
+#include "moexray/core/error.h"
+#include "moexray/core/escape.h"
+#include "tokenizers.h"
+
+namespace moexray {
+
+void check_text(std::string_view text) {
+  if (text.size() > max_text_bytes) {
+    throw Error(ErrorKind::data, {"text too long",
+                                  {},
+                                  "at most " + std::to_string(max_text_bytes) + " bytes",
+                                  std::to_string(text.size())});
+  }
+  const std::size_t offset = find_invalid_utf8(text);
+  if (offset != text.size()) {
+    throw Error(ErrorKind::data,
+                "text is not valid UTF-8 at byte offset " + std::to_string(offset));
+  }
+}
+
+std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& model_directory,
+                                          const std::filesystem::path& module_directory) {
+  std::error_code code;
+  const auto json_path = model_directory / "tokenizer.json";
+  const auto model_path = model_directory / "tokenizer.model";
+  const bool has_json = std::filesystem::exists(json_path, code);
+  if (!has_json && !std::filesystem::exists(model_path, code)) {
+    throw Error(ErrorKind::data, {"no tokenizer", model_directory.string(),
+                                  "tokenizer.json or tokenizer.model", "neither"});
+  }
+  const TokenizerConfig config = read_tokenizer_config(model_directory);
+  return has_json ? open_tokenizer_json(json_path, config)
+                  : open_sentencepiece(model_path, module_directory, config);
+}
+
+}  // namespace moexray

@@ -1,0 +1,324 @@
+#include "tokenizer_json.h"
+
+#include <algorithm>
+
+#include "gpt2_words.h"
+#include "json_file.h"
+#include "moexray/core/error.h"
+#include "unicode.h"
+
+namespace moexray {
+namespace {
+
+using json_file::fail;
+using json_file::Json;
+using json_file::member;
+
+// Ids may leave gaps, but not so large that the table of ids would be out of proportion to the
+// file.
+constexpr std::size_t max_id_slack = 65'536;
+
+std::string type_of(const Json& part, const std::string& where, const std::string& key) {
+  if (!part.is_object()) fail(where, key, "wrong type", "an object", part);
+  return json_file::string_or(part, "type", "", where);
+}
+
+const Json& require_array(const Json& object, const char* key, const std::string& where) {
+  const Json& value = member(object, key);
+  if (!value.is_array()) fail(where, key, "wrong type", "an array", value);
+  return value;
+}
+
+// --- Normaliser
+// -----------------------------------------------------------------------------------
+
+bool parse_normalizer(const Json& normalizer, const std::string& where) {
+  if (normalizer.is_null()) return false;
+  const std::string type = type_of(normalizer, where, "normalizer");
+  if (type == "NFC") return true;
+  if (type != "Sequence") {
+    fail(where, "normalizer.type", "unsupported normaliser", "\"NFC\" or null", type);
+  }
+  bool normalizes = false;
+  for (const Json& part : require_array(normalizer, "normalizers", where)) {
+    const std::string part_type = type_of(part, where, "normalizer.normalizers");
+    if (part_type != "NFC") {
+      fail(where, "normalizer.normalizers.type", "unsupported normaliser", "\"NFC\"", part_type);
+    }
+    normalizes = true;
+  }
+  return normalizes;
+}
+
+// --- Pre-tokenizer
+// --------------------------------------------------------------------------------
+
+// A Split that cuts at the GPT-2 pattern: as the pattern matches everywhere, keeping the matches
+// apart
+// ("Isolated") and removing what is between them ("Removed", inverted) are the same.
+void check_split(const Json& split, const std::string& where) {
+  const Json& pattern =
+      member(member(split, "pattern").is_object() ? split["pattern"] : split, "Regex");
+  if (!pattern.is_string() || pattern.get<std::string>() != gpt2_pattern) {
+    fail(where, "pre_tokenizer.pretokenizers.pattern", "unsupported pattern", gpt2_pattern,
+         pattern);
+  }
+  const std::string behavior = json_file::string_or(split, "behavior", "", where);
+  const bool invert = json_file::bool_or(split, "invert", false, where);
+  if (!(behavior == "Isolated" && !invert) && !(behavior == "Removed" && invert)) {
+    fail(where, "pre_tokenizer.pretokenizers.behavior", "unsupported split",
+         "\"Isolated\", not inverted", behavior);
+  }
+}
+
+void parse_pre_tokenizer(const Json& pre_tokenizer, const std::string& where,
+                         ByteLevelModel& model) {
+  const std::string type = type_of(pre_tokenizer, where, "pre_tokenizer");
+  if (type == "ByteLevel") {
+    if (!json_file::bool_or(pre_tokenizer, "use_regex", true, where)) {
+      fail(where, "pre_tokenizer.use_regex", "unsupported pre-tokenizer", "true", false);
+    }
+    model.add_prefix_space = json_file::bool_or(pre_tokenizer, "add_prefix_space", true, where);
+    return;
+  }
+  if (type != "Sequence") {
+    fail(where, "pre_tokenizer.type", "unsupported pre-tokenizer",
+         "\"ByteLevel\" or a \"Sequence\" of \"Split\" and \"ByteLevel\"", type);
+  }
+  const Json& parts = require_array(pre_tokenizer, "pretokenizers", where);
+  if (parts.size() != 2 || type_of(parts[0], where, "pre_tokenizer.pretokenizers") != "Split" ||
+      type_of(parts[1], where, "pre_tokenizer.pretokenizers") != "ByteLevel") {
+    fail(where, "pre_tokenizer.pretokenizers", "unsupported pre-tokenizer",
+         "\"Split\" and \"ByteLevel\"", parts);
+  }
+  check_split(parts[0], where);
+  for (const char* key : {"use_regex", "add_prefix_space"}) {
+    if (json_file::bool_or(parts[1], key, true, where)) {
+      fail(where, std::string("pre_tokenizer.pretokenizers[1].") + key, "unsupported pre-tokenizer",
+           "false", true);
+    }
+  }
+}
+
+// Begin and end tokens are never added by encode(), so that a post-processor that only does this
+// or trims offsets can be passed over.
+void check_post_processor(const Json& processor, const std::string& where) {
+  if (processor.is_null()) return;
+  const std::string type = type_of(processor, where, "post_processor");
+  if (type == "Sequence") {
+    for (const Json& part : require_array(processor, "processors", where)) {
+      check_post_processor(part, where);
+    }
+  } else if (type != "ByteLevel" && type != "TemplateProcessing") {
+    fail(where, "post_processor.type", "unsupported post-processor",
+         "\"ByteLevel\" or \"TemplateProcessing\"", type);
+  }
+}
+
+// --- Model
+// ----------------------------------------------------------------------------------------
+
+void check_model_options(const Json& model, const std::string& where) {
+  const Json& type = member(model, "type");
+  if (!(type.is_null() && model.contains("merges")) && type != "BPE") {
+    fail(where, "model.type", "unsupported model", "\"BPE\"", type);
+  }
+  const Json& dropout = member(model, "dropout");
+  if (!dropout.is_null() && dropout != 0.0) {
+    fail(where, "model.dropout", "unsupported option", "null", dropout);
+  }
+  for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
+    if (!json_file::string_or(model, key, "", where).empty()) {
+      fail(where, std::string("model.") + key, "unsupported option", "null", model[key]);
+    }
+  }
+  if (json_file::bool_or(model, "byte_fallback", false, where)) {
+    fail(where, "model.byte_fallback", "unsupported option", "false", true);
+  }
+}
+
+void set_piece(ByteLevelModel& model, TokenId id, const std::string& piece) {
+  const auto index = static_cast<std::size_t>(id);
+  if (index >= model.pieces.size()) model.pieces.resize(index + 1);
+  model.pieces[index] = piece;
+}
+
+TokenId parse_id(const Json& value, std::size_t limit, const std::string& where, const char* key) {
+  if (!value.is_number_integer() || value.get<std::int64_t>() < 0 ||
+      static_cast<std::uint64_t>(value.get<std::int64_t>()) >= limit) {
+    fail(where, key, "token id out of range", "0 to " + std::to_string(limit - 1), value);
+  }
+  return value.get<TokenId>();
+}
+
+void parse_vocab(const Json& model_json, std::size_t n_added, const std::string& where,
+                 ByteLevelModel& model) {
+  const Json& vocab = member(model_json, "vocab");
+  if (!vocab.is_object()) fail(where, "model.vocab", "wrong type", "an object", vocab);
+  const std::size_t limit = vocab.size() + n_added + max_id_slack;
+  model.vocab.reserve(vocab.size());
+  for (const auto& [piece, value] : vocab.items()) {
+    const TokenId id = parse_id(value, limit, where, "model.vocab");
+    if (piece.empty()) fail(where, "model.vocab", "empty token", "a text", value);
+    const auto index = static_cast<std::size_t>(id);
+    if (index < model.pieces.size() && !model.pieces[index].empty()) {
+      fail(where, "model.vocab", "two tokens with the same id", "unique ids", value);
+    }
+    set_piece(model, id, piece);
+    model.vocab.emplace(piece, id);
+  }
+}
+
+TokenId token_of_merge(const ByteLevelModel& model, const std::string& piece,
+                       const std::string& where) {
+  const auto found = model.vocab.find(piece);
+  if (found == model.vocab.end()) {
+    fail(where, "model.merges", "merge of a token outside the vocabulary", "tokens of model.vocab",
+         piece);
+  }
+  return found->second;
+}
+
+void parse_merges(const Json& model_json, const std::string& where, ByteLevelModel& model) {
+  const auto add = [&](const std::string& left, const std::string& right) {
+    model.merges.add(token_of_merge(model, left, where), token_of_merge(model, right, where),
+                     token_of_merge(model, left + right, where));
+  };
+  for (const Json& merge : require_array(model_json, "merges", where)) {
+    if (merge.is_string()) {
+      const auto& text = merge.get_ref<const std::string&>();
+      if (text.starts_with("#version")) continue;
+      const std::size_t space = text.find(' ');
+      if (space == std::string::npos || text.find(' ', space + 1) != std::string::npos) {
+        fail(where, "model.merges", "malformed merge", "two tokens and a space between them",
+             merge);
+      }
+      add(text.substr(0, space), text.substr(space + 1));
+    } else if (merge.is_array() && merge.size() == 2 && merge[0].is_string() &&
+               merge[1].is_string()) {
+      add(merge[0].get_ref<const std::string&>(), merge[1].get_ref<const std::string&>());
+    } else {
+      fail(where, "model.merges", "malformed merge", "two tokens", merge);
+    }
+  }
+}
+
+// The bytes that never occur in UTF-8 may be missing, as in the vocabulary of GPT-NeoX.
+bool occurs_in_utf8(std::size_t byte) { return byte != 0xC0 && byte != 0xC1 && byte < 0xF5; }
+
+void find_byte_ids(const ByteAlphabet& alphabet, const std::string& where, ByteLevelModel& model) {
+  for (std::size_t byte = 0; byte < model.byte_ids.size(); ++byte) {
+    const std::string& piece = alphabet.of(static_cast<unsigned char>(byte));
+    const auto found = model.vocab.find(piece);
+    if (found != model.vocab.end()) {
+      model.byte_ids[byte] = found->second;
+    } else if (occurs_in_utf8(byte)) {
+      fail(where, "model.vocab", "no token for a byte", "every byte that UTF-8 uses", byte);
+    }
+  }
+}
+
+// --- Added tokens
+// ---------------------------------------------------------------------------------
+
+AddedToken parse_added_token(const Json& json, std::size_t limit, const std::string& where) {
+  if (!json.is_object()) fail(where, "added_tokens", "wrong type", "objects", json);
+  AddedToken token;
+  token.id = parse_id(member(json, "id"), limit, where, "added_tokens.id");
+  token.content = json_file::string_or(json, "content", "", where);
+  token.special = json_file::bool_or(json, "special", false, where);
+  token.normalized = json_file::bool_or(json, "normalized", !token.special, where);
+  token.single_word = json_file::bool_or(json, "single_word", false, where);
+  token.lstrip = json_file::bool_or(json, "lstrip", false, where);
+  token.rstrip = json_file::bool_or(json, "rstrip", false, where);
+  return token;
+}
+
+void parse_added_tokens(const Json& root, const std::string& where, ByteLevelModel& model) {
+  const Json& list = member(root, "added_tokens");
+  if (list.is_null()) return;
+  const std::size_t limit = model.vocab.size() + list.size() + max_id_slack;
+  // A token outside the vocabulary gets the next free id, whatever the file says: this is how
+  // Hugging Face reads it, so a file that says otherwise is not what its author thinks.
+  TokenId next_id = static_cast<TokenId>(model.vocab.size());
+  for (const Json& json : list) {
+    const AddedToken token = parse_added_token(json, limit, where);
+    const auto in_vocab = model.vocab.find(token.content);
+    const AddedToken* earlier = model.added.find(token.content);
+    const TokenId expected = in_vocab != model.vocab.end() ? in_vocab->second
+                             : earlier != nullptr          ? earlier->id
+                                                           : next_id;
+    if (token.id != expected) {
+      fail(where, "added_tokens.id", "added token with an id that is not its own",
+           std::to_string(expected), json);
+    }
+    if (model.added.find(token.id) != nullptr && earlier == nullptr) {
+      fail(where, "added_tokens.id", "two tokens with the same id", "unique ids", json);
+    }
+    next_id = std::max(next_id, token.id + 1);
+    try {
+      model.added.add(token, token.normalized && model.normalizes ? unicode::nfc(token.content).text
+                                                                  : token.content);
+    } catch (const Error& error) {
+      ErrorParts parts = error.parts();
+      parts.where = where + ": key \"added_tokens\"";
+      throw Error(error.kind(), std::move(parts));
+    }
+    set_piece(model, token.id, token.content);
+  }
+}
+
+}  // namespace
+
+ByteAlphabet::ByteAlphabet() {
+  bytes_.fill(-1);
+  char32_t next = 0x100;
+  for (int byte = 0; byte < 256; ++byte) {
+    const bool is_printable =
+        (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
+    const char32_t stand_in = is_printable ? static_cast<char32_t>(byte) : next++;
+    unicode::append_utf8(chars_[static_cast<std::size_t>(byte)], stand_in);
+    bytes_[stand_in] = static_cast<std::int16_t>(byte);
+  }
+}
+
+std::string ByteAlphabet::bytes_of(std::string_view piece) const {
+  std::string bytes;
+  for (std::size_t pos = 0; pos < piece.size();) {
+    const char32_t c = unicode::next_code_point(piece, pos);
+    if (c >= bytes_.size() || bytes_[c] < 0) return std::string(piece);
+    bytes += static_cast<char>(bytes_[c]);
+  }
+  return bytes;
+}
+
+ByteLevelModel parse_byte_level_model(std::string_view json_text, const std::string& where) {
+  const Json root = json_file::parse(json_text, where);
+  if (!root.is_object()) fail(where, "", "not a JSON object", "an object", root);
+  const Json& added = member(root, "added_tokens");
+  if (!added.is_null() && !added.is_array())
+    fail(where, "added_tokens", "wrong type", "an array", added);
+  const Json& model_json = member(root, "model");
+  if (!model_json.is_object()) fail(where, "model", "wrong type", "an object", model_json);
+  if (type_of(member(root, "decoder"), where, "decoder") != "ByteLevel") {
+    fail(where, "decoder.type", "unsupported decoder", "\"ByteLevel\"",
+         member(root["decoder"], "type"));
+  }
+
+  ByteLevelModel model;
+  model.normalizes = parse_normalizer(member(root, "normalizer"), where);
+  parse_pre_tokenizer(member(root, "pre_tokenizer"), where, model);
+  check_post_processor(member(root, "post_processor"), where);
+  check_model_options(model_json, where);
+  model.ignore_merges = json_file::bool_or(model_json, "ignore_merges", false, where);
+  parse_vocab(model_json, added.size(), where, model);
+  parse_merges(model_json, where, model);
+  const ByteAlphabet alphabet;
+  find_byte_ids(alphabet, where, model);
+  parse_added_tokens(root, where, model);
+  model.bytes.reserve(model.pieces.size());
+  for (const std::string& piece : model.pieces) model.bytes.push_back(alphabet.bytes_of(piece));
+  return model;
+}
+
+}  // namespace moexray

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <array>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "added_tokens.h"
+#include "bpe.h"
+
+namespace moexray {
+
+/// GPT-2's printable stand-ins for the 256 bytes: what vocabularies of byte-level BPE are written
+/// in.
+class ByteAlphabet {
+ public:
+  ByteAlphabet();
+  /// The stand-in of a byte, UTF-8.
+  const std::string& of(unsigned char byte) const { return chars_[byte]; }
+  /// The bytes a vocabulary entry stands for; an entry with any other character stands for itself.
+  std::string bytes_of(std::string_view piece) const;
+
+ private:
+  std::array<std::string, 256> chars_;
+  std::array<std::int16_t, 0x180> bytes_;  ///< by code point; −1: none
+};
+
+/// What a `tokenizer.json` of the supported kind says.
+struct ByteLevelModel {
+  std::unordered_map<std::string, TokenId> vocab;
+  std::vector<std::string> pieces;  ///< by id, added tokens included; "" at ids that no token has
+  std::vector<std::string> bytes;   ///< by id: what the token decodes to
+  std::array<TokenId, 256> byte_ids = {};
+  BpeMerges merges;
+  AddedTokens added;
+  bool normalizes = false;  ///< NFC
+  bool add_prefix_space = false;
+  bool ignore_merges = false;
+};
+
+/// Parses the bytes of a `tokenizer.json`. `where` names the file in messages.
+/// @throws Error (data) naming the key of whatever is malformed or not supported.
+ByteLevelModel parse_byte_level_model(std::string_view json_text, const std::string& where);
+
+}  // namespace moexray
