@@ -4,12 +4,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "moexray/core/error.h"
+#include "moexray/runtime/generate.h"
 #include "parity_support.h"
 
 namespace moexray::parity {
@@ -71,6 +73,43 @@ TEST_P(Parity, greedy_continuations_are_those_of_transformers) {
   const auto model = load();
   for (const ExpectedPrompt& expected : expected_) {
     EXPECT_EQ(generate_greedily(*model, expected.prompt, max_new_tokens), expected.generated);
+  }
+}
+
+// The three prompts as one batch, through the generation that `moexray trace` uses.
+TEST_P(Parity, generated_batch_is_routed_as_transformers_does) {
+  const auto model = load();
+  const ModelConfig& config = checkpoint_->config();
+  GenerationOptions options;
+  options.max_new_tokens = max_new_tokens;
+  options.eos_token_ids = config.eos_token_ids;
+  std::vector<GenerationInput> inputs;
+  for (const ExpectedPrompt& expected : expected_) inputs.push_back({"prompt", expected.prompt});
+  const std::atomic<bool> stop = false;
+  const auto outputs = generate(*model, inputs, options, stop);
+  ASSERT_EQ(outputs.size(), expected_.size());
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    SCOPED_TRACE(testing::Message() << "prompt " << i);
+    const ExpectedPrompt& expected = expected_[i];
+    EXPECT_EQ(outputs[i].token_ids, expected.generated);
+    const TokenId last = expected.generated.back();
+    const bool ended =
+        std::count(config.eos_token_ids.begin(), config.eos_token_ids.end(), last) > 0;
+    EXPECT_EQ(outputs[i].finish_reason, ended ? "eos" : "length");
+    const auto n_tokens = static_cast<std::int64_t>(expected.tokens().size());
+    ASSERT_EQ(outputs[i].routing.n_positions(), n_tokens);
+    std::vector<ExpertId> experts;
+    std::vector<float> weights;
+    for (int layer = 0; layer < config.num_hidden_layers; ++layer) {
+      for (std::int64_t pos = 0; pos < n_tokens; ++pos) {
+        const auto ids = outputs[i].routing.experts(layer, pos);
+        experts.insert(experts.end(), ids.begin(), ids.end());
+        const auto values = outputs[i].routing.weights(layer, pos);
+        weights.insert(weights.end(), values.begin(), values.end());
+      }
+    }
+    EXPECT_EQ(experts, expected.experts);
+    EXPECT_LE(largest_difference(weights, expected.weights), 1e-5);
   }
 }
 
