@@ -170,6 +170,7 @@ void add_top_experts(const Signatures& signatures, const ClassifyOptions& option
     });
     for (Eigen::Index i = 0; i < n_listed; ++i) {
       const int column = order[static_cast<std::size_t>(i)];
+      if (!(weights(column) > 0)) break;
       result.top_experts.push_back({c, column / signatures.shape.n_experts,
                                     column % signatures.shape.n_experts, weights(column)});
     }

@@ -15,6 +15,10 @@ struct ShiftedSums {
   double sum_squares = 0;
   std::int64_t n = 0;
 
+  void add(double value) {
+    sum += value;
+    sum_squares += value * value;
+  }
   PairStatistics statistics(double shift) const {
     PairStatistics result;
     result.n_pairs = n;
@@ -35,6 +39,46 @@ std::int64_t n_within_pairs(const CategoryIndex& categories) {
 }
 
 std::int64_t n_all_pairs(Eigen::Index n) { return static_cast<std::int64_t>(n) * (n - 1) / 2; }
+
+// Pair means need only the sums of rows: Σ_{a∈A, b∈B} x_a·x_b = (Σ x_a)·(Σ x_b).
+struct PairMeans {
+  double within = 0;  // 0 without a pair
+  double across = 0;
+  Matrix categories;  // [K, K]; undefined without a pair
+};
+
+PairMeans pair_means(const Matrix& blocks, const CategoryIndex& categories) {
+  const auto n_categories = static_cast<Eigen::Index>(categories.names.size());
+  Matrix sums = Matrix::Zero(n_categories, blocks.cols());
+  Vector self = Vector::Zero(n_categories);
+  for (Eigen::Index i = 0; i < blocks.rows(); ++i) {
+    const int category = categories.of_prompt[static_cast<std::size_t>(i)];
+    sums.row(category) += blocks.row(i);
+    self(category) += blocks.row(i).squaredNorm();
+  }
+  PairMeans means;
+  means.categories = Matrix::Constant(n_categories, n_categories, undefined);
+  double n_within = 0;
+  double n_across = 0;
+  for (Eigen::Index a = 0; a < n_categories; ++a) {
+    const auto n_a = static_cast<double>(categories.n_prompts[static_cast<std::size_t>(a)]);
+    const double within = (sums.row(a).squaredNorm() - self(a)) / 2;
+    const double n_pairs = n_a * (n_a - 1) / 2;
+    if (n_a > 1) means.categories(a, a) = within / n_pairs;
+    means.within += within;
+    n_within += n_pairs;
+    for (Eigen::Index b = 0; b < a; ++b) {
+      const auto n_b = static_cast<double>(categories.n_prompts[static_cast<std::size_t>(b)]);
+      const double across = sums.row(a).dot(sums.row(b));
+      means.categories(a, b) = means.categories(b, a) = across / (n_a * n_b);
+      means.across += across;
+      n_across += n_a * n_b;
+    }
+  }
+  means.within = n_within > 0 ? means.within / n_within : 0;
+  means.across = n_across > 0 ? means.across / n_across : 0;
+  return means;
+}
 
 // Rows of `blocks` that belong to a category, with the category's centred rows y = x − μ, and two
 // more columns: z = [y, μ·y, 1]. With the last two swapped in one factor, z_a · swap(z_b) = y_a·y_b
@@ -67,28 +111,6 @@ double swapped_inner_product(const Eigen::MatrixXd& m) {
 double swapped_square(const Eigen::VectorXd& z) {
   const Eigen::Index d = z.size() - 2;
   return z.head(d).squaredNorm() + 2 * z(d) * z(d + 1);
-}
-
-// Pair means need only the sums of the rows: Σ_{a∈A, b∈B} x_a·x_b = (Σ x_a)·(Σ x_b).
-Matrix category_pair_means(const Matrix& blocks, const CategoryIndex& categories) {
-  const auto n_categories = static_cast<Eigen::Index>(categories.names.size());
-  Matrix sums = Matrix::Zero(n_categories, blocks.cols());
-  Vector self = Vector::Zero(n_categories);
-  for (Eigen::Index i = 0; i < blocks.rows(); ++i) {
-    const int category = categories.of_prompt[static_cast<std::size_t>(i)];
-    sums.row(category) += blocks.row(i);
-    self(category) += blocks.row(i).squaredNorm();
-  }
-  Matrix means(n_categories, n_categories);
-  for (Eigen::Index a = 0; a < n_categories; ++a) {
-    const auto n_a = static_cast<double>(categories.n_prompts[static_cast<std::size_t>(a)]);
-    means(a, a) = n_a < 2 ? undefined : (sums.row(a).squaredNorm() - self(a)) / (n_a * (n_a - 1));
-    for (Eigen::Index b = 0; b < a; ++b) {
-      const auto n_b = static_cast<double>(categories.n_prompts[static_cast<std::size_t>(b)]);
-      means(a, b) = means(b, a) = sums.row(a).dot(sums.row(b)) / (n_a * n_b);
-    }
-  }
-  return means;
 }
 
 void add_notices(const Signatures& signatures, const CategoryIndex& categories,
@@ -152,9 +174,12 @@ double cohens_d(const PairStatistics& within, const PairStatistics& across) {
 
 WithinAcross pair_statistics_by_rows(const Matrix& blocks, const CategoryIndex& categories) {
   const Eigen::Index n = blocks.rows();
-  const double shift = blocks.colwise().mean().squaredNorm();
+  // The means come first, so that squares are taken of deviations alone.
+  const PairMeans means = pair_means(blocks, categories);
   ShiftedSums within;
+  within.n = n_within_pairs(categories);
   ShiftedSums across;
+  across.n = n_all_pairs(n) - within.n;
   constexpr Eigen::Index rows_at_once = 256;
   for (Eigen::Index first = 0; first < n; first += rows_at_once) {
     const Eigen::Index n_rows = std::min(rows_at_once, n - first);
@@ -163,17 +188,15 @@ WithinAcross pair_statistics_by_rows(const Matrix& blocks, const CategoryIndex& 
     for (Eigen::Index i = 0; i < n_rows; ++i) {
       const int category = categories.of_prompt[static_cast<std::size_t>(first + i)];
       for (Eigen::Index j = i + 1; j < n - first; ++j) {
-        const bool same = categories.of_prompt[static_cast<std::size_t>(first + j)] == category;
-        ShiftedSums& sums = same ? within : across;
-        const double value = product(i, j) - shift;
-        sums.sum += value;
-        sums.sum_squares += value * value;
+        if (categories.of_prompt[static_cast<std::size_t>(first + j)] == category) {
+          within.add(product(i, j) - means.within);
+        } else {
+          across.add(product(i, j) - means.across);
+        }
       }
     }
   }
-  within.n = n_within_pairs(categories);
-  across.n = n_all_pairs(n) - within.n;
-  return {within.statistics(shift), across.statistics(shift)};
+  return {within.statistics(means.within), across.statistics(means.across)};
 }
 
 WithinAcross pair_statistics_by_moments(const Matrix& blocks, const CategoryIndex& categories) {
@@ -189,9 +212,7 @@ WithinAcross pair_statistics_by_moments(const Matrix& blocks, const CategoryInde
   for (std::size_t c = 0; c < categories.names.size(); ++c) {
     const Matrix z = augmented_rows(blocks, mean, categories, static_cast<int>(c));
     for (Eigen::Index i = 0; i < z.rows(); ++i) {
-      const double value = swapped_square(z.row(i).transpose());
-      self.sum += value;
-      self.sum_squares += value * value;
+      self.add(swapped_square(z.row(i).transpose()));
     }
     Eigen::MatrixXd second = Eigen::MatrixXd::Zero(d, d);
     second.selfadjointView<Eigen::Lower>().rankUpdate(z.transpose());
@@ -222,7 +243,7 @@ SimilarityResult similarity(const Signatures& signatures) {
   result.gap = pairs.within.mean - pairs.across.mean;
   result.cohens_d = cohens_d(pairs.within, pairs.across);
   result.categories = categories.names;
-  result.category_matrix = category_pair_means(blocks, categories);
+  result.category_matrix = pair_means(blocks, categories).categories;
   add_notices(signatures, categories, result);
   return result;
 }

@@ -55,7 +55,7 @@ struct ClassifyResult {
   std::vector<int> truth;               ///< [n]
   std::vector<int> predicted;           ///< [n] by the model that did not see the prompt
   std::vector<int> folds;               ///< [n]
-  /// The largest weights of each category, largest first, of a model fitted on all prompts (for two
+  /// The largest positive weights of each category, largest first, of a model fitted on all prompts (for two
   /// categories: its one weight vector for the second, its negative for the first).
   std::vector<ExpertWeight> top_experts;
   bool converged = false;  ///< every fit reached the tolerance

@@ -127,6 +127,17 @@ TEST(Similarity, SpreadSurvivesNearlyEqualSignatures) {
   }
 }
 
+TEST(Similarity, EqualSignaturesHaveNoSpread) {
+  Signatures s = test::random_signatures({"a", "a", "a", "b", "b"}, 2);
+  s.values.row(1) = s.values.row(2) = s.values.row(0);
+  s.values.row(4) = s.values.row(3);
+  const SimilarityResult result = similarity(s);
+  EXPECT_NEAR(result.within.mean, 1, 1e-15);
+  EXPECT_LT(result.within.std, 1e-15);
+  EXPECT_LT(result.across.std, 1e-15);
+  EXPECT_TRUE(std::isnan(result.cohens_d));
+}
+
 TEST(Similarity, ReproducesThePapersCohensD) {
   // 80 prompts in four categories: 760 pairs within, 2,400 across.
   const double d = cohens_d({0.8435, 0.0879, 760}, {0.6225, 0.1687, 2400});

@@ -1,0 +1,181 @@
+#include "analysis.h"
+
+#include <fmt/core.h>
+
+#include <cstdint>
+#include <set>
+#include <utility>
+
+#include "moexray/core/error.h"
+#include "moexray/core/escape.h"
+#include "moexray/core/file.h"
+#include "moexray/core/version.h"
+#include "moexray/report/output.h"
+
+namespace moexray::app {
+namespace {
+
+using report::Json;
+
+// Feeds the routing records of a trace to what is computed from them.
+class AnalysisVisitor : public EventVisitor {
+ public:
+  AnalysisVisitor(stats::SignatureAccumulator& signatures, const std::atomic<bool>& stop)
+      : signatures_(signatures), stop_(stop) {}
+
+  void on_record(std::size_t prompt_index, const RoutingRecord& record) override {
+    if (stop_.load(std::memory_order_relaxed)) throw Error(ErrorKind::interrupted, "interrupted");
+    signatures_.add(prompt_index, record);
+  }
+
+ private:
+  stats::SignatureAccumulator& signatures_;
+  const std::atomic<bool>& stop_;
+};
+
+void check_outputs(const AnalysisSettings& settings) {
+  if (settings.output) {
+    report::check_output_directory(*settings.output, settings.force, settings.traces);
+  }
+  if (!settings.json.empty() && settings.json != "-") {
+    report::check_output_file(settings.json, settings.force);
+  }
+}
+
+AnalysisInput read_input(AnalysisSettings settings, Console& console) {
+  AnalysisInput input;
+  input.traces = open_traces(settings.traces, settings.reading);
+  for (const std::string& notice : input.traces.notices) console.notice(notice);
+  std::vector<stats::PromptLabel> labels;
+  for (const TracePrompt& prompt : input.traces.prompts) {
+    labels.push_back({prompt.id, prompt.category});
+  }
+  stats::SignatureAccumulator signatures(input.traces.shape, std::move(labels), settings.selection);
+  AnalysisVisitor visitor(signatures, console.stop_requested());
+  read_events(input.traces, visitor, settings.reading);
+  input.signatures = std::move(signatures).finish();
+  input.settings = std::move(settings);
+  return input;
+}
+
+// "3 prompts left out: a, b, c (no generated tokens)".
+void tell_left_out(const std::vector<stats::LeftOut>& left_out, Console& console) {
+  if (left_out.empty()) return;
+  constexpr std::size_t n_named = 20;
+  std::string names;
+  for (std::size_t i = 0; i < left_out.size() && i < n_named; ++i) {
+    names += (i > 0 ? ", " : "") + left_out[i].id;
+  }
+  if (left_out.size() > n_named) names += ", …";
+  console.notice(fmt::format("{} prompt{} left out: {} ({})", left_out.size(),
+                             left_out.size() == 1 ? "" : "s", names, left_out[0].reason));
+}
+
+Json head(const std::string& command, const AnalysisInput& input) {
+  const stats::Selection& selection = input.settings.selection;
+  Json result = Json::object();
+  result.set(
+      "moexray",
+      Json::object({{"version", version()}, {"command", command}, {"seed", input.settings.seed}}));
+  result.set("trace", Json::object({{"model", input.traces.model_name},
+                                    {"n_prompts", input.traces.prompts.size()},
+                                    {"n_layers", input.traces.shape.n_layers},
+                                    {"n_experts", input.traces.shape.n_experts},
+                                    {"top_k", input.traces.shape.top_k}}));
+  result.set("selection", Json::object({{"tokens", name_of(selection.tokens)},
+                                        {"exclude_template", selection.exclude_template},
+                                        {"weighted", selection.weighted},
+                                        {"category_key", selection.category_key.empty()
+                                                             ? Json()
+                                                             : Json(selection.category_key)}}));
+  return result;
+}
+
+Json report_json(const std::string& command, const AnalysisInput& input,
+                 const std::vector<Section>& sections) {
+  Json result = head(command, input);
+  for (const Section& section : sections) result.set(section.name, section.json);
+  return result;
+}
+
+Json command_json(const std::string& command, const AnalysisInput& input,
+                  const std::vector<Section>& sections) {
+  if (sections.size() > 1) return report_json(command, input, sections);
+  Json result = head(command, input);
+  for (const auto& [key, value] : sections.at(0).json.members()) result.set(key, value);
+  return result;
+}
+
+std::string report_text(const AnalysisInput& input, const std::vector<Section>& sections) {
+  const TraceSet& traces = input.traces;
+  const stats::Selection& selection = input.settings.selection;
+  const std::size_t n = input.signatures.size();
+  const std::size_t n_all = traces.prompts.size();
+  std::string tokens(name_of(selection.tokens));
+  if (selection.tokens == stats::TokenSelection::generation) tokens = "generated";
+  std::string text =
+      fmt::format("{}{} prompts, {} layers × {} experts, top-{}; {} tokens{}{}\n",
+                  traces.model_name.empty() ? "" : printable(traces.model_name, 60) + ": ",
+                  n == n_all ? std::to_string(n) : fmt::format("{} of {}", n, n_all),
+                  traces.shape.n_layers, traces.shape.n_experts, traces.shape.top_k, tokens,
+                  selection.exclude_template ? " without template" : "",
+                  selection.weighted ? ", weighted by the router" : "");
+  for (const Section& section : sections) text += "\n" + section.text;
+  return text;
+}
+
+void write_directory(const AnalysisInput& input, const std::vector<Section>& sections,
+                     const Json& report, Console& console) {
+  const AnalysisSettings& settings = input.settings;
+  report::OutputDirectory directory(*settings.output, settings.force, settings.traces);
+  std::set<std::string> written;
+  std::string names;
+  for (const Section& section : sections) {
+    for (const OutputFile& file : section.files) {
+      if (!written.insert(file.name).second) continue;
+      file.write(directory.path() / file.name);
+      names += file.name + ", ";
+    }
+  }
+  write_file_atomically(directory.path() / "report.json", report.dump());
+  directory.commit();
+  console.notice(fmt::format("wrote {}: {}report.json", settings.output->string(), names));
+}
+
+}  // namespace
+
+OutputFile text_file(std::string name, std::string content) {
+  return {std::move(name), [content = std::move(content)](const std::filesystem::path& path) {
+            write_file_atomically(path, content);
+          }};
+}
+
+void run_analysis(const std::string& command, std::span<const SectionFunction> functions,
+                  const Arguments& arguments, Console& console) {
+  AnalysisSettings settings = analysis_settings(arguments);
+  check_outputs(settings);
+  const AnalysisInput input = read_input(std::move(settings), console);
+  tell_left_out(input.signatures.left_out, console);
+  std::vector<Section> sections;
+  for (const SectionFunction function : functions) {
+    sections.push_back(function(input, arguments));
+    for (const std::string& notice : sections.back().notices) console.notice(notice);
+    if (console.stop_requested()) throw Error(ErrorKind::interrupted, "interrupted");
+  }
+  if (input.settings.output) {
+    write_directory(input, sections, report_json(command, input, sections), console);
+  }
+  if (input.settings.json.empty()) {
+    console.print(report_text(input, sections));
+    return;
+  }
+  const std::string json = command_json(command, input, sections).dump();
+  if (input.settings.json == "-") {
+    console.print(json);
+  } else {
+    report::write_output_file(input.settings.json, json);
+    console.print(report_text(input, sections));
+  }
+}
+
+}  // namespace moexray::app

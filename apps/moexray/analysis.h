@@ -1,0 +1,54 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "analysis_flags.h"
+#include "command.h"
+#include "console.h"
+#include "moexray/report/json.h"
+#include "moexray/stats/signatures.h"
+#include "moexray/trace/reader.h"
+
+namespace moexray::app {
+
+/// What analyses start from: the traces, read once.
+struct AnalysisInput {
+  AnalysisSettings settings;
+  TraceSet traces;
+  stats::Signatures signatures;
+};
+
+/// A file of the output directory. It is written to the path given, while the input still exists.
+struct OutputFile {
+  std::string name;
+  std::function<void(const std::filesystem::path&)> write;
+};
+
+/// A file with this content.
+OutputFile text_file(std::string name, std::string content);
+
+/// The outcome of one analysis: what an analysis command shows and writes, and a part of `analyze`.
+struct Section {
+  std::string name;               ///< the command's; its key in report.json
+  report::Json json;              ///< an object, or null if the analysis was left out
+  std::string text;               ///< for people, ends in a newline
+  std::vector<OutputFile> files;  ///< a name that another section wrote already is skipped
+  std::vector<std::string> notices;
+};
+
+using SectionFunction = Section (*)(const AnalysisInput&, const Arguments&);
+
+/// Runs an analysis command: reads the traces once, computes the sections, writes the output
+/// directory (with report.json) and the JSON file if they are wanted, and prints.
+///
+/// The JSON of a command with one section has the section's keys beside `moexray`, `trace` and
+/// `selection`; report.json, and the JSON of a command with several, holds them under the section's
+/// name.
+void run_analysis(const std::string& command, std::span<const SectionFunction> sections,
+                  const Arguments& arguments, Console& console);
+
+}  // namespace moexray::app

@@ -1,0 +1,92 @@
+#include "analysis_flags.h"
+
+#include <string_view>
+
+#include "moexray/core/error.h"
+#include "moexray/core/system.h"
+
+namespace moexray::app {
+
+std::vector<Positional> trace_positionals() {
+  return {{"TRACES",
+           "trace directories that belong together: the parts of a sharded run, say "
+           "(default: traces)",
+           false, true}};
+}
+
+std::vector<Flag> with_analysis_flags(std::vector<Flag> own, const std::string& default_output) {
+  const std::vector<Flag> shared = {
+      {.name = "-o,--output",
+       .value_name = "DIR",
+       .default_value = default_output,
+       .help = default_output.empty() ? "write the data files and report.json into DIR"
+                                      : "where to write"},
+      {.name = "--json",
+       .value_name = "FILE",
+       .help = "write the results as JSON; - sends them to stdout, and nothing else"},
+      {.name = "--force",
+       .type = FlagType::on_off,
+       .help = "replace older results of moexray, never other files"},
+      {.name = "--tokens",
+       .type = FlagType::choice,
+       .value_name = "WHICH",
+       .default_value = "all",
+       .help = "count the tokens of the prompt, the generated ones, or all",
+       .choices = {"all", "prompt", "generation"}},
+      {.name = "--exclude-template",
+       .type = FlagType::on_off,
+       .help = "skip the tokens that the chat template added"},
+      {.name = "--weighted",
+       .type = FlagType::on_off,
+       .help = "sum router weights in place of counting selections"},
+      {.name = "--category-key",
+       .value_name = "meta.KEY",
+       .help = "take each prompt's category from this key of its line"},
+      {.name = "--allow-partial",
+       .type = FlagType::on_off,
+       .help = "use the complete prompts of a trace that is not complete"},
+      {.name = "--seed",
+       .type = FlagType::integer,
+       .value_name = "N",
+       .default_value = "0",
+       .help = "for everything random",
+       .min = 0},
+      {.name = "--threads",
+       .type = FlagType::integer,
+       .value_name = "N",
+       .help = "how many to use (default: all there are); does not change results",
+       .min = 1,
+       .max = 1024},
+  };
+  own.insert(own.end(), shared.begin(), shared.end());
+  return own;
+}
+
+AnalysisSettings analysis_settings(const Arguments& arguments) {
+  AnalysisSettings settings;
+  for (const std::string& directory : arguments.positionals()) settings.traces.push_back(directory);
+  if (settings.traces.empty()) settings.traces.push_back("traces");
+  if (arguments.has("output")) settings.output = arguments.text("output");
+  if (arguments.has("json")) settings.json = arguments.text("json");
+  settings.force = arguments.on("force");
+  settings.seed = static_cast<std::uint64_t>(arguments.integer("seed"));
+  settings.n_threads = arguments.has("threads") ? static_cast<int>(arguments.integer("threads"))
+                                                : available_threads();
+  settings.selection.tokens = stats::parse_token_selection(arguments.text("tokens"));
+  settings.selection.exclude_template = arguments.on("exclude-template");
+  settings.selection.weighted = arguments.on("weighted");
+  if (arguments.has("category-key")) {
+    const std::string& key = arguments.text("category-key");
+    constexpr std::string_view prefix = "meta.";
+    if (!key.starts_with(prefix) || key.size() == prefix.size()) {
+      throw Error(ErrorKind::usage, {"wrong value", "--category-key", "meta.KEY", key});
+    }
+    settings.selection.category_key = key;
+  }
+  settings.reading = {.allow_partial = arguments.on("allow-partial"),
+                      .category_key = settings.selection.category_key,
+                      .n_threads = settings.n_threads};
+  return settings;
+}
+
+}  // namespace moexray::app

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "command.h"
+#include "moexray/stats/selection.h"
+#include "moexray/trace/reader.h"
+
+namespace moexray::app {
+
+/// What every analysis command is told by its flags.
+struct AnalysisSettings {
+  std::vector<std::filesystem::path> traces;
+  std::optional<std::filesystem::path> output;  ///< -o
+  std::string json;                             ///< --json: a file, "-" for stdout, empty for none
+  bool force = false;
+  std::uint64_t seed = 0;
+  stats::Selection selection;
+  ReadOptions reading;
+  int n_threads = 1;
+};
+
+/// The positional of every analysis command.
+std::vector<Positional> trace_positionals();
+
+/// The flags of every analysis command, behind those of its own.
+/// @param default_output of -o; empty: nothing is written unless it is given.
+std::vector<Flag> with_analysis_flags(std::vector<Flag> own,
+                                      const std::string& default_output = {});
+
+/// Reads the flags of with_analysis_flags.
+/// @throws Error (usage)
+AnalysisSettings analysis_settings(const Arguments& arguments);
+
+}  // namespace moexray::app

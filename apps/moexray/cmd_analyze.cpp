@@ -1,0 +1,55 @@
+#include <array>
+
+#include "commands.h"
+#include "moexray/core/error.h"
+#include "sections.h"
+
+namespace moexray::app {
+namespace {
+
+// What the data do not allow is left out and said; the other sections still stand.
+Section or_left_out(const std::string& name, SectionFunction section, const AnalysisInput& input,
+                    const Arguments& arguments) {
+  try {
+    return section(input, arguments);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data) throw;
+    const std::string message = name + " left out: " + error.what();
+    return {name, {}, message + "\n", {}, {message}};
+  }
+}
+
+Section similarity_part(const AnalysisInput& input, const Arguments& arguments) {
+  return or_left_out("similarity", similarity_section, input, arguments);
+}
+
+Section classify_part(const AnalysisInput& input, const Arguments& arguments) {
+  // Who names a folds file wants it used, or to hear what is wrong with it.
+  if (arguments.has("folds-file")) return classify_section(input, arguments);
+  return or_left_out("classify", classify_section, input, arguments);
+}
+
+void run(const Arguments& arguments, Console& console) {
+  constexpr std::array<SectionFunction, 3> sections = {signatures_section, similarity_part,
+                                                       classify_part};
+  run_analysis("analyze", sections, arguments, console);
+}
+
+}  // namespace
+
+Command analyze_command() {
+  return {.name = "analyze",
+          .summary = "All analyses in one pass over a trace",
+          .description =
+              "Reads the routing events once and runs signatures, similarity and classify. Writes "
+              "their data files and report.json, one section per command, and prints a short "
+              "report.",
+          .positionals = trace_positionals(),
+          .flags = with_analysis_flags(classify_flags(), "analysis"),
+          .examples = {{"moexray analyze traces", "everything, into analysis/"},
+                       {"moexray analyze part-0 part-1 -o analysis --force",
+                        "two parts of a sharded run, in place of older results"}},
+          .run = run};
+}
+
+}  // namespace moexray::app

@@ -1,0 +1,216 @@
+#include <fmt/core.h>
+
+#include "commands.h"
+#include "folds_file.h"
+#include "moexray/core/error.h"
+#include "moexray/report/number.h"
+#include "moexray/report/table.h"
+#include "moexray/stats/classify.h"
+#include "sections.h"
+
+namespace moexray::app {
+namespace {
+
+using report::fixed;
+using report::Json;
+using report::shortest;
+using stats::ClassifyResult;
+
+const std::string& category_of(const ClassifyResult& result, int index) {
+  return result.categories[static_cast<std::size_t>(index)];
+}
+
+Json predictions_json(const ClassifyResult& result, const stats::Signatures& signatures) {
+  Json::Array predictions;
+  for (std::size_t i = 0; i < signatures.size(); ++i) {
+    predictions.push_back(Json::object({{"id", signatures.ids[i]},
+                                        {"category", signatures.categories[i]},
+                                        {"predicted", category_of(result, result.predicted[i])},
+                                        {"fold", result.folds[i]}}));
+  }
+  return predictions;
+}
+
+Json json_of(const ClassifyResult& result, const stats::Signatures& signatures) {
+  Json::Array confusion;
+  Json::Array per_class;
+  for (std::size_t k = 0; k < result.categories.size(); ++k) {
+    const auto row = result.confusion.row(static_cast<Eigen::Index>(k));
+    confusion.push_back(Json::array(std::vector<std::int64_t>(row.begin(), row.end())));
+    const stats::ClassMetrics& metrics = result.per_class[k];
+    per_class.push_back(Json::object({{"category", result.categories[k]},
+                                      {"precision", metrics.precision},
+                                      {"recall", metrics.recall},
+                                      {"f1", metrics.f1},
+                                      {"support", metrics.support}}));
+  }
+  Json::Array top_experts;
+  for (const stats::ExpertWeight& expert : result.top_experts) {
+    top_experts.push_back(Json::object({{"category", category_of(result, expert.category)},
+                                        {"layer", expert.layer},
+                                        {"expert", expert.expert},
+                                        {"weight", expert.weight}}));
+  }
+  const stats::Accuracy& accuracy = result.accuracy;
+  return Json::object({{"accuracy", Json::object({{"mean", accuracy.mean},
+                                                  {"std", accuracy.std},
+                                                  {"folds", Json::array(accuracy.folds)},
+                                                  {"wilson95", Json::array(accuracy.wilson95)},
+                                                  {"ci95", Json()}})},
+                       {"macro_f1", result.macro_f1},
+                       {"categories", Json::array(result.categories)},
+                       {"confusion", std::move(confusion)},
+                       {"per_class", std::move(per_class)},
+                       {"chance", result.chance},
+                       {"predictions", predictions_json(result, signatures)},
+                       {"top_experts", std::move(top_experts)},
+                       {"converged", result.converged},
+                       {"n_prompts", result.n_prompts},
+                       {"n_features", result.n_features},
+                       {"notices", Json::array(result.notices)}});
+}
+
+std::string class_table(const ClassifyResult& result) {
+  report::Table table({"category", "precision", "recall", "F1", "prompts"});
+  for (std::size_t k = 0; k < result.categories.size(); ++k) {
+    const stats::ClassMetrics& metrics = result.per_class[k];
+    table.add_row({result.categories[k], fixed(metrics.precision, 3), fixed(metrics.recall, 3),
+                   fixed(metrics.f1, 3), std::to_string(metrics.support)});
+  }
+  return table.text();
+}
+
+std::string confusion_table(const ClassifyResult& result) {
+  std::vector<std::string> headings{"true \\ predicted"};
+  headings.insert(headings.end(), result.categories.begin(), result.categories.end());
+  report::Table table(headings);
+  for (std::size_t k = 0; k < result.categories.size(); ++k) {
+    std::vector<std::string> cells{result.categories[k]};
+    for (const std::int64_t n : result.confusion.row(static_cast<Eigen::Index>(k))) {
+      cells.push_back(std::to_string(n));
+    }
+    table.add_row(cells);
+  }
+  return table.text();
+}
+
+// The prompts that a reader will want to look at, a few of them.
+std::string wrong_table(const ClassifyResult& result, const stats::Signatures& signatures) {
+  constexpr int n_shown = 20;
+  using Align = report::Table::Align;
+  report::Table table({"misclassified", "category", "predicted", "fold"},
+                      {Align::left, Align::left, Align::left, Align::right});
+  int n_wrong = 0;
+  for (std::size_t i = 0; i < signatures.size(); ++i) {
+    if (result.predicted[i] == result.truth[i] || n_wrong++ >= n_shown) continue;
+    table.add_row({signatures.ids[i], signatures.categories[i],
+                   category_of(result, result.predicted[i]), std::to_string(result.folds[i])});
+  }
+  if (n_wrong == 0) return {};
+  std::string text = "\n" + table.text();
+  if (n_wrong > n_shown) text += fmt::format("… and {} more\n", n_wrong - n_shown);
+  return text;
+}
+
+std::string experts_table(const ClassifyResult& result) {
+  constexpr int n_shown = 5;
+  using Align = report::Table::Align;
+  report::Table table({"category", "experts that speak for it (layer/expert, weight)"},
+                      {Align::left, Align::left});
+  for (std::size_t k = 0; k < result.categories.size(); ++k) {
+    std::string cell;
+    int n = 0;
+    for (const stats::ExpertWeight& expert : result.top_experts) {
+      if (expert.category != static_cast<int>(k) || n++ >= n_shown) continue;
+      cell += fmt::format("{}{}/{} {}", cell.empty() ? "" : ", ", expert.layer, expert.expert,
+                          fixed(expert.weight, 3));
+    }
+    table.add_row({result.categories[k], cell});
+  }
+  return table.text();
+}
+
+std::string text_of(const ClassifyResult& result, const stats::Signatures& signatures) {
+  const stats::Accuracy& accuracy = result.accuracy;
+  return fmt::format(
+      "classification accuracy {} ± {} over {} folds, chance {}, macro F1 {}\n"
+      "Wilson 95% interval {}–{} (binomial, ignores training variability)\n\n{}\n{}{}\n{}",
+      fixed(accuracy.mean, 3), fixed(accuracy.std, 3), accuracy.folds.size(),
+      fixed(result.chance, 3), fixed(result.macro_f1, 3), fixed(accuracy.wilson95[0], 3),
+      fixed(accuracy.wilson95[1], 3), class_table(result), confusion_table(result),
+      wrong_table(result, signatures), experts_table(result));
+}
+
+std::vector<OutputFile> files_of(const ClassifyResult& result,
+                                 const stats::Signatures& signatures) {
+  report::Tsv predictions({"id", "category", "predicted", "fold"});
+  for (std::size_t i = 0; i < signatures.size(); ++i) {
+    predictions.add_row({signatures.ids[i], signatures.categories[i],
+                         category_of(result, result.predicted[i]),
+                         std::to_string(result.folds[i])});
+  }
+  report::Tsv experts({"category", "layer", "expert", "weight"});
+  for (const stats::ExpertWeight& expert : result.top_experts) {
+    experts.add_row({category_of(result, expert.category), std::to_string(expert.layer),
+                     std::to_string(expert.expert), shortest(expert.weight)});
+  }
+  std::vector<OutputFile> files;
+  files.push_back(text_file("classify.tsv", predictions.text()));
+  files.push_back(text_file("top_experts.tsv", experts.text()));
+  return files;
+}
+
+void run(const Arguments& arguments, Console& console) {
+  constexpr SectionFunction section = classify_section;
+  run_analysis("classify", {&section, 1}, arguments, console);
+}
+
+}  // namespace
+
+Section classify_section(const AnalysisInput& input, const Arguments& arguments) {
+  stats::ClassifyOptions options;
+  options.n_folds = static_cast<int>(arguments.integer("folds"));
+  options.seed = input.settings.seed;
+  options.n_threads = input.settings.n_threads;
+  if (arguments.has("folds-file")) {
+    if (arguments.given("folds")) {
+      throw Error(ErrorKind::usage, "--folds and --folds-file exclude each other");
+    }
+    options.folds = read_folds(arguments.text("folds-file"), input.signatures);
+  }
+  const ClassifyResult result = stats::classify(input.signatures, options);
+  return {"classify", json_of(result, input.signatures), text_of(result, input.signatures),
+          files_of(result, input.signatures), result.notices};
+}
+
+std::vector<Flag> classify_flags() {
+  return {{.name = "--folds",
+           .type = FlagType::integer,
+           .value_name = "N",
+           .default_value = "5",
+           .help = "stratified, shuffled folds of the cross-validation",
+           .min = 2,
+           .max = 1'000'000},
+          {.name = "--folds-file",
+           .value_name = "F.tsv",
+           .help = "use these folds: header prompt_id, fold; a row a prompt, folds from 0"}};
+}
+
+Command classify_command() {
+  return {.name = "classify",
+          .summary = "Cross-validated classification of categories from signatures",
+          .description =
+              "Logistic regression (L2, C = 1) on standardised signatures, every prompt predicted "
+              "by a model that did not see it: accuracy over folds, per-class report, confusion "
+              "matrix, misclassified prompts, and the experts with the largest weights in a "
+              "model of all prompts. With -o DIR it writes classify.tsv (predictions), "
+              "top_experts.tsv and report.json.",
+          .positionals = trace_positionals(),
+          .flags = with_analysis_flags(classify_flags()),
+          .examples = {{"moexray classify traces", "5 folds"},
+                       {"moexray classify traces --folds-file folds.tsv --json -",
+                        "given folds; the results as JSON"}},
+          .run = run};
+}
+
+}  // namespace moexray::app

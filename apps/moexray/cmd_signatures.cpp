@@ -1,0 +1,107 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <map>
+
+#include "commands.h"
+#include "moexray/report/npy.h"
+#include "moexray/report/table.h"
+#include "sections.h"
+
+namespace moexray::app {
+namespace {
+
+using report::Json;
+
+std::string text_of(const stats::Signatures& signatures) {
+  struct Group {
+    std::int64_t n = 0;
+    std::int64_t low = 0;
+    std::int64_t high = 0;
+  };
+  std::map<std::string, Group> groups;
+  for (std::size_t i = 0; i < signatures.size(); ++i) {
+    Group& group = groups[signatures.categories[i]];
+    const std::int64_t n_tokens = signatures.n_tokens[i];
+    group.low = group.n == 0 ? n_tokens : std::min(group.low, n_tokens);
+    group.high = std::max(group.high, n_tokens);
+    ++group.n;
+  }
+  report::Table table({"category", "prompts", "tokens"});
+  for (const auto& [category, group] : groups) {
+    table.add_row({category.empty() ? "(none)" : category, std::to_string(group.n),
+                   group.low == group.high ? std::to_string(group.low)
+                                           : fmt::format("{}–{}", group.low, group.high)});
+  }
+  return fmt::format("Signatures: {} prompts × {} values\n\n{}", signatures.size(),
+                     signatures.values.cols(), table.text());
+}
+
+Json json_of(const stats::Signatures& signatures) {
+  Json::Array prompts;
+  for (std::size_t i = 0; i < signatures.size(); ++i) {
+    const std::string& category = signatures.categories[i];
+    prompts.push_back(Json::object({{"id", signatures.ids[i]},
+                                    {"category", category.empty() ? Json() : Json(category)},
+                                    {"n_tokens", signatures.n_tokens[i]}}));
+  }
+  Json::Array left_out;
+  for (const stats::LeftOut& prompt : signatures.left_out) {
+    left_out.push_back(Json::object({{"id", prompt.id}, {"reason", prompt.reason}}));
+  }
+  return Json::object({{"n_prompts", signatures.size()},
+                       {"n_features", signatures.values.cols()},
+                       {"prompts", std::move(prompts)},
+                       {"left_out", std::move(left_out)}});
+}
+
+void run(const Arguments& arguments, Console& console) {
+  constexpr SectionFunction section = signatures_section;
+  run_analysis("signatures", {&section, 1}, arguments, console);
+  if (!arguments.given("output")) {
+    console.notice("-o DIR writes the signatures themselves: signatures.npy and labels.tsv");
+  }
+}
+
+}  // namespace
+
+OutputFile labels_file(const AnalysisInput& input) {
+  const stats::Signatures& signatures = input.signatures;
+  report::Tsv tsv({"row", "id", "category", "n_tokens"});
+  for (std::size_t i = 0; i < signatures.size(); ++i) {
+    tsv.add_row({std::to_string(i), signatures.ids[i], signatures.categories[i],
+                 std::to_string(signatures.n_tokens[i])});
+  }
+  return text_file("labels.tsv", tsv.text());
+}
+
+Section signatures_section(const AnalysisInput& input, const Arguments&) {
+  const stats::Signatures& signatures = input.signatures;
+  Section section{"signatures", json_of(signatures), text_of(signatures), {}, {}};
+  section.files.push_back({"signatures.npy", [&signatures](const std::filesystem::path& path) {
+                             const stats::Matrix& m = signatures.values;
+                             report::write_npy(path, {m.data(), static_cast<std::size_t>(m.size())},
+                                               static_cast<std::size_t>(m.rows()),
+                                               static_cast<std::size_t>(m.cols()));
+                           }});
+  section.files.push_back(labels_file(input));
+  return section;
+}
+
+Command signatures_command() {
+  return {.name = "signatures",
+          .summary = "Routing signatures of the prompts of a trace",
+          .description =
+              "A signature holds, for every layer and expert, the share of the layer's selections "
+              "that went to the expert: L·E values a prompt, column = layer·E + expert. With -o "
+              "DIR it writes signatures.npy (float64, prompts × L·E), labels.tsv (row, id, "
+              "category, n_tokens) and report.json.",
+          .positionals = trace_positionals(),
+          .flags = with_analysis_flags({}),
+          .examples = {{"moexray signatures traces -o signatures", "matrix and labels as files"},
+                       {"moexray signatures traces --tokens generation --json -",
+                        "of the generated tokens; what there is, as JSON"}},
+          .run = run};
+}
+
+}  // namespace moexray::app

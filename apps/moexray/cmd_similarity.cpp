@@ -1,0 +1,119 @@
+#include <fmt/core.h>
+
+#include "commands.h"
+#include "moexray/report/npy.h"
+#include "moexray/report/number.h"
+#include "moexray/report/table.h"
+#include "moexray/stats/similarity.h"
+#include "sections.h"
+
+namespace moexray::app {
+namespace {
+
+using report::fixed;
+using report::Json;
+using report::shortest;
+using stats::PairStatistics;
+using stats::SimilarityResult;
+
+// The prompt × prompt matrix grows with the square of the prompts: 200 MB here.
+constexpr std::size_t max_matrix_prompts = 5000;
+
+Json pairs_json(const PairStatistics& pairs) {
+  return Json::object({{"mean", pairs.mean}, {"std", pairs.std}, {"n_pairs", pairs.n_pairs}});
+}
+
+Json json_of(const SimilarityResult& result) {
+  Json::Array matrix;
+  for (Eigen::Index row = 0; row < result.category_matrix.rows(); ++row) {
+    matrix.push_back(Json::array(stats::Vector(result.category_matrix.row(row))));
+  }
+  return Json::object({{"within", pairs_json(result.within)},
+                       {"across", pairs_json(result.across)},
+                       {"gap", result.gap},
+                       {"cohens_d", result.cohens_d},
+                       {"categories", Json::array(result.categories)},
+                       {"category_matrix", std::move(matrix)},
+                       {"notices", Json::array(result.notices)}});
+}
+
+std::string text_of(const SimilarityResult& result) {
+  report::Table pairs({"similarity", "mean", "std", "pairs"});
+  for (const auto& [name, side] :
+       {std::pair{"within categories", result.within}, {"across categories", result.across}}) {
+    pairs.add_row({name, fixed(side.mean, 4), fixed(side.std, 4), std::to_string(side.n_pairs)});
+  }
+  std::vector<std::string> headings{"mean similarity"};
+  headings.insert(headings.end(), result.categories.begin(), result.categories.end());
+  report::Table matrix(headings);
+  for (std::size_t i = 0; i < result.categories.size(); ++i) {
+    std::vector<std::string> row{result.categories[i]};
+    for (Eigen::Index j = 0; j < result.category_matrix.cols(); ++j) {
+      row.push_back(fixed(result.category_matrix(static_cast<Eigen::Index>(i), j), 4));
+    }
+    matrix.add_row(row);
+  }
+  return fmt::format("{}gap {}, Cohen's d {}\n\n{}", pairs.text(), fixed(result.gap, 4),
+                     fixed(result.cohens_d, 2), matrix.text());
+}
+
+std::string tsv_of(const SimilarityResult& result) {
+  report::Tsv tsv({"category", "other_category", "mean_similarity"});
+  for (std::size_t i = 0; i < result.categories.size(); ++i) {
+    for (std::size_t j = 0; j < result.categories.size(); ++j) {
+      tsv.add_row({result.categories[i], result.categories[j],
+                   shortest(result.category_matrix(static_cast<Eigen::Index>(i),
+                                                   static_cast<Eigen::Index>(j)))});
+    }
+  }
+  return tsv.text();
+}
+
+void write_matrix(const stats::Signatures& signatures, const std::filesystem::path& path) {
+  const stats::Matrix matrix = stats::pair_similarity(stats::unit_blocks(signatures));
+  const auto n = static_cast<std::size_t>(matrix.rows());
+  report::write_npy(path, {matrix.data(), n * n}, n, n);
+}
+
+void run(const Arguments& arguments, Console& console) {
+  constexpr SectionFunction section = similarity_section;
+  run_analysis("similarity", {&section, 1}, arguments, console);
+}
+
+}  // namespace
+
+Section similarity_section(const AnalysisInput& input, const Arguments&) {
+  const stats::Signatures& signatures = input.signatures;
+  const SimilarityResult result = stats::similarity(signatures);
+  Section section{"similarity", json_of(result), text_of(result), {}, result.notices};
+  section.files.push_back(text_file("similarity.tsv", tsv_of(result)));
+  if (signatures.size() <= max_matrix_prompts) {
+    section.files.push_back({"similarity.npy", [&signatures](const std::filesystem::path& path) {
+                               write_matrix(signatures, path);
+                             }});
+    section.files.push_back(labels_file(input));
+  } else if (input.settings.output) {
+    section.notices.push_back(
+        fmt::format("similarity.npy is not written for more than {} prompts", max_matrix_prompts));
+  }
+  return section;
+}
+
+Command similarity_command() {
+  return {.name = "similarity",
+          .summary = "Similarity of routing within and across categories, Cohen's d",
+          .description =
+              "The similarity of two prompts is the cosine of their signatures, layer by layer, "
+              "averaged over layers. Prints mean and standard deviation over the pairs within "
+              "and across categories, their standardised difference, and the means for every "
+              "pair of categories. With -o DIR it writes similarity.npy (prompts × prompts), "
+              "labels.tsv, similarity.tsv (categories × categories) and report.json.",
+          .positionals = trace_positionals(),
+          .flags = with_analysis_flags({}),
+          .examples = {{"moexray similarity traces", "the table"},
+                       {"moexray similarity part-0 part-1 --exclude-template --json result.json",
+                        "two parts of a sharded run, without the chat template's tokens"}},
+          .run = run};
+}
+
+}  // namespace moexray::app

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <vector>
+
+#include "analysis.h"
+
+namespace moexray::app {
+
+// The analyses. Each is defined in its cmd_<name>.cpp, which runs it alone; `analyze` runs them
+// all.
+Section signatures_section(const AnalysisInput& input, const Arguments& arguments);
+Section similarity_section(const AnalysisInput& input, const Arguments& arguments);
+Section classify_section(const AnalysisInput& input, const Arguments& arguments);
+
+// Flags that a section reads beside those of all analyses.
+std::vector<Flag> classify_flags();
+
+/// labels.tsv: row, id, category, n_tokens of every row of the matrices.
+OutputFile labels_file(const AnalysisInput& input);
+
+}  // namespace moexray::app

@@ -1,0 +1,46 @@
+#include "moexray/report/npy.h"
+
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include "moexray/core/error.h"
+
+namespace moexray::report {
+
+static_assert(std::endian::native == std::endian::little,
+              "npy files are written as the memory lies");
+
+std::string npy_header(std::size_t n_rows, std::size_t n_cols) {
+  std::string dictionary = "{'descr': '<f8', 'fortran_order': False, 'shape': (" +
+                           std::to_string(n_rows) + ", " + std::to_string(n_cols) + "), }";
+  constexpr std::size_t prefix_bytes = 10;
+  while ((prefix_bytes + dictionary.size() + 1) % 64 != 0) dictionary += ' ';
+  dictionary += '\n';
+  std::string header("\x93NUMPY\x01\x00", 8);
+  header += static_cast<char>(dictionary.size() & 0xFF);
+  header += static_cast<char>(dictionary.size() >> 8);
+  return header + dictionary;
+}
+
+void write_npy(const std::filesystem::path& path, std::span<const double> values,
+               std::size_t n_rows, std::size_t n_cols) {
+  if (values.size() != n_rows * n_cols) {
+    throw Error(ErrorKind::runtime,
+                {"matrix", path.string(), std::to_string(n_rows * n_cols) + " values",
+                 std::to_string(values.size())});
+  }
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  const std::string header = npy_header(n_rows, n_cols);
+  file.write(header.data(), static_cast<std::streamsize>(header.size()));
+  file.write(reinterpret_cast<const char*>(values.data()),
+             static_cast<std::streamsize>(values.size_bytes()));
+  file.close();
+  if (!file) {
+    throw Error(ErrorKind::runtime,
+                {std::string("cannot write: ") + std::strerror(errno), path.string(), {}, {}});
+  }
+}
+
+}  // namespace moexray::report
