@@ -86,12 +86,14 @@ class KeyReader {
     return value;
   }
 
+  // `low` must not be negative.
   template <typename T>
   void integer(const std::string& key, T& field, std::int64_t low, std::uint64_t high) const {
     const Json* value = find(key);
     if (value == nullptr) return;
     const bool fits = value->is_number_unsigned()
-                          ? value->get<std::uint64_t>() <= high
+                          ? value->get<std::uint64_t>() <= high &&
+                                value->get<std::uint64_t>() >= static_cast<std::uint64_t>(low)
                           : value->is_number_integer() && value->get<std::int64_t>() >= low;
     if (!fits) {
       fail(key, "an integer from " + std::to_string(low) + " to " + std::to_string(high), *value);

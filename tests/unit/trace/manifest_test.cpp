@@ -1,0 +1,134 @@
+#include "moexray/trace/manifest.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "moexray/core/error.h"
+#include "support/expect_error.h"
+#include "trace_maker.h"
+
+namespace moexray {
+namespace {
+
+using test::expect_error;
+
+const std::string minimal =
+    R"({"format":"moexray-trace","version":1,"model":{"n_layers":2,"n_experts":4,"top_k":1}})";
+
+std::string with(const std::string& from, const std::string& to, std::string text = minimal) {
+  const std::size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return text.replace(at, from.size(), to);
+}
+
+void expect_data_error(const std::string& json, const std::string& part) {
+  expect_error(ErrorKind::data, part, [&] { manifest_from_json(json, "m.json"); });
+}
+
+TEST(Manifest, RoundTripsEveryKey) {
+  TraceManifest m = test::make_manifest({});
+  m.model.norm_topk_prob = true;
+  m.generation = {7, true, 0.7, 0.95, ~std::uint64_t{0}, "olmoe", true};
+  m.shard = {1, 4};
+  m.events = EventsForm::flat;
+  m.router_logits = true;
+  m.compress = true;
+  const std::string json = manifest_to_json(m);
+  const TraceManifest read = manifest_from_json(json, "m.json");
+  EXPECT_EQ(manifest_to_json(read), json);
+  EXPECT_NO_THROW(check_same_run(m, read, "m.json"));
+  EXPECT_EQ(read.generation.seed, ~std::uint64_t{0});
+  EXPECT_EQ(read.plan, m.plan);
+  for (const char* key : {"format",      "version",        "tool",
+                          "model",       "name",           "architecture",
+                          "hidden_size", "n_layers",       "n_experts",
+                          "top_k",       "norm_topk_prob", "dtype",
+                          "moe_layers",  "config_sha256",  "router_sha256",
+                          "tokenizer",   "kind",           "vocab_size",
+                          "sha256",      "n_prompts",      "instruction_set",
+                          "generation",  "max_new_tokens", "do_sample",
+                          "temperature", "top_p",          "seed",
+                          "template",    "ignore_eos",     "batch",
+                          "plan",        "kernels",        "prompts_sha256",
+                          "shard"}) {
+    EXPECT_NE(json.find('"' + std::string(key) + "\": "), std::string::npos) << key;
+  }
+}
+
+TEST(Manifest, NeedsOnlyFormatVersionAndShape) {
+  const TraceManifest m = manifest_from_json(minimal, "m.json");
+  EXPECT_EQ(m.model.shape, (RoutingShape{2, 4, 1}));
+  EXPECT_EQ(m.n_prompts, -1);
+  expect_data_error(with("\"format\"", "\"f\""), "missing key \"format\"");
+  expect_data_error(with("\"version\"", "\"v\""), "missing key \"version\"");
+  expect_data_error(with("\"n_layers\"", "\"n\""), "missing key \"model.n_layers\"");
+  expect_data_error(with("\"n_experts\"", "\"n\""), "missing key \"model.n_experts\"");
+  expect_data_error(with("\"top_k\"", "\"n\""), "missing key \"model.top_k\"");
+  expect_data_error("[]", "missing key");
+  expect_data_error("", "not valid JSON");
+}
+
+TEST(Manifest, RefusesWrongValues) {
+  expect_data_error(with("moexray-trace", "x"), "expected \"moexray-trace\", found \"x\"");
+  expect_data_error(with(":1,", ":2,"), "key \"version\": expected 1");
+  expect_data_error(with(":2,", ":0,"), "n_layers");
+  expect_data_error(with(":2,", ":-1,"), "n_layers");
+  expect_data_error(with(":2,", ":2.5,"), "n_layers");
+  expect_data_error(with(":2,", ":99999999999,"), "n_layers");
+  expect_data_error(with(":2,", ":18446744073709551615,"), "n_layers");
+  expect_data_error(with(":2,\"n_experts\":4", ":4096,\"n_experts\":65536"), "n_experts");
+  expect_data_error(with("\"top_k\":1", "\"top_k\":5"), "an integer from 1 to 4, found 5");
+  expect_data_error(with("1}", "1,\"moe_layers\":[1]}"), "model.moe_layers");
+  expect_data_error(with("1}", "1,\"moe_layers\":[1,-1]}"), "model.moe_layers");
+  expect_data_error(with("1}", "1,\"name\":3}"), "model.name");
+  expect_data_error(with("1}}", "1},\"n_prompts\":\"8\"}"), "n_prompts");
+  expect_data_error(with("1}}", "1},\"events\":\"both\"}"), "\"grouped\" or \"flat\"");
+  expect_data_error(with("1}}", "1},\"compress\":1}"), "true or false");
+  expect_data_error(with("1}}", "1},\"checksum\":\"xxh3:00\"}"), "checksum");
+}
+
+TEST(Manifest, NoticesEveryChange) {
+  const std::string json = manifest_to_json(test::make_manifest({}));
+  for (std::size_t byte = 0; byte < json.size(); ++byte) {
+    for (int bit = 0; bit < 8; ++bit) {
+      std::string changed = json;
+      changed[byte] = static_cast<char>(changed[byte] ^ (1 << bit));
+      try {
+        const TraceManifest read = manifest_from_json(changed, "m.json");
+        EXPECT_EQ(manifest_to_json(read), json) << "byte " << byte << ", bit " << bit;
+      } catch (const Error& error) {
+        EXPECT_EQ(static_cast<int>(error.kind()), static_cast<int>(ErrorKind::data));
+      }
+    }
+  }
+}
+
+TEST(Manifest, NamesTheKeyThatDiffers) {
+  const TraceManifest recorded = test::make_manifest({});
+  const auto expect_key = [&](const std::string& key, auto change) {
+    TraceManifest wanted = recorded;
+    change(wanted);
+    expect_error(ErrorKind::data, "\"" + key + "\"",
+                 [&] { check_same_run(recorded, wanted, "m.json"); });
+  };
+  expect_key("tool", [](TraceManifest& m) { m.tool = "moexray 9"; });
+  expect_key("model.name", [](TraceManifest& m) { m.model.name = "x"; });
+  expect_key("model.dtype", [](TraceManifest& m) { m.model.dtype = "bfloat16"; });
+  expect_key("model.router_sha256", [](TraceManifest& m) { m.model.router_sha256 = "x"; });
+  expect_key("tokenizer.sha256", [](TraceManifest& m) { m.tokenizer.sha256 = "x"; });
+  expect_key("instruction_set", [](TraceManifest& m) { m.instruction_set = "x"; });
+  expect_key("generation.seed", [](TraceManifest& m) { m.generation.seed = 5; });
+  expect_key("generation.template", [](TraceManifest& m) { m.generation.template_name = "x"; });
+  expect_key("prompts_sha256", [](TraceManifest& m) { m.prompts_sha256 = "x"; });
+  expect_key("n_prompts", [](TraceManifest& m) { m.n_prompts = 5; });
+  expect_key("shard.index", [](TraceManifest& m) { m.shard = {1, 2}; });
+  expect_key("compress", [](TraceManifest& m) { m.compress = true; });
+  TraceManifest other_plan = recorded;
+  other_plan.batch = 99;
+  other_plan.plan = {8};
+  EXPECT_NO_THROW(check_same_run(recorded, other_plan, "m.json"));
+}
+
+}  // namespace
+}  // namespace moexray

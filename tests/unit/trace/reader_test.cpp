@@ -1,0 +1,214 @@
+#include "moexray/trace/reader.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "moexray/core/error.h"
+#include "support/expect_error.h"
+#include "support/temporary_directory.h"
+#include "trace_maker.h"
+
+namespace moexray {
+namespace {
+
+namespace fs = std::filesystem;
+using test::expect_error;
+using test::MadeRun;
+using test::read_trace;
+using test::ReadTrace;
+using test::TemporaryDirectory;
+using test::write_trace;
+
+class RoundTrip : public testing::TestWithParam<std::tuple<EventsForm, bool, bool>> {};
+
+TEST_P(RoundTrip, ReadsWhatWasWritten) {
+  MadeRun run;
+  std::tie(run.events, run.router_logits, run.compress) = GetParam();
+  const TemporaryDirectory temporary;
+  write_trace(temporary.path() / "t", run);
+  for (const int n_threads : {1, 3}) {
+    ReadOptions options;
+    options.n_threads = n_threads;
+    const ReadTrace trace = read_trace({temporary.path() / "t"}, options);
+    EXPECT_EQ(trace.records, test::expected_records(run));
+    EXPECT_EQ(trace.set.shape, run.shape);
+    EXPECT_TRUE(trace.set.notices.empty());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Forms, RoundTrip,
+                         testing::Combine(testing::Values(EventsForm::grouped, EventsForm::flat),
+                                          testing::Bool(), testing::Bool()));
+
+TEST(Reader, GivesThePromptsAsWritten) {
+  const MadeRun run;
+  const TemporaryDirectory temporary;
+  write_trace(temporary.path() / "t", run);
+  const TraceSet set = read_trace({temporary.path() / "t"}).set;
+  const std::vector<Prompt> prompts = test::make_prompts(run);
+  ASSERT_EQ(set.prompts.size(), prompts.size());
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    const FinishedPrompt finished = test::make_finished(run, prompts[i], i);
+    const TracePrompt& read = set.prompts[i];
+    EXPECT_EQ(read.id, prompts[i].id);
+    EXPECT_EQ(read.category, prompts[i].category);
+    EXPECT_EQ(read.text, prompts[i].messages.empty() ? prompts[i].text
+                                                     : prompts[i].messages[0].content + "\n" +
+                                                           prompts[i].messages[1].content);
+    EXPECT_EQ(read.token_ids, finished.token_ids);
+    EXPECT_EQ(read.tokens, finished.tokens);
+    EXPECT_EQ(read.completion, finished.completion);
+    EXPECT_EQ(read.meta_json, prompts[i].meta_json);
+    EXPECT_EQ(read.n_prompt_tokens, finished.n_prompt_tokens);
+    EXPECT_EQ(read.line, static_cast<std::int64_t>(i) + 1);
+    EXPECT_EQ(read.n_events, finished.routing.n_positions() * 3 * 2);
+  }
+  EXPECT_EQ(set.prompts[0].events_file, "events-00000.jsonl");
+  EXPECT_NE(set.prompts.back().events_file, "events-00000.jsonl");
+}
+
+TEST(Reader, ReadsWideShapes) {
+  for (const RoutingShape shape : {RoutingShape{1, 1, 1}, RoutingShape{2, 300, 300},
+                                   RoutingShape{2, 65'536, 3}, RoutingShape{40, 20, 17}}) {
+    MadeRun run;
+    run.shape = shape;
+    run.plan = {2};
+    run.max_file_bytes = 1 << 20;
+    const TemporaryDirectory temporary;
+    write_trace(temporary.path() / "t", run);
+    EXPECT_EQ(read_trace({temporary.path() / "t"}).records, test::expected_records(run));
+  }
+}
+
+TEST(Reader, ReadsOnePrompt) {
+  for (const bool compress : {false, true}) {
+    MadeRun run;
+    run.compress = compress;
+    const TemporaryDirectory temporary;
+    write_trace(temporary.path() / "t", run);
+    const fs::path directory = temporary.path() / "t";
+    const TraceSet set = open_traces(std::span(&directory, 1), {});
+    test::KeepingVisitor visitor(set.prompts.size());
+    read_prompt_events(set, 5, visitor, {});
+    const auto expected = test::expected_records(run);
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      EXPECT_EQ(visitor.records[i], i == 5 ? expected[5] : decltype(expected[5]){});
+    }
+    expect_error(ErrorKind::usage, "no such prompt",
+                 [&] { read_prompt_events(set, 8, visitor, {}); });
+  }
+}
+
+TEST(Reader, ShardsTogetherAreTheWholeRun) {
+  MadeRun whole;
+  MadeRun first = whole;
+  first.plan = {2, 2};
+  first.shard = {0, 2};
+  MadeRun second = whole;
+  second.plan = {4};
+  second.first_prompt = 4;
+  second.shard = {1, 2};
+  second.compress = true;
+  second.events = EventsForm::flat;
+  const TemporaryDirectory temporary;
+  write_trace(temporary.path() / "a", first);
+  write_trace(temporary.path() / "b", second);
+  const ReadTrace both = read_trace({temporary.path() / "a", temporary.path() / "b"});
+  EXPECT_EQ(both.records, test::expected_records(whole));
+  EXPECT_EQ(both.set.prompts[4].part, 1U);
+  EXPECT_EQ(both.set.manifests.size(), 2U);
+  expect_error(ErrorKind::data, "already used in",
+               [&] { read_trace({temporary.path() / "a", temporary.path() / "a"}); });
+}
+
+TEST(Reader, RefusesTracesThatDoNotBelongTogether) {
+  const auto expect_key = [](const std::string& key, auto change) {
+    const TemporaryDirectory temporary;
+    MadeRun run;
+    run.plan = {};
+    TraceManifest manifest = test::make_manifest(run);
+    TraceWriter::create(temporary.path() / "a", manifest, false);
+    change(manifest);
+    TraceWriter::create(temporary.path() / "b", manifest, false);
+    expect_error(ErrorKind::data, "\"" + key + "\"",
+                 [&] { read_trace({temporary.path() / "a", temporary.path() / "b"}); });
+  };
+  expect_key("model.n_layers", [](TraceManifest& m) {
+    m.model.shape.n_layers = 2;
+    m.model.moe_layers = {0, 1};
+  });
+  expect_key("model.n_experts", [](TraceManifest& m) { m.model.shape.n_experts = 9; });
+  expect_key("model.top_k", [](TraceManifest& m) { m.model.shape.top_k = 3; });
+  expect_key("model.router_sha256", [](TraceManifest& m) { m.model.router_sha256 = "x"; });
+  expect_key("tokenizer.sha256", [](TraceManifest& m) { m.tokenizer.sha256 = "x"; });
+  expect_key("generation.ignore_eos", [](TraceManifest& m) { m.generation.ignore_eos = true; });
+  expect_key("generation.template", [](TraceManifest& m) { m.generation.template_name = "x"; });
+}
+
+TEST(Reader, TakesCategoriesFromMeta) {
+  const TemporaryDirectory temporary;
+  write_trace(temporary.path() / "t", {});
+  ReadOptions options;
+  options.category_key = "meta.source";
+  const fs::path directory = temporary.path() / "t";
+  EXPECT_EQ(open_traces(std::span(&directory, 1), options).prompts[1].category, "s1");
+  options.category_key = "meta.n";
+  EXPECT_EQ(open_traces(std::span(&directory, 1), options).prompts[1].category, "1");
+  options.category_key = "meta.none";
+  EXPECT_EQ(open_traces(std::span(&directory, 1), options).prompts[1].category, "");
+  options.category_key = "source";
+  expect_error(ErrorKind::usage, "meta.KEY",
+               [&] { open_traces(std::span(&directory, 1), options); });
+}
+
+TEST(Reader, RefusesAnUnfinishedTraceUnlessPartialIsAllowed) {
+  const TemporaryDirectory temporary;
+  const MadeRun run;
+  const fs::path directory = temporary.path() / "t";
+  {
+    const std::vector<Prompt> prompts = test::make_prompts(run);
+    TraceWriter writer = TraceWriter::create(directory, test::make_manifest(run), false);
+    test::commit_rest(writer, run, prompts, 2);
+  }
+  expect_error(ErrorKind::data, "expected 8, found 5", [&] { read_trace({directory}); });
+  ReadOptions options;
+  options.allow_partial = true;
+  auto expected = test::expected_records(run);
+  expected.resize(5);
+  const ReadTrace partial = read_trace({directory}, options);
+  EXPECT_EQ(partial.records, expected);
+  ASSERT_EQ(partial.set.notices.size(), 1U);
+  EXPECT_NE(partial.set.notices[0].find("3 of 8"), std::string::npos);
+
+  // A line that is cut off, and events that are.
+  test::Snapshot files = test::snapshot(directory);
+  files["prompts.jsonl"].resize(files["prompts.jsonl"].size() - 20);
+  files["events-00000.jsonl"].resize(files["events-00000.jsonl"].size() / 2);
+  test::restore(directory, files);
+  expect_error(ErrorKind::data, "too short", [&] { read_trace({directory}); });
+  const ReadTrace less = read_trace({directory}, options);
+  ASSERT_LT(less.records.size(), 4U);
+  ASSERT_GT(less.records.size(), 0U);
+  expected.resize(less.records.size());
+  EXPECT_EQ(less.records, expected);
+}
+
+TEST(Reader, NamesWhatIsMissing) {
+  const TemporaryDirectory temporary;
+  expect_error(ErrorKind::data, "no such directory", [&] { read_trace({"no/such"}); });
+  expect_error(ErrorKind::data, "no manifest.json", [&] { read_trace({temporary.path()}); });
+  expect_error(ErrorKind::usage, "no trace directory", [&] { read_trace({}); });
+  const fs::path directory = temporary.path() / "t";
+  write_trace(directory, {});
+  fs::remove(directory / "events-00000.jsonl");
+  expect_error(ErrorKind::data, "prompts.jsonl:1: no such events file",
+               [&] { read_trace({directory}); });
+  fs::remove(directory / "prompts.jsonl");
+  expect_error(ErrorKind::data, "prompts.jsonl: no such file", [&] { read_trace({directory}); });
+}
+
+}  // namespace
+}  // namespace moexray
