@@ -4,6 +4,7 @@
 #include <cstring>
 #include <optional>
 #include <set>
+#include <system_error>
 #include <utility>
 
 #include "messages.h"
@@ -24,6 +25,12 @@ std::optional<WeightType> weight_type(std::string_view dtype) {
     if (name_of(type) == dtype) return type;
   }
   return std::nullopt;
+}
+
+// A file that may not be looked at counts as absent.
+bool is_there(const std::filesystem::path& path) {
+  std::error_code ignored;
+  return std::filesystem::exists(path, ignored);
 }
 
 // Buffers that old versions of transformers saved and that are computed from the config.
@@ -169,8 +176,7 @@ std::vector<MappedFile> map_shards(const std::filesystem::path& directory,
 }  // namespace
 
 bool has_weights(const std::filesystem::path& directory) {
-  return std::filesystem::exists(directory / single_file) ||
-         std::filesystem::exists(directory / index_file);
+  return is_there(directory / single_file) || is_there(directory / index_file);
 }
 
 Checkpoint::Checkpoint(const std::filesystem::path& directory)
@@ -181,7 +187,7 @@ Checkpoint::Checkpoint(const std::filesystem::path& directory)
         {"no weights", directory.string(), std::string(single_file) + " or " + index_file, {}});
   }
   std::optional<ShardIndex> index;
-  if (std::filesystem::exists(directory / single_file)) {
+  if (is_there(directory / single_file)) {
     files_.emplace_back(directory / single_file);
   } else {
     index = read_shard_index(directory / index_file);

@@ -327,7 +327,7 @@ ModelConfig read_model_config(const std::filesystem::path& directory) {
   if (config.name.empty()) config.name = directory_name(directory);
 
   const std::filesystem::path generation = directory / "generation_config.json";
-  if (std::filesystem::exists(generation)) {
+  if (std::error_code code; std::filesystem::exists(generation, code)) {
     const json settings = parse_json(read_file(generation, max_file_bytes), generation.string());
     read_special_tokens(Section(settings, generation.string()), config);
   }

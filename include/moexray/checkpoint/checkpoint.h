@@ -45,6 +45,7 @@ class Checkpoint {
 
   const std::filesystem::path& directory() const { return directory_; }
   const ModelConfig& config() const { return config_; }
+  std::size_t n_files() const { return files_.size(); }  ///< of weights
   /// @throws Error (data) if there is no tensor of that name.
   const TensorView& tensor(std::string_view name) const;
   const std::map<std::string, TensorView, std::less<>>& tensors() const { return tensors_; }

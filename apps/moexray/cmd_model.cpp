@@ -1,0 +1,312 @@
+#include <fmt/core.h>
+
+#include <array>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "commands.h"
+#include "console.h"
+#include "moexray/checkpoint/checkpoint.h"
+#include "moexray/core/error.h"
+#include "moexray/core/version.h"
+#include "moexray/report/json.h"
+#include "moexray/report/output.h"
+#include "moexray/report/table.h"
+#include "moexray/runtime/modules.h"
+#include "moexray/text/chat_template.h"
+#include "moexray/text/tokenizer.h"
+
+namespace moexray::app {
+namespace {
+
+using report::Json;
+
+struct StoredWeights {
+  std::size_t n_files = 0;
+  std::size_t n_tensors = 0;
+  std::int64_t n_bytes = 0;
+  std::map<std::string, std::int64_t> tensors_of_type;
+  std::string router_sha256;
+};
+
+struct TokenizerFacts {
+  std::string kind;
+  int vocab_size = 0;
+  std::string sha256;
+  std::string chat_template;  ///< empty: not recognised
+};
+
+struct ModelFacts {
+  ModelConfig config;
+  ParameterCount parameters;
+  std::optional<StoredWeights> weights;
+  std::optional<TokenizerFacts> tokenizer;
+  std::string tokenizer_problem;  ///< why there is no `tokenizer`
+};
+
+// What running the model takes at one type of computation, in bytes.
+struct Memory {
+  const char* dtype;
+  std::int64_t weights;
+  std::int64_t kv_cache_per_token;
+  std::int64_t kv_cache_full_context;  ///< one sequence that fills the context
+};
+
+std::array<Memory, 2> memory_needs(const ModelFacts& facts) {
+  const ModelConfig& config = facts.config;
+  const auto need = [&](const char* dtype, std::int64_t size) {
+    const std::int64_t per_token =
+        2 * size * config.num_hidden_layers * config.num_key_value_heads * config.head_dim();
+    return Memory{dtype, facts.parameters.total * size, per_token,
+                  per_token * config.max_position_embeddings};
+  };
+  return {need("bfloat16", 2), need("float32", 4)};
+}
+
+StoredWeights describe_weights(const Checkpoint& checkpoint) {
+  StoredWeights weights;
+  weights.n_files = checkpoint.n_files();
+  weights.n_tensors = checkpoint.tensors().size();
+  for (const auto& [name, tensor] : checkpoint.tensors()) {
+    weights.n_bytes += static_cast<std::int64_t>(tensor.bytes.size());
+    ++weights.tensors_of_type[std::string(name_of(tensor.type))];
+  }
+  weights.router_sha256 = checkpoint.router_sha256();
+  return weights;
+}
+
+// A tokenizer that cannot be used does not keep the rest from being described.
+void describe_tokenizer(const std::filesystem::path& directory, ModelFacts& facts,
+                        Console& console) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(directory / "tokenizer.json", ignored) &&
+      !std::filesystem::exists(directory / "tokenizer.model", ignored)) {
+    facts.tokenizer_problem = "absent: neither tokenizer.json nor tokenizer.model is there";
+    return;
+  }
+  std::unique_ptr<Tokenizer> tokenizer;
+  try {
+    tokenizer = open_tokenizer(directory, module_directory());
+  } catch (const Error& error) {
+    facts.tokenizer_problem = "not usable (see the message)";
+    console.warn(error.what());
+    return;
+  }
+  facts.tokenizer = {
+      std::string(tokenizer->kind()), tokenizer->vocab_size(), tokenizer->sha256(), {}};
+  try {
+    facts.tokenizer->chat_template = recognise_chat_template(directory, *tokenizer)->name();
+  } catch (const Error& error) {
+    console.warn(error.what());
+  }
+}
+
+ModelFacts describe_model(const std::filesystem::path& directory, Console& console) {
+  ModelFacts facts;
+  if (has_weights(directory)) {
+    const Checkpoint checkpoint(directory);
+    facts.config = checkpoint.config();
+    facts.weights = describe_weights(checkpoint);
+  } else {
+    facts.config = read_model_config(directory);
+  }
+  facts.parameters = count_parameters(facts.config);
+  describe_tokenizer(directory, facts, console);
+  return facts;
+}
+
+// 6919161856 → "6,919,161,856".
+std::string with_commas(std::int64_t number) {
+  std::string digits = std::to_string(number);
+  for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3) {
+    digits.insert(static_cast<std::size_t>(at), ",");
+  }
+  return digits;
+}
+
+// Three digits and a decimal prefix: 13838323712 with "B" → "13.8 GB".
+std::string with_prefix(std::int64_t number, std::string_view unit) {
+  auto value = static_cast<double>(number);
+  std::size_t step = 0;
+  constexpr std::array<const char*, 5> prefixes = {"", "k", "M", "G", "T"};
+  while (value >= 999.5 && step + 1 < prefixes.size()) {
+    value /= 1000;
+    ++step;
+  }
+  if (step == 0) return fmt::format("{} {}", number, unit);
+  const int n_decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+  return fmt::format("{:.{}f} {}{}", value, n_decimals, prefixes[step], unit);
+}
+
+std::string weights_text(const std::optional<StoredWeights>& weights) {
+  if (!weights) return "absent: described from config.json alone";
+  std::string types;
+  for (const auto& [type, n] : weights->tensors_of_type) {
+    types += (types.empty() ? "" : " and ") + type;
+  }
+  return fmt::format("{} in {}, {} tensors in {} file{}", with_prefix(weights->n_bytes, "B"), types,
+                     with_commas(static_cast<std::int64_t>(weights->n_tensors)), weights->n_files,
+                     weights->n_files == 1 ? "" : "s");
+}
+
+std::string to_text(const ModelFacts& facts) {
+  const ModelConfig& config = facts.config;
+  using report::Table;
+  Table table({"model", config.name}, {Table::Align::left, Table::Align::left});
+  table.add_row({"architecture", config.architecture});
+  table.add_row({"MoE layers", std::to_string(config.num_hidden_layers)});
+  table.add_row(
+      {"experts", fmt::format("{} per layer, {} selected, weights {}", config.num_experts,
+                              config.num_experts_per_tok,
+                              config.norm_topk_prob ? "renormalised" : "not renormalised")});
+  table.add_row({"widths", fmt::format("{} hidden, {} in each expert", config.hidden_size,
+                                       config.intermediate_size)});
+  table.add_row(
+      {"attention", fmt::format("{} heads of {}, {} key-value heads", config.num_attention_heads,
+                                config.head_dim(), config.num_key_value_heads)});
+  table.add_row(
+      {"vocabulary", fmt::format("{} tokens, {} embeddings", with_commas(config.vocab_size),
+                                 config.tie_word_embeddings ? "tied" : "untied")});
+  table.add_row({"context", fmt::format("{} tokens", with_commas(config.max_position_embeddings))});
+  table.add_row({"parameters", with_commas(facts.parameters.total)});
+  table.add_row(
+      {"active for a token", fmt::format("{} ({:.1f}%)", with_commas(facts.parameters.active),
+                                         100.0 * static_cast<double>(facts.parameters.active) /
+                                             static_cast<double>(facts.parameters.total))});
+  table.add_row({"weights", weights_text(facts.weights)});
+  for (const Memory& memory : memory_needs(facts)) {
+    table.add_row(
+        {fmt::format("memory for {}", memory.dtype),
+         fmt::format("{} weights, {} of key-value cache for a token, {} for a full context",
+                     with_prefix(memory.weights, "B"), with_prefix(memory.kv_cache_per_token, "B"),
+                     with_prefix(memory.kv_cache_full_context, "B"))});
+  }
+  if (facts.tokenizer) {
+    const TokenizerFacts& tokenizer = *facts.tokenizer;
+    const std::string& name = tokenizer.chat_template;
+    table.add_row({"tokenizer",
+                   fmt::format("{}, {} ids", tokenizer.kind, with_commas(tokenizer.vocab_size))});
+    table.add_row({"chat template", name.empty() ? "not recognised (see the message)" : name});
+  } else {
+    table.add_row({"tokenizer", facts.tokenizer_problem});
+  }
+  return table.text();
+}
+
+template <typename Value>
+Json or_null(const std::optional<Value>& value) {
+  return value ? Json(*value) : Json();
+}
+
+Json config_json(const ModelFacts& facts) {
+  const ModelConfig& config = facts.config;
+  return Json::object(
+      {{"name", config.name},
+       {"architecture", config.architecture},
+       {"n_layers", config.num_hidden_layers},
+       {"n_experts", config.num_experts},
+       {"top_k", config.num_experts_per_tok},
+       {"norm_topk_prob", config.norm_topk_prob},
+       {"hidden_size", config.hidden_size},
+       {"intermediate_size", config.intermediate_size},
+       {"num_attention_heads", config.num_attention_heads},
+       {"num_key_value_heads", config.num_key_value_heads},
+       {"vocab_size", config.vocab_size},
+       {"max_position_embeddings", config.max_position_embeddings},
+       {"tie_word_embeddings", config.tie_word_embeddings},
+       {"rms_norm_eps", config.rms_norm_eps},
+       {"rope_theta", config.rope_theta},
+       {"clip_qkv", or_null(config.clip_qkv)},
+       {"dtype", config.dtype},
+       {"eos_token_id", Json::array(config.eos_token_ids)},
+       {"config_sha256", config.sha256},
+       {"router_sha256", facts.weights ? Json(facts.weights->router_sha256) : Json()}});
+}
+
+Json weights_json(const std::optional<StoredWeights>& weights) {
+  if (!weights) return {};
+  Json types = Json::object();
+  for (const auto& [type, n] : weights->tensors_of_type) types.set(type, n);
+  return Json::object({{"n_bytes", weights->n_bytes},
+                       {"n_tensors", weights->n_tensors},
+                       {"n_files", weights->n_files},
+                       {"tensors_of_type", types}});
+}
+
+Json to_json(const ModelFacts& facts) {
+  Json memory = Json::object();
+  for (const Memory& need : memory_needs(facts)) {
+    memory.set(need.dtype,
+               Json::object({{"weights_bytes", need.weights},
+                             {"kv_cache_bytes_per_token", need.kv_cache_per_token},
+                             {"kv_cache_bytes_full_context", need.kv_cache_full_context}}));
+  }
+  Json tokenizer;
+  Json chat_template;
+  if (facts.tokenizer) {
+    tokenizer = Json::object({{"kind", facts.tokenizer->kind},
+                              {"vocab_size", facts.tokenizer->vocab_size},
+                              {"sha256", facts.tokenizer->sha256}});
+    if (!facts.tokenizer->chat_template.empty()) chat_template = facts.tokenizer->chat_template;
+  }
+  return Json::object(
+      {{"moexray", Json::object({{"version", version()}, {"command", "model"}, {"seed", Json()}})},
+       {"model", config_json(facts)},
+       {"parameters",
+        Json::object({{"total", facts.parameters.total}, {"active", facts.parameters.active}})},
+       {"weights", weights_json(facts.weights)},
+       {"memory", memory},
+       {"tokenizer", tokenizer},
+       {"chat_template", chat_template}});
+}
+
+void run_model(const Arguments& arguments, Console& console) {
+  const std::filesystem::path directory = arguments.positionals().front();
+  const std::string json_file = arguments.given("json") ? arguments.text("json") : std::string();
+  if (!json_file.empty() && json_file != "-") {
+    report::check_output_file(json_file, arguments.on("force"));
+  }
+  const ModelFacts facts = describe_model(directory, console);
+  if (json_file == "-") {
+    console.print(to_json(facts).dump());
+    return;
+  }
+  if (!json_file.empty()) report::write_output_file(json_file, to_json(facts).dump());
+  console.print(to_text(facts));
+}
+
+}  // namespace
+
+Command model_command() {
+  return {
+      .name = "model",
+      .summary = "what a checkpoint is: architecture, parameters, memory, tokenizer",
+      .description =
+          "Reads config.json, the headers of the safetensors files and the tokenizer of a "
+          "checkpoint directory, and "
+          "checks that every tensor is there with its shape. The weights are mapped, not loaded. A "
+          "directory "
+          "without weights is described from its config.json.\n\n"
+          "Memory is that of the weights at the type of computation and of the key-value cache, "
+          "for a token and for "
+          "one sequence that fills the context. Weights stored at the type of computation are used "
+          "where they are "
+          "mapped.",
+      .positionals = {{.name = "DIR", .help = "checkpoint directory in Hugging Face layout"}},
+      .flags = {{.name = "--json",
+                 .value_name = "FILE",
+                 .help = "write the facts as JSON (-: to stdout, and nothing else)"},
+                {.name = "--force", .type = FlagType::on_off, .help = "replace an earlier result"}},
+      .examples = {{"moexray model models/mini-olmoe", "the bundled model"},
+                   {"moexray model OLMoE-1B-7B-0125-Instruct --json -",
+                    "the full-size model, for a script"}},
+      .run = run_model,
+  };
+}
+
+}  // namespace moexray::app
