@@ -11,5 +11,6 @@ Command model_command();
 Command signatures_command();
 Command similarity_command();
 Command tokenize_command();
+Command trace_command();
 
 }  // namespace moexray::app

@@ -1,0 +1,325 @@
+#include <fmt/core.h>
+
+#include <charconv>
+#include <optional>
+#include <sstream>
+
+#include "commands.h"
+#include "console.h"
+#include "moexray/checkpoint/checkpoint.h"
+#include "moexray/core/error.h"
+#include "moexray/runtime/batch_plan.h"
+#include "moexray/runtime/modules.h"
+#include "standard_input.h"
+#include "trace_run.h"
+
+namespace moexray::app {
+namespace {
+
+[[noreturn]] void refuse(const std::string& flag, std::string expected, const std::string& found) {
+  throw Error(ErrorKind::usage,
+              {"wrong value", flag, std::move(expected), found.empty() ? "" : '"' + found + '"'});
+}
+
+std::optional<std::int64_t> whole_number(std::string_view text) {
+  std::int64_t value = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (code != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+Shard parse_shard(const std::string& text) {
+  const std::size_t slash = text.find('/');
+  const auto index = whole_number(std::string_view(text).substr(0, slash));
+  const auto count = slash == std::string::npos
+                         ? std::nullopt
+                         : whole_number(std::string_view(text).substr(slash + 1));
+  if (!index || !count || *index < 0 || *index >= *count || *count > 1'000'000) {
+    refuse("--shard", "I/N with 0 <= I < N <= 1000000", text);
+  }
+  return {static_cast<int>(*index), static_cast<int>(*count)};
+}
+
+std::int64_t parse_batch(const std::string& text) {
+  if (text == "auto") return 0;
+  const auto size = whole_number(text);
+  if (!size || *size < 1 || *size > 100'000) refuse("--batch", "auto or 1 to 100000", text);
+  return *size;
+}
+
+void check_device(const std::string& text) {
+  if (text == "cpu" || text == "cuda") return;
+  const auto index = text.starts_with("cuda:") ? whole_number(text.substr(5)) : std::nullopt;
+  if (!index || *index < 0 || *index > 1'000) refuse("--device", "cpu, cuda or cuda:N", text);
+}
+
+std::int64_t parse_memory(const std::string& text) {
+  try {
+    return parse_memory_size(text);
+  } catch (const Error& error) {
+    refuse("--memory", error.parts().expected, text);
+  }
+}
+
+// Flags that would silently have no effect are mistakes.
+void check_combinations(const Arguments& arguments) {
+  const auto fail = [](const char* what) { throw Error(ErrorKind::usage, what); };
+  if (arguments.given("prompt") && !arguments.positionals().empty()) {
+    fail("give either PROMPTS or --prompt");
+  }
+  if (!arguments.given("prompt") && arguments.positionals().empty()) {
+    fail("missing argument PROMPTS (or --prompt TEXT)");
+  }
+  for (const char* key : {"temperature", "top-p"}) {
+    if (arguments.given(key) && !arguments.on("do-sample")) {
+      throw Error(ErrorKind::usage, fmt::format("--{} needs --do-sample", key));
+    }
+  }
+  if (arguments.on("resume") && arguments.on("force")) fail("give either --resume or --force");
+}
+
+TraceSettings settings_of(const Arguments& arguments) {
+  check_combinations(arguments);
+  check_device(arguments.text("device"));
+  TraceSettings settings;
+  GenerationOptions& generation = settings.generation;
+  generation.max_new_tokens = arguments.integer("max-new-tokens");
+  generation.do_sample = arguments.on("do-sample");
+  generation.temperature = arguments.number("temperature");
+  if (generation.temperature <= 0) refuse("--temperature", "a number above 0", "0");
+  generation.top_p = arguments.number("top-p");
+  generation.seed = static_cast<std::uint64_t>(arguments.integer("seed"));
+  generation.ignore_eos = arguments.on("ignore-eos");
+  generation.router_logits = arguments.on("router-logits");
+  settings.dtype = arguments.text("dtype");
+  settings.batch = parse_batch(arguments.text("batch"));
+  settings.memory_bytes = parse_memory(arguments.text("memory"));
+  if (arguments.given("limit"))
+    settings.limit = static_cast<std::size_t>(arguments.integer("limit"));
+  if (arguments.given("shard")) settings.shard = parse_shard(arguments.text("shard"));
+  settings.events = arguments.text("events") == "flat" ? EventsForm::flat : EventsForm::grouped;
+  settings.compress = arguments.on("compress");
+  settings.prompts_name = "--prompt";
+  if (!arguments.positionals().empty()) {
+    const std::string& path = arguments.positionals().front();
+    settings.prompts_name = path == "-" ? "standard input" : path;
+  }
+  return settings;
+}
+
+PromptSet read_all_prompts(const Arguments& arguments, const TraceSettings& settings,
+                           const Console& console) {
+  if (arguments.given("prompt")) return single_prompt(arguments.text("prompt"));
+  const PromptReadOptions options{arguments.text("prompt-key"), arguments.text("id-key"),
+                                  arguments.text("category-key")};
+  const std::string& path = arguments.positionals().front();
+  if (path != "-") return read_prompts(path, options);
+  std::istringstream input(read_standard_input(console));
+  return read_prompts(input, settings.prompts_name, options);
+}
+
+std::unique_ptr<ChatTemplate> choose_template(const std::string& name,
+                                              const std::filesystem::path& model_directory,
+                                              const Tokenizer& tokenizer) {
+  if (name == "auto") return recognise_chat_template(model_directory, tokenizer);
+  return make_chat_template(name, tokenizer);
+}
+
+void report_plan(const TraceJob& job, const TraceWriter& writer, Console& console) {
+  const TraceManifest& manifest = writer.manifest();
+  if (writer.n_committed_prompts() > 0) {
+    console.notice(fmt::format("continuing after {} of {} prompts", writer.n_committed_prompts(),
+                               manifest.n_prompts));
+  }
+  std::size_t longest = 0;
+  for (const TokenizedPrompt& prompt : job.tokenized)
+    longest = std::max(longest, prompt.ids.size());
+  console.notice(fmt::format("{} prompts of at most {} tokens in {} batches of up to {}",
+                             manifest.n_prompts, longest, manifest.plan.size(), manifest.batch));
+}
+
+void run(const Arguments& arguments, Console& console) {
+  const TraceSettings settings = settings_of(arguments);
+  const std::filesystem::path output = arguments.text("output");
+  const std::filesystem::path model_directory = arguments.given("model")
+                                                    ? std::filesystem::path(arguments.text("model"))
+                                                    : data_directory() / "models" / "mini-olmoe";
+  PromptSet prompts = read_all_prompts(arguments, settings, console);
+  const Checkpoint checkpoint(model_directory);
+  const auto tokenizer = open_tokenizer(model_directory, module_directory());
+  const auto chat_template =
+      choose_template(arguments.text("template"), model_directory, *tokenizer);
+  TraceJob job = plan_trace(settings, std::move(prompts), checkpoint.config(),
+                            checkpoint.router_sha256(), *tokenizer, *chat_template, console);
+
+  Runtime& runtime = load_runtime();
+  const RuntimeInfo info = runtime.info();
+  job.manifest.instruction_set = info.instruction_set;
+  if (info.is_reference_blas) {
+    console.warn("libtorch uses the reference BLAS (" + info.blas +
+                 "), which is about a hundred times slower than an optimised one; install "
+                 "libopenblas0-openmp");
+  }
+  // What --force replaces is kept until the model is known to load; everything else about the
+  // output is better known before.
+  const bool force = arguments.on("force");
+  std::optional<TraceWriter> writer;
+  if (arguments.on("resume")) {
+    writer = TraceWriter::resume(output, job.manifest, job.prompts);
+  } else if (!force) {
+    writer = TraceWriter::create(output, job.manifest, false);
+  }
+  if (!writer || !writer->finished()) {
+    const int n_threads =
+        arguments.given("threads") ? static_cast<int>(arguments.integer("threads")) : 0;
+    const auto model =
+        runtime.load(checkpoint, {settings.dtype, arguments.text("device"), n_threads});
+    if (!writer) writer = TraceWriter::create(output, job.manifest, true);
+    report_plan(job, *writer, console);
+    run_trace(job, *writer, *model, *tokenizer, console);
+  } else {
+    console.notice("nothing left to do");
+  }
+  console.print(trace_summary(output));
+}
+
+std::vector<Flag> flags() {
+  return {
+      {.name = "-o,--output",
+       .value_name = "DIR",
+       .default_value = "traces",
+       .help = "trace directory to write"},
+      {.name = "--model",
+       .value_name = "DIR",
+       .help = "checkpoint directory in Hugging Face layout [default: the bundled mini-olmoe]"},
+      {.name = "--prompt", .value_name = "TEXT", .help = "trace this one prompt, no file"},
+      {.name = "--max-new-tokens",
+       .type = FlagType::integer,
+       .value_name = "N",
+       .default_value = "32",
+       .help = "tokens to generate at most; 0: trace the prompt alone",
+       .min = 0,
+       .max = 1e9},
+      {.name = "--template",
+       .value_name = "NAME",
+       .default_value = "auto",
+       .help = "chat template: auto (the checkpoint's), none (raw text) or a name"},
+      {.name = "--ignore-eos",
+       .type = FlagType::on_off,
+       .help = "never end early: the end token gets logit -inf"},
+      {.name = "--do-sample",
+       .type = FlagType::on_off,
+       .help = "sample; without it the most probable token is taken"},
+      {.name = "--temperature",
+       .type = FlagType::number,
+       .value_name = "X",
+       .default_value = "1",
+       .help = "sampling temperature, above 0",
+       .min = 0},
+      {.name = "--top-p",
+       .type = FlagType::number,
+       .value_name = "X",
+       .default_value = "1",
+       .help = "sample among the most probable tokens that hold this share",
+       .min = 0,
+       .max = 1},
+      {.name = "--seed",
+       .type = FlagType::integer,
+       .value_name = "N",
+       .default_value = "0",
+       .help = "of the random streams, one per prompt",
+       .min = 0},
+      {.name = "--dtype",
+       .type = FlagType::choice,
+       .default_value = "bfloat16",
+       .help = "type of the computation",
+       .choices = {"bfloat16", "float32"}},
+      {.name = "--device",
+       .value_name = "NAME",
+       .default_value = "cpu",
+       .help = "cpu, cuda or cuda:N"},
+      {.name = "--threads",
+       .type = FlagType::integer,
+       .value_name = "N",
+       .help = "threads to compute with [default: all that the process may use]",
+       .min = 1,
+       .max = 4096},
+      {.name = "--batch",
+       .value_name = "N",
+       .default_value = "auto",
+       .help = "prompts per batch; auto: as many as --memory allows, up to 128"},
+      {.name = "--memory",
+       .value_name = "SIZE",
+       .default_value = "4GiB",
+       .help = "for the caches and records of one batch (512M, 4GiB); weights come on top. A fixed "
+               "figure, so that the plan does not depend on the machine"},
+      {.name = "--events",
+       .type = FlagType::choice,
+       .default_value = "grouped",
+       .help = "one record per token and layer, or one per event",
+       .choices = {"grouped", "flat"}},
+      {.name = "--router-logits",
+       .type = FlagType::on_off,
+       .help = "also record the router's values before the softmax"},
+      {.name = "--compress", .type = FlagType::on_off, .help = "compress the events with zstd"},
+      {.name = "--resume",
+       .type = FlagType::on_off,
+       .help = "continue an unfinished trace with the same settings"},
+      {.name = "--force", .type = FlagType::on_off, .help = "replace an existing trace"},
+      {.name = "--limit",
+       .type = FlagType::integer,
+       .value_name = "N",
+       .help = "only the first N prompts",
+       .min = 1},
+      {.name = "--shard",
+       .value_name = "I/N",
+       .help =
+           "only the I-th of N consecutive parts, 0 <= I < N; the parts together are the whole"},
+      {.name = "--prompt-key",
+       .value_name = "KEY",
+       .default_value = "prompt",
+       .help = "JSON key of the prompt"},
+      {.name = "--id-key",
+       .value_name = "KEY",
+       .default_value = "id",
+       .help = "JSON key of the id"},
+      {.name = "--category-key",
+       .value_name = "KEY",
+       .default_value = "category",
+       .help = "JSON key of the category"},
+  };
+}
+
+}  // namespace
+
+Command trace_command() {
+  return {
+      .name = "trace",
+      .summary = "run prompts through a model and record which experts every token is routed to",
+      .description =
+          "Loads a checkpoint, continues every prompt, and writes a trace directory: "
+          "manifest.json, "
+          "prompts.jsonl (a line per finished prompt) and events-NNNNN.jsonl (a record per token "
+          "and MoE layer).\n\nPROMPTS is a JSON Lines file: {\"id\": \"code-01\", \"category\": "
+          "\"code\", \"prompt\": \"...\"}; \"id\" and \"category\" are optional, \"messages\" may "
+          "stand in place of \"prompt\". All prompts are checked before the model is loaded.\n\n"
+          "Ctrl-C stops after the forward pass that is under way; a trace stopped by it, or by "
+          "anything else, is completed by the same command with --resume, to the same bytes.",
+      .positionals = {{.name = "PROMPTS",
+                       .help = "JSON Lines file of prompts, or - for standard input",
+                       .required = false}},
+      .flags = flags(),
+      .examples = {{"moexray trace prompts/paper80.jsonl -o traces",
+                    "Trace 80 prompts with the bundled model."},
+                   {"moexray trace prompts.jsonl --model ~/OLMoE-1B-7B-0125-Instruct --compress",
+                    "Trace with a downloaded checkpoint; the events are compressed."},
+                   {"moexray trace --prompt \"def add(a, b):\" --template none --max-new-tokens 8",
+                    "Trace one raw text."},
+                   {"moexray trace prompts.jsonl --shard 0/4 -o traces-0",
+                    "The first quarter of a file; other machines do the rest, and the analysis "
+                    "commands take all four directories."}},
+      .run = run,
+  };
+}
+
+}  // namespace moexray::app
