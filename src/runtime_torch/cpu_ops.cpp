@@ -1,0 +1,273 @@
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "inference_ops.h"
+#include "kernels/row_kernels.h"
+
+namespace moexray::torch_runtime {
+namespace {
+
+using BFloat16 = at::BFloat16;
+
+// Multiply-adds that are worth a thread of their own.
+constexpr std::int64_t parallel_grain = 1 << 16;
+
+// Rows that stay in the second-level cache while a block of weights passes over them.
+constexpr std::int64_t row_block = 64;
+
+void linear_into(const float* x, std::int64_t n_rows, std::int64_t n_in, const at::Tensor& w, float* y) {
+  const auto& kernels = kernels::row_kernels();
+  const std::int64_t n_out = w.size(0);
+  constexpr std::int64_t tile = 4;
+  const std::int64_t grain = std::max<std::int64_t>(1, parallel_grain / std::max<std::int64_t>(1, tile * n_rows * n_in));
+  at::parallel_for(0, (n_out + tile - 1) / tile, grain, [&](std::int64_t begin, std::int64_t end) {
+    const std::int64_t first = begin * tile, last = std::min(end * tile, n_out);
+    for (std::int64_t r = 0; r < n_rows; r += row_block) {
+      const std::int64_t rows = std::min(row_block, n_rows - r);
+      if (w.scalar_type() == at::kBFloat16) {
+        const auto* bits = reinterpret_cast<const std::uint16_t*>(w.data_ptr<BFloat16>());
+        kernels.linear_bf16(x + r * n_in, rows, n_in, bits, first, last, n_out, y + r * n_out);
+      } else {
+        kernels.linear_f32(x + r * n_in, rows, n_in, w.data_ptr<float>(), first, last, n_out, y + r * n_out);
+      }
+    }
+  });
+}
+
+template <typename T>
+void rms_norm_rows(const at::Tensor& x, const at::Tensor& w, double eps, at::Tensor& y) {
+  const auto& kernels = kernels::row_kernels();
+  const std::int64_t n = x.size(0), d = x.size(1);
+  const T *px = x.data_ptr<T>(), *pw = w.data_ptr<T>();
+  T* py = y.data_ptr<T>();
+  at::parallel_for(0, n, std::max<std::int64_t>(1, parallel_grain / d), [&](std::int64_t begin, std::int64_t end) {
+    std::vector<float> row(static_cast<std::size_t>(d));
+    for (std::int64_t r = begin; r < end; ++r) {
+      for (std::int64_t i = 0; i < d; ++i) row[i] = static_cast<float>(px[r * d + i]);
+      const float mean = kernels.dot(row.data(), row.data(), d) / static_cast<float>(d);
+      const float inverse = 1.0F / std::sqrt(mean + static_cast<float>(eps));
+      // As transformers does it, the normalised value is rounded before the weight is applied.
+      for (std::int64_t i = 0; i < d; ++i) {
+        py[r * d + i] = static_cast<T>(static_cast<float>(pw[i]) * static_cast<float>(static_cast<T>(row[i] * inverse)));
+      }
+    }
+  });
+}
+
+void axpy(const kernels::RowKernels& kernels, float a, const float* x, float* y, std::int64_t n) {
+  kernels.axpy_f32(a, x, y, n);
+}
+
+void axpy(const kernels::RowKernels& kernels, float a, const BFloat16* x, float* y, std::int64_t n) {
+  kernels.axpy_bf16(a, reinterpret_cast<const std::uint16_t*>(x), y, n);
+}
+
+void dots(const kernels::RowKernels& kernels, const float* x, std::int64_t d, const float* keys, std::int64_t n,
+          float* y) {
+  kernels.linear_f32(x, 1, d, keys, 0, n, n, y);
+}
+
+void dots(const kernels::RowKernels& kernels, const float* x, std::int64_t d, const BFloat16* keys, std::int64_t n,
+          float* y) {
+  kernels.linear_bf16(x, 1, d, reinterpret_cast<const std::uint16_t*>(keys), 0, n, n, y);
+}
+
+// Attention over a cache of type T; computed in float32, rounded to T where transformers rounds.
+template <typename T>
+class CachedAttention {
+ public:
+  CachedAttention(const ModelConfig& config, const RotaryTable& table, TorchSession& session, const RaggedBatch& batch,
+                  int layer)
+      : kernels_(kernels::row_kernels()),
+        n_heads_(config.num_attention_heads),
+        n_kv_heads_(config.num_key_value_heads),
+        d_(config.head_dim()),
+        cos_(table.cos.data_ptr<float>()),
+        sin_(table.sin.data_ptr<float>()),
+        rows_(batch.rows) {
+    for (int slot = 0; slot < session.n_slots(); ++slot) {
+      SequenceCache& sequence = session.sequence(slot);
+      LayerCache& cache = sequence.layers[static_cast<std::size_t>(layer)];
+      caches_.push_back({cache.keys.data_ptr<T>(), cache.values.data_ptr<T>(), sequence.capacity});
+    }
+  }
+
+  void append(const T* k, const T* v) {
+    const std::int64_t width = n_kv_heads_ * d_;
+    std::vector<float> head(static_cast<std::size_t>(d_));
+    for (std::size_t r = 0; r < rows_.size(); ++r) {
+      const Cache& cache = caches_[static_cast<std::size_t>(rows_[r].slot)];
+      for (std::int64_t h = 0; h < n_kv_heads_; ++h) {
+        const std::int64_t place = (h * cache.capacity + rows_[r].pos) * d_;
+        const std::int64_t source = static_cast<std::int64_t>(r) * width + h * d_;
+        take_rotated(k + source, rows_[r].pos, head.data());
+        for (std::int64_t i = 0; i < d_; ++i) cache.keys[place + i] = static_cast<T>(head[i]);
+        std::copy_n(v + source, d_, cache.values + place);
+      }
+    }
+  }
+
+  void attend(const T* q, T* out) {
+    const std::int64_t n_tasks = static_cast<std::int64_t>(rows_.size()) * n_heads_;
+    at::parallel_for(0, n_tasks, 8, [&](std::int64_t begin, std::int64_t end) {
+      std::vector<float> head(static_cast<std::size_t>(d_)), sum(static_cast<std::size_t>(d_)), scores;
+      for (std::int64_t task = begin; task < end; ++task) {
+        const RowPlace& place = rows_[static_cast<std::size_t>(task / n_heads_)];
+        take_rotated(q + task * d_, place.pos, head.data());
+        for (float& value : head) value = static_cast<float>(static_cast<T>(value));
+        attend_one(place, task % n_heads_, head, scores, sum);
+        for (std::int64_t i = 0; i < d_; ++i) out[task * d_ + i] = static_cast<T>(sum[i]);
+      }
+    });
+  }
+
+ private:
+  struct Cache {
+    T* keys;
+    T* values;
+    std::int64_t capacity;
+  };
+
+  void take_rotated(const T* source, std::int64_t pos, float* head) const {
+    for (std::int64_t i = 0; i < d_; ++i) head[i] = static_cast<float>(source[i]);
+    rotate_head(head, cos_ + pos * (d_ / 2), sin_ + pos * (d_ / 2), d_ / 2);
+  }
+
+  // softmax(q · keys / √d) · values over positions 0 … pos.
+  void attend_one(const RowPlace& place, std::int64_t h, const std::vector<float>& q, std::vector<float>& scores,
+                  std::vector<float>& sum) const {
+    const Cache& cache = caches_[static_cast<std::size_t>(place.slot)];
+    const std::int64_t n = place.pos + 1;
+    const std::int64_t offset = h / (n_heads_ / n_kv_heads_) * cache.capacity * d_;
+    scores.resize(static_cast<std::size_t>(n));
+    dots(kernels_, q.data(), d_, cache.keys + offset, n, scores.data());
+    const float scale = 1.0F / std::sqrt(static_cast<float>(d_));
+    for (float& score : scores) score *= scale;
+    const float total = kernels_.exp_sum(scores.data(), n, kernels_.max(scores.data(), n));
+    std::fill(sum.begin(), sum.end(), 0.0F);
+    for (std::int64_t t = 0; t < n; ++t) {
+      axpy(kernels_, scores[static_cast<std::size_t>(t)] / total, cache.values + offset + t * d_, sum.data(), d_);
+    }
+  }
+
+  const kernels::RowKernels& kernels_;
+  std::int64_t n_heads_, n_kv_heads_, d_;
+  const float* cos_;
+  const float* sin_;
+  const std::vector<RowPlace>& rows_;
+  std::vector<Cache> caches_;
+};
+
+// act = silu(gate) · up; in bfloat16 both factors are rounded first, as transformers does.
+at::Tensor silu_times(const at::Tensor& gate, const at::Tensor& up) {
+  if (gate.scalar_type() != at::kFloat) return at::silu(gate) * up;
+  auto out = at::empty_like(gate);
+  kernels::row_kernels().silu_mul(gate.data_ptr<float>(), up.data_ptr<float>(), gate.numel(), out.data_ptr<float>());
+  return out;
+}
+
+// The rows of x that an expert's entries name, as one block.
+at::Tensor gather(const at::Tensor& x, const std::int64_t* entries, std::int64_t n, std::int64_t k) {
+  auto block = at::empty({n, x.size(1)}, x.options());
+  const std::size_t row_bytes = static_cast<std::size_t>(x.size(1)) * x.element_size();
+  const auto* source = static_cast<const char*>(x.data_ptr());
+  auto* target = static_cast<char*>(block.data_ptr());
+  for (std::int64_t i = 0; i < n; ++i) {
+    std::memcpy(target + static_cast<std::size_t>(i) * row_bytes,
+                source + static_cast<std::size_t>(entries[i] / k) * row_bytes, row_bytes);
+  }
+  return block;
+}
+
+}  // namespace
+
+at::Tensor CpuOps::linear(const at::Tensor& x, const at::Tensor& w) {
+  if (x.scalar_type() != at::kFloat) return at::linear(x, w);
+  auto y = at::empty({x.size(0), w.size(0)}, x.options());
+  linear_into(x.data_ptr<float>(), x.size(0), x.size(1), w, y.data_ptr<float>());
+  return y;
+}
+
+at::Tensor CpuOps::rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) {
+  auto y = at::empty_like(x);
+  if (x.scalar_type() == at::kFloat) {
+    rms_norm_rows<float>(x, w, eps, y);
+  } else {
+    rms_norm_rows<BFloat16>(x, w, eps, y);
+  }
+  return y;
+}
+
+at::Tensor CpuOps::attention(int layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  auto out = at::empty_like(q);
+  const auto run = [&]<typename T>(T*) {
+    CachedAttention<T> attention(config_, table_, session_, batch_, layer);
+    attention.append(k.data_ptr<T>(), v.data_ptr<T>());
+    attention.attend(q.data_ptr<T>(), out.data_ptr<T>());
+  };
+  if (q.scalar_type() == at::kFloat) {
+    run(static_cast<float*>(nullptr));
+  } else {
+    run(static_cast<BFloat16*>(nullptr));
+  }
+  return out;
+}
+
+RouterOutput CpuOps::route(const at::Tensor& logits) {
+  const auto values = logits.to(at::kFloat);
+  const std::int64_t n = values.size(0), k = config_.num_experts_per_tok;
+  auto experts = at::empty({n, k}, at::kInt);
+  auto weights = at::empty({n, k}, at::kFloat);
+  select_experts(values.data_ptr<float>(), n, config_.num_experts, config_.num_experts_per_tok, config_.norm_topk_prob,
+                 experts.data_ptr<ExpertId>(), weights.data_ptr<float>(), nullptr);
+  return {logits, experts, weights.to(logits.scalar_type())};
+}
+
+at::Tensor CpuOps::mix_experts(const at::Tensor& x, const RouterOutput& routing, const ExpertWeights& experts) {
+  const std::int64_t n = x.size(0), H = x.size(1), k = routing.experts.size(1);
+  const auto groups = group_by_expert(routing.experts, config_.num_experts);
+  const auto weights = routing.weights.to(at::kFloat);
+  const float* w = weights.data_ptr<float>();
+  auto parts = at::empty({n * k, H}, at::kFloat);
+  float* parts_data = parts.data_ptr<float>();
+  std::vector<std::size_t> active;
+  for (std::size_t e = 0; e + 1 < groups.starts.size(); ++e) {
+    if (groups.starts[e + 1] > groups.starts[e]) active.push_back(e);
+  }
+  const auto run_experts = [&](std::int64_t begin, std::int64_t end) {
+    const at::NoGradGuard no_grad;  // grad mode belongs to the thread
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::size_t e = active[static_cast<std::size_t>(i)];
+      const std::int64_t* entries = groups.order.data() + groups.starts[e];
+      const std::int64_t rows = groups.starts[e + 1] - groups.starts[e];
+      const auto xe = gather(x, entries, rows, k);
+      const auto hidden = silu_times(linear(xe, experts.gate[e]), linear(xe, experts.up[e]));
+      const auto ye = linear(hidden, experts.down[e]).to(at::kFloat);
+      const float* y = ye.data_ptr<float>();
+      for (std::int64_t r = 0; r < rows; ++r) {
+        float* part = parts_data + entries[r] * H;
+        for (std::int64_t c = 0; c < H; ++c) part[c] = w[entries[r]] * y[r * H + c];
+      }
+    }
+  };
+  const auto n_active = static_cast<std::int64_t>(active.size());
+  if (n_active >= at::get_num_threads()) {
+    at::parallel_for(0, n_active, 1, run_experts);
+  } else {
+    run_experts(0, n_active);  // the products inside use the threads
+  }
+  auto out = at::empty({n, H}, at::kFloat);
+  float* sums = out.data_ptr<float>();
+  at::parallel_for(0, n, std::max<std::int64_t>(1, parallel_grain / (k * H)), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t r = begin; r < end; ++r) {
+      std::copy_n(parts_data + r * k * H, H, sums + r * H);
+      for (std::int64_t j = 1; j < k; ++j) {
+        for (std::int64_t c = 0; c < H; ++c) sums[r * H + c] += parts_data[(r * k + j) * H + c];
+      }
+    }
+  });
+  return out.to(x.scalar_type());
+}
+
+}  // namespace moexray::torch_runtime

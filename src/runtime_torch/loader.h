@@ -1,0 +1,13 @@
+#pragma once
+
+#include "models/olmoe.h"
+#include "moexray/checkpoint/checkpoint.h"
+
+namespace moexray::torch_runtime {
+
+/// The weights of a checkpoint for a computation of type `dtype` on `device`. On the CPU weights stay where
+/// they are mapped if their type allows it: bfloat16 weights serve both types of computation, since float32
+/// kernels widen them as they read; float16 ones, misaligned ones and norms of another type are converted copies.
+Olmoe load_olmoe(const Checkpoint& checkpoint, at::ScalarType dtype, const at::Device& device);
+
+}  // namespace moexray::torch_runtime

@@ -1,0 +1,83 @@
+#include <cmath>
+
+#include "inference_ops.h"
+
+namespace moexray::torch_runtime {
+namespace {
+
+// x [n, heads, d] rotated by the rows' positions, half-split.
+at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
+  const auto halves = x.to(at::kFloat).chunk(2, -1);
+  const auto a = halves[0], b = halves[1];
+  return at::cat({a * cos - b * sin, b * cos + a * sin}, -1).to(x.scalar_type());
+}
+
+}  // namespace
+
+at::Tensor PlainOps::linear(const at::Tensor& x, const at::Tensor& w) { return at::linear(x, w.to(x.scalar_type())); }
+
+at::Tensor PlainOps::rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) {
+  const auto values = x.to(at::kFloat);
+  return w * (values * (values.pow(2).mean(-1, true) + eps).rsqrt()).to(x.scalar_type());
+}
+
+at::Tensor PlainOps::attention(int layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  const std::int64_t d = config_.head_dim(), heads = config_.num_attention_heads, kv = config_.num_key_value_heads;
+  std::vector<at::Tensor> outputs;
+  std::size_t first = 0;
+  while (first < batch_.rows.size()) {
+    // The rows of one sequence.
+    const RowPlace start = batch_.rows[first];
+    std::size_t last = first + 1;
+    while (last < batch_.rows.size() && batch_.rows[last].slot == start.slot) ++last;
+    const auto begin = static_cast<std::int64_t>(first), n = static_cast<std::int64_t>(last - first);
+    const auto cos = table_.cos.narrow(0, start.pos, n).unsqueeze(1), sin = table_.sin.narrow(0, start.pos, n).unsqueeze(1);
+    const auto rows = [&](const at::Tensor& x, std::int64_t n_heads) { return x.narrow(0, begin, n).view({n, n_heads, d}); };
+
+    LayerCache& cache = session_.sequence(start.slot).layers[static_cast<std::size_t>(layer)];
+    cache.keys.narrow(1, start.pos, n).copy_(rotate(rows(k, kv), cos, sin).transpose(0, 1));
+    cache.values.narrow(1, start.pos, n).copy_(rows(v, kv).transpose(0, 1));
+    const std::int64_t total = start.pos + n;
+    const auto keys = cache.keys.narrow(1, 0, total).repeat_interleave(heads / kv, 0);
+    const auto values = cache.values.narrow(1, 0, total).repeat_interleave(heads / kv, 0);
+    const auto queries = rotate(rows(q, heads), cos, sin).transpose(0, 1);
+    const auto future = at::ones({n, total}, q.options().dtype(at::kBool)).triu(start.pos + 1);
+    const auto scores = (queries.matmul(keys.transpose(1, 2)) / std::sqrt(static_cast<double>(d)))
+                            .to(at::kFloat)
+                            .masked_fill(future, -INFINITY);
+    const auto mixed = scores.softmax(-1).to(q.scalar_type()).matmul(values);
+    outputs.push_back(mixed.transpose(0, 1).reshape({n, heads * d}));
+    first = last;
+  }
+  return at::cat(outputs, 0);
+}
+
+RouterOutput PlainOps::route(const at::Tensor& logits) {
+  const auto values = logits.to(at::kCPU, at::kFloat).contiguous();
+  const std::int64_t n = values.size(0), k = config_.num_experts_per_tok;
+  auto experts = at::empty({n, k}, at::kInt);
+  auto weights = at::empty({n, k}, at::kFloat);
+  select_experts(values.data_ptr<float>(), n, config_.num_experts, config_.num_experts_per_tok, config_.norm_topk_prob,
+                 experts.data_ptr<ExpertId>(), weights.data_ptr<float>(), nullptr);
+  return {logits, experts, weights.to(logits.options())};
+}
+
+at::Tensor PlainOps::mix_experts(const at::Tensor& x, const RouterOutput& routing, const ExpertWeights& experts) {
+  const std::int64_t k = routing.experts.size(1);
+  const auto groups = group_by_expert(routing.experts, config_.num_experts);
+  const auto order = at::tensor(groups.order, at::kLong).to(x.device());
+  const auto weights = routing.weights.reshape({-1});
+  auto out = at::zeros_like(x);
+  for (std::size_t e = 0; e + 1 < groups.starts.size(); ++e) {
+    const std::int64_t n = groups.starts[e + 1] - groups.starts[e];
+    if (n == 0) continue;
+    const auto entries = order.narrow(0, groups.starts[e], n);
+    const auto rows = entries.div(k, "floor");
+    const auto xe = x.index_select(0, rows);
+    const auto hidden = at::silu(linear(xe, experts.gate[e])) * linear(xe, experts.up[e]);
+    out.index_add_(0, rows, linear(hidden, experts.down[e]) * weights.index_select(0, entries).unsqueeze(1));
+  }
+  return out;
+}
+
+}  // namespace moexray::torch_runtime

@@ -1,0 +1,110 @@
+#include "runtime.h"
+
+#include <link.h>
+#include <torch/version.h>
+
+#include <filesystem>
+#include <system_error>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+#include "kernels/row_kernels.h"
+#include "moexray/core/error.h"
+#include "moexray/core/system.h"
+#include "registry.h"
+
+namespace moexray::torch_runtime {
+namespace {
+
+// The path, links resolved, of the loaded library that provides BLAS; empty if libtorch contains its own.
+std::string blas_library() {
+  std::string found;
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, std::size_t, void* result) {
+        const std::filesystem::path path(info->dlpi_name);
+        const std::string name = path.filename().string();
+        for (const char* prefix : {"libblas.so", "libopenblas", "libmkl_rt", "libblis"}) {
+          if (!name.starts_with(prefix)) continue;
+          std::error_code code;
+          const auto resolved = std::filesystem::canonical(path, code);
+          *static_cast<std::string*>(result) = code ? path.string() : resolved.string();
+          return 1;
+        }
+        return 0;
+      },
+      &found);
+  return found;
+}
+
+#if defined(__x86_64__)
+bool cpu_has(unsigned subleaf, char reg, unsigned bit) {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid_count(7, subleaf, &a, &b, &c, &d) == 0) return false;
+  return ((reg == 'a' ? a : d) >> bit & 1U) != 0;
+}
+#endif
+
+// The widest instructions that float32 kernels or libtorch's bfloat16 products may use here.
+std::string instruction_set() {
+  const std::string kernels = kernels::row_kernels().instruction_set;
+#if defined(__x86_64__)
+  if (kernels == "avx512") {
+    if (cpu_has(0, 'd', 22)) return "amx_bf16";
+    if (cpu_has(1, 'a', 5)) return "avx512_bf16";
+  }
+#endif
+  return kernels;
+}
+
+at::ScalarType parse_dtype(const std::string& name) {
+  if (name == "bfloat16") return at::kBFloat16;
+  if (name == "float32") return at::kFloat;
+  throw Error(ErrorKind::usage, {"unknown type of computation", {}, "bfloat16 or float32", name});
+}
+
+at::Device parse_device(const std::string& name) {
+  if (name == "cpu") return at::Device(at::kCPU);
+  const bool indexed = name.starts_with("cuda:") && name.size() > 5 && name.size() < 9 &&
+                       name.find_first_not_of("0123456789", 5) == std::string::npos;
+  if (name != "cuda" && !indexed) throw Error(ErrorKind::usage, {"unknown device", {}, "cpu, cuda or cuda:N", name});
+  if (!at::hasCUDA()) {
+    throw Error(ErrorKind::runtime, {"no CUDA device", "--device " + name, "a libtorch built with CUDA, and a device",
+                                     std::string("libtorch ") + TORCH_VERSION + " for the CPU, or no device"});
+  }
+  return at::Device(name);
+}
+
+class TorchRuntime : public Runtime {
+ public:
+  RuntimeInfo info() const override {
+    const std::string library = blas_library();
+    const std::string name = library.empty() ? (at::hasMKL() ? "MKL inside libtorch" : "inside libtorch")
+                                             : std::filesystem::path(library).filename().string();
+    // Debian's alternatives: the reference BLAS is …/blas/libblas.so.3, OpenBLAS …/openblas-openmp/libblas.so.3.
+    const bool is_reference = std::filesystem::path(library).parent_path().filename() == "blas";
+    return {std::string("libtorch ") + TORCH_VERSION, is_reference ? "reference BLAS" : name, is_reference,
+            instruction_set()};
+  }
+
+  std::unique_ptr<Model> load(const Checkpoint& checkpoint, const ModelOptions& options) override {
+    // libtorch's exceptions end here: callers know moexray::Error alone.
+    try {
+      at::set_num_threads(options.n_threads > 0 ? options.n_threads : available_threads());
+      return make_model(checkpoint, parse_dtype(options.dtype), parse_device(options.device));
+    } catch (const c10::Error& error) {
+      throw Error(ErrorKind::runtime, {"libtorch cannot load the model", checkpoint.directory().string(), {},
+                                       error.what_without_backtrace()});
+    }
+  }
+};
+
+}  // namespace
+
+Runtime& runtime() {
+  static TorchRuntime instance;
+  return instance;
+}
+
+}  // namespace moexray::torch_runtime
