@@ -8,7 +8,7 @@ namespace {
 constexpr std::string_view llama3_turn_end = "<|eot_id|>";
 
 // In the order of the help: the family of OLMoE first, then the others by name.
-constexpr std::array<ChatFormat, 11> formats = {{
+constexpr std::array<ChatFormat, 13> formats = {{
     {.name = "olmoe",  // OLMoE-1B-7B-0125-Instruct
      .start = "{bos}",
      .system = {"<|system|>\n", "\n"},
@@ -18,6 +18,13 @@ constexpr std::array<ChatFormat, 11> formats = {{
      .generation_prompt = "<|assistant|>\n"},
     {.name = "olmoe-0924",  // OLMoE-1B-7B-0924-Instruct
      .start = "{bos}",
+     .system = {"<|system|>\n", "\n"},
+     .user = {"<|user|>\n", "\n"},
+     .assistant = {"<|assistant|>\n", "{eos}\n"},
+     .last_assistant_after = "{eos}\n",
+     .generation_prompt = "<|assistant|>\n"},
+    {.name = "olmo",  // OLMo-7B-Instruct
+     .start = "{eos}",
      .system = {"<|system|>\n", "\n"},
      .user = {"<|user|>\n", "\n"},
      .assistant = {"<|assistant|>\n", "{eos}\n"},
@@ -90,6 +97,14 @@ constexpr std::array<ChatFormat, 11> formats = {{
      .generation_prompt = "",
      .has_system = false,
      .alternates = true},
+    {.name = "qwen2",
+     .start = "",
+     .system = {"<|im_start|>system\n", "<|im_end|>\n"},
+     .user = {"<|im_start|>user\n", "<|im_end|>\n"},
+     .assistant = {"<|im_start|>assistant\n", "<|im_end|>\n"},
+     .last_assistant_after = "<|im_end|>\n",
+     .generation_prompt = "<|im_start|>assistant\n",
+     .default_system = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"},
     {.name = "zephyr",
      .start = "",
      .system = {"<|system|>\n", "{eos}\n"},
@@ -99,7 +114,27 @@ constexpr std::array<ChatFormat, 11> formats = {{
      .generation_prompt = "<|assistant|>\n"},
 }};
 
-constexpr std::array<KnownTemplate, 0> templates = {{}};
+// The published sources are in tests/data/text/chat_templates.
+constexpr std::array<KnownTemplate, 18> templates = {{
+    {"3c59854f6073fbb68bd3efe92f325864a475036c47ce13d77f026d3dac5f6c0b", "chatml"},
+    {"5ecaeba5cb055f6012f52ef8a050e455766574de45951ea8bd29f470984a0c00", "chatml"},
+    {"9159b2356beb3ca124ff3d4a4aba8356652ff17b6b2953b2eb4abf0b974da0cb", "chatml"},
+    {"ad2ae267e8a384ed46c8f3b8f3194119b31ec393abc09f2685ffa2cd0ab1633f", "gemma"},
+    {"880cdfdce7e90b5792ebc897dcd73b30e2f8fa889c322941c13e155b236c194f", "llama2"},
+    {"fdd7eec47439fae1c6be6323e9b359cf2488e61830c878df5425f1427892082c", "llama3"},
+    {"1d3266580f8cf7b1e8320afdc9f9e37d9120eb6451cd050fc3ee49f5dce50e15", "llama3"},
+    {"2dce467588b6c7b9d8230a02ad57847c688d1994e6434e4c73ede0c1b658c1b0", "llama3"},
+    {"b3488a1994375522f4556a1a3654f9952a409b032bd1fb16c12d63a1b2e25b83", "mistral-v0.1"},
+    {"c199f5407838001ea98c27f51a3092f71539a80e73792818690745c7e37486d5", "mistral"},
+    {"95b694251f713600f41296f6bef133f56958266523b4c856fd8b0e994d7e6725", "olmo"},
+    {"8d0e0e50ad12ecc911756779571ee0fef55075bbd505d01f6758840220189723", "olmoe-0924"},
+    {"2cf27703ddfa3eccb995824e361ede265c239bb4e1317ffcbd1c7521d8b1dadf", "olmoe"},
+    {"129d7d70adecdda38d6a6b6a11f5f1c49576b0db1212d2019b5301a3f4171f55", "qwen2"},
+    {"b10cf2005df57570e1109ce02733e806e384de0a5d6813eb63100e48f6817e1e", "tulu2"},
+    {"bf4141ee02430a2f7a9f547bce7d25f0bb1db962a2c70a4b3d053c031b29ffc3", "tulu3"},
+    {"ee53f231af013e2a487367fce9d93bff0d195950929c1e35fff118ba5a7f1051", "zephyr"},
+    {"a0d6aa48b6913a8740a1738cbb9d4e28e5d0d0454a866ebc145d39956bb64dff", "zephyr"},
+}};
 
 }  // namespace
 

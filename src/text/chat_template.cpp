@@ -163,6 +163,7 @@ RenderedChat TurnTemplate::render(std::span<const ChatMessage> messages) const {
   check_order(messages);
   RenderedChat chat;
   chat.text = filled(format_.start);
+  if (messages.front().role != "system") chat.text += filled(format_.default_system);
   bool after_system = false;
   for (std::size_t i = 0; i < messages.size(); ++i) {
     const ChatMessage& message = messages[i];

@@ -174,16 +174,23 @@ std::string canonical_template(std::string_view source) {
   std::vector<Part> parts = split_parts(with_plain_line_ends(source));
   strip_texts(parts);
   // Texts on both sides of a comment are one text.
+  std::vector<Part> joined;
+  for (Part& part : parts) {
+    if (part.kind == PartKind::comment) continue;
+    if (part.kind == PartKind::text && part.content.empty()) continue;
+    if (part.kind == PartKind::text && !joined.empty() && joined.back().kind == PartKind::text) {
+      joined.back().content += part.content;
+    } else {
+      joined.push_back(std::move(part));
+    }
+  }
+  // Sizes keep a text from looking like a tag.
   std::string canonical;
-  bool in_text = false;
-  for (const Part& part : parts) {
-    if (part.kind == PartKind::comment || (part.kind == PartKind::text && part.content.empty()))
-      continue;
-    const bool is_text = part.kind == PartKind::text;
-    if (!is_text || !in_text)
-      canonical += is_text ? "\n:" : part.kind == PartKind::block ? "\n%" : "\n=";
-    in_text = is_text;
-    canonical += part.content;
+  for (const Part& part : joined) {
+    canonical += part.kind == PartKind::text    ? "text "
+                 : part.kind == PartKind::block ? "block "
+                                                : "print ";
+    canonical += std::to_string(part.content.size()) + ":" + part.content + "\n";
   }
   return canonical;
 }

@@ -27,6 +27,48 @@ const icu::Normalizer2& nfc_data() {
   return *data;
 }
 
+// Letters and numbers of Unicode 15.1 and 16, which Hugging Face's tables have and older versions
+// of ICU lack.
+struct NewRange {
+  char32_t first;
+  char32_t last;
+  std::uint32_t mask;
+};
+constexpr NewRange new_ranges[] = {
+    {0x1C89, 0x1C8A, U_GC_L_MASK},   {0xA7CB, 0xA7CD, U_GC_L_MASK},
+    {0xA7DA, 0xA7DC, U_GC_L_MASK},   {0x105C0, 0x105F3, U_GC_L_MASK},
+    {0x10D40, 0x10D49, U_GC_N_MASK}, {0x10D4A, 0x10D65, U_GC_L_MASK},
+    {0x10D6F, 0x10D85, U_GC_L_MASK}, {0x10EC2, 0x10EC4, U_GC_L_MASK},
+    {0x11380, 0x11389, U_GC_L_MASK}, {0x1138B, 0x1138B, U_GC_L_MASK},
+    {0x1138E, 0x1138E, U_GC_L_MASK}, {0x11390, 0x113B5, U_GC_L_MASK},
+    {0x113B7, 0x113B7, U_GC_L_MASK}, {0x113D1, 0x113D1, U_GC_L_MASK},
+    {0x113D3, 0x113D3, U_GC_L_MASK}, {0x116D0, 0x116E3, U_GC_N_MASK},
+    {0x11BC0, 0x11BE0, U_GC_L_MASK}, {0x11BF0, 0x11BF9, U_GC_N_MASK},
+    {0x13460, 0x143FA, U_GC_L_MASK}, {0x16100, 0x1611D, U_GC_L_MASK},
+    {0x16130, 0x16139, U_GC_N_MASK}, {0x16D40, 0x16D6C, U_GC_L_MASK},
+    {0x16D70, 0x16D79, U_GC_N_MASK}, {0x18CFF, 0x18CFF, U_GC_L_MASK},
+    {0x1CCF0, 0x1CCF9, U_GC_N_MASK}, {0x1E5D0, 0x1E5ED, U_GC_L_MASK},
+    {0x1E5F0, 0x1E5F0, U_GC_L_MASK}, {0x1E5F1, 0x1E5FA, U_GC_N_MASK},
+    {0x2EBF0, 0x2EE5D, U_GC_L_MASK},
+};
+
+bool has_class(char32_t c, std::uint32_t mask) {
+  const std::uint32_t category = U_GET_GC_MASK(static_cast<UChar32>(c));
+  if (category != U_GC_CN_MASK) return (category & mask) != 0;
+  return std::any_of(std::begin(new_ranges), std::end(new_ranges), [&](const NewRange& range) {
+    return c >= range.first && c <= range.last && range.mask == mask;
+  });
+}
+
+// Hugging Face normalises by the tables of Unicode 9: later characters are left as they are and in
+// their place.
+bool is_inert(char32_t c) {
+  constexpr int last_version = 9;
+  UVersionInfo age;
+  u_charAge(static_cast<UChar32>(c), age);
+  return age[0] == 0 || age[0] > last_version;
+}
+
 // The canonical decomposition of a segment, marks in canonical order.
 std::string decompose(const icu::Normalizer2& data, std::string_view segment) {
   struct Mark {
@@ -57,6 +99,27 @@ std::string decompose(const icu::Normalizer2& data, std::string_view segment) {
   std::string sorted;
   for (const Mark& mark : marks) append_utf8(sorted, static_cast<char32_t>(mark.code_point));
   return sorted;
+}
+
+// The end of the stretch from `begin` that can be normalised by itself. Sets `is_interesting` if
+// normalising it may change it.
+std::size_t end_of_segment(const icu::Normalizer2& data, std::string_view text, std::size_t begin,
+                           bool& is_interesting) {
+  std::size_t end = begin;
+  const char32_t first = next_code_point(text, end);
+  if (first >= first_interesting) {
+    if (is_inert(first)) return end;
+    is_interesting = true;
+  }
+  while (end < text.size()) {
+    std::size_t next = end;
+    const char32_t c = next_code_point(text, next);
+    if (c < first_interesting || data.hasBoundaryBefore(static_cast<UChar32>(c)) || is_inert(c))
+      break;
+    is_interesting = true;
+    end = next;
+  }
+  return end;
 }
 
 std::string nfc_of_segment(const icu::Normalizer2& data, std::string_view segment) {
@@ -99,9 +162,9 @@ void append_utf8(std::string& text, char32_t code_point) {
   text.append(bytes, static_cast<std::size_t>(length));
 }
 
-bool is_letter(char32_t c) { return (U_GET_GC_MASK(static_cast<UChar32>(c)) & U_GC_L_MASK) != 0; }
+bool is_letter(char32_t c) { return has_class(c, U_GC_L_MASK); }
 
-bool is_number(char32_t c) { return (U_GET_GC_MASK(static_cast<UChar32>(c)) & U_GC_N_MASK) != 0; }
+bool is_number(char32_t c) { return has_class(c, U_GC_N_MASK); }
 
 bool is_white_space(char32_t c) { return u_isUWhiteSpace(static_cast<UChar32>(c)) != 0; }
 
@@ -117,26 +180,16 @@ AlignedText nfc(std::string_view text) {
   AlignedText result;
   result.text.reserve(text.size());
   std::size_t plain_begin = 0;  // start of text not yet appended that needs no change
-  std::size_t begin = 0;        // start of the segment
-  for (std::size_t pos = 0; pos < text.size();) {
-    bool is_interesting = next_code_point(text, pos) >= first_interesting;
-    while (pos < text.size()) {
-      std::size_t next = pos;
-      const char32_t c = next_code_point(text, next);
-      if (c < first_interesting || data.hasBoundaryBefore(static_cast<UChar32>(c))) break;
-      is_interesting = true;
-      pos = next;
-    }
-    if (is_interesting) {
-      const std::string_view segment = text.substr(begin, pos - begin);
-      const std::string normalized = nfc_of_segment(data, segment);
-      if (normalized != segment) {
-        result.append(text.substr(plain_begin, begin - plain_begin), {plain_begin, begin}, true);
-        result.append(normalized, {begin, pos}, false);
-        plain_begin = pos;
-      }
-    }
-    begin = pos;
+  for (std::size_t begin = 0, end = 0; begin < text.size(); begin = end) {
+    bool is_interesting = false;
+    end = end_of_segment(data, text, begin, is_interesting);
+    if (!is_interesting) continue;
+    const std::string_view segment = text.substr(begin, end - begin);
+    const std::string normalized = nfc_of_segment(data, segment);
+    if (normalized == segment) continue;
+    result.append(text.substr(plain_begin, begin - plain_begin), {plain_begin, begin}, true);
+    result.append(normalized, {begin, end}, false);
+    plain_begin = end;
   }
   result.append(text.substr(plain_begin), {plain_begin, text.size()}, true);
   return result;

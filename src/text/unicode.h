@@ -19,6 +19,9 @@ bool is_number(char32_t c);       ///< \p{N}
 bool is_white_space(char32_t c);  ///< \s: the property White_Space
 bool is_word(char32_t c);         ///< \w: Alphabetic, M, Nd, Pc, Join_Control
 
+// Classes and NFC are ICU's, adapted to what Hugging Face's tokenizers 0.23 have: classes of
+// Unicode 16, NFC of Unicode 9.
+
 /// Normalisation Form C of well-formed UTF-8, with the bytes each piece came from. Time is
 /// O(n log n) also for long runs of combining marks.
 AlignedText nfc(std::string_view text);
