@@ -1,0 +1,149 @@
+// The inference operations of the CPU against the plain libtorch ones, through a whole model.
+
+#include "inference_ops.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "models/olmoe.h"
+#include "moexray/core/random.h"
+
+namespace moexray::torch_runtime {
+namespace {
+
+ModelConfig small_config(bool normalise) {
+  ModelConfig config;
+  config.vocab_size = 40;
+  config.hidden_size = 36;
+  config.intermediate_size = 20;
+  config.num_hidden_layers = 3;
+  config.num_attention_heads = 6;
+  config.num_key_value_heads = 2;
+  config.num_experts = 9;
+  config.num_experts_per_tok = 3;
+  config.max_position_embeddings = 64;
+  config.clip_qkv = 1.5;
+  config.norm_topk_prob = normalise;
+  return config;
+}
+
+Olmoe random_model(const ModelConfig& config, at::ScalarType dtype, std::uint64_t seed = 11) {
+  at::manual_seed(seed);
+  const std::int64_t H = config.hidden_size, I = config.intermediate_size;
+  const std::int64_t kv = static_cast<std::int64_t>(config.num_key_value_heads) * config.head_dim();
+  const auto matrix = [&](std::int64_t rows, std::int64_t cols) { return (at::randn({rows, cols}) * 0.3).to(dtype); };
+  const auto norm = [&](std::int64_t n) { return (1.0 + 0.1 * at::randn({n})).to(dtype); };
+  Olmoe model{config, matrix(config.vocab_size, H), {}, norm(H), matrix(config.vocab_size, H)};
+  for (int l = 0; l < config.num_hidden_layers; ++l) {
+    OlmoeLayer layer{norm(H), matrix(H, H), matrix(kv, H), matrix(kv, H), matrix(H, H), norm(H), norm(kv), norm(H),
+                     matrix(config.num_experts, H), {}};
+    for (int e = 0; e < config.num_experts; ++e) {
+      layer.experts.gate.push_back(matrix(I, H));
+      layer.experts.up.push_back(matrix(I, H));
+      layer.experts.down.push_back(matrix(H, I));
+    }
+    model.layers.push_back(std::move(layer));
+  }
+  return model;
+}
+
+struct Output {
+  at::Tensor hidden;
+  std::vector<at::Tensor> experts;
+};
+
+// Two passes over two sequences: 5 and 3 tokens, then 1 and 2 more.
+template <typename OpsType>
+Output run(const Olmoe& model, at::ScalarType dtype) {
+  const RotaryTable table = make_rotary_table(model.config);
+  const std::int64_t capacities[] = {10, 10};
+  TorchSession session(model.config, capacities, at::TensorOptions(dtype));
+  const RaggedBatch passes[] = {{{{0, 0}, {0, 1}, {0, 2}, {0, 3}, {0, 4}, {1, 0}, {1, 1}, {1, 2}}},
+                                {{{0, 5}, {1, 3}, {1, 4}}}};
+  Output output;
+  std::vector<at::Tensor> hidden;
+  std::int64_t next = 0;
+  for (const RaggedBatch& batch : passes) {
+    const auto n = static_cast<std::int64_t>(batch.rows.size());
+    OpsType ops(model.config, table, session, batch);
+    const auto x = model.embed_tokens.narrow(0, next, n).contiguous();
+    next += n;
+    hidden.push_back(model.forward(x, ops, [&](int, const RouterOutput& routing) { output.experts.push_back(routing.experts); }));
+  }
+  output.hidden = at::cat(hidden, 0);
+  return output;
+}
+
+class InferenceOps : public ::testing::TestWithParam<bool> {};
+
+TEST_P(InferenceOps, Float32AgreesWithPlainLibtorch) {
+  const at::NoGradGuard no_grad;
+  const Olmoe model = random_model(small_config(GetParam()), at::kFloat);
+  const Output fast = run<CpuOps>(model, at::kFloat), plain = run<PlainOps>(model, at::kFloat);
+  EXPECT_LT((fast.hidden - plain.hidden).abs().max().item<double>(), 2e-5);
+  ASSERT_EQ(fast.experts.size(), 6U);
+  for (std::size_t i = 0; i < fast.experts.size(); ++i) EXPECT_TRUE(fast.experts[i].equal(plain.experts[i])) << i;
+}
+
+// The same weights for a computation in float32, whose kernels widen matrices themselves.
+Olmoe widened(Olmoe model) {
+  model.embed_tokens = model.embed_tokens.to(at::kFloat);
+  model.norm = model.norm.to(at::kFloat);
+  for (OlmoeLayer& layer : model.layers) {
+    for (at::Tensor* norm : {&layer.input_norm, &layer.q_norm, &layer.k_norm, &layer.post_attention_norm}) {
+      *norm = norm->to(at::kFloat);
+    }
+  }
+  return model;
+}
+
+// Rounding flips an expert here and there, on both sides: what counts is that ours strays no further from the
+// exact computation with the same weights than libtorch does.
+TEST_P(InferenceOps, Bfloat16IsAsCloseToFloat32AsPlainLibtorchIs) {
+  const at::NoGradGuard no_grad;
+  double ours = 0, plain = 0;
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    const Olmoe model = random_model(small_config(GetParam()), at::kBFloat16, seed);
+    const auto exact = run<CpuOps>(widened(model), at::kFloat).hidden;
+    const auto error = [&](const Output& output) {
+      return (output.hidden.to(at::kFloat) - exact).abs().mean().item<double>();
+    };
+    ours += error(run<CpuOps>(model, at::kBFloat16));
+    plain += error(run<PlainOps>(model, at::kBFloat16));
+  }
+  EXPECT_GT(plain, 0);
+  EXPECT_LT(ours, 1.2 * plain);
+}
+
+INSTANTIATE_TEST_SUITE_P(Normalised, InferenceOps, ::testing::Bool());
+
+TEST(SelectExperts, TiesGoToTheLowerId) {
+  const float logits[] = {1.0F, 3.0F, 3.0F, 0.0F, 3.0F, 1.0F};
+  ExpertId experts[4];
+  float weights[4];
+  select_experts(logits, 1, 6, 4, true, experts, weights, nullptr);
+  EXPECT_EQ(std::vector<ExpertId>(experts, experts + 4), (std::vector<ExpertId>{1, 2, 4, 0}));
+  EXPECT_NEAR(weights[0] + weights[1] + weights[2] + weights[3], 1.0, 1e-6);
+}
+
+TEST(SelectExperts, AgreesWithSortingOnRandomRows) {
+  RandomStream random(5);
+  for (int round = 0; round < 200; ++round) {
+    const int E = 1 + static_cast<int>(random.below(70)), k = 1 + static_cast<int>(random.below(static_cast<std::uint64_t>(E)));
+    std::vector<float> logits(static_cast<std::size_t>(E)), p(static_cast<std::size_t>(E)), weights(static_cast<std::size_t>(k));
+    for (float& value : logits) value = static_cast<float>(random.below(9));  // many ties
+    std::vector<ExpertId> experts(static_cast<std::size_t>(k)), order(static_cast<std::size_t>(E));
+    select_experts(logits.data(), 1, E, k, false, experts.data(), weights.data(), p.data());
+    for (int e = 0; e < E; ++e) order[static_cast<std::size_t>(e)] = e;
+    std::stable_sort(order.begin(), order.end(), [&](ExpertId a, ExpertId b) {
+      return logits[static_cast<std::size_t>(a)] > logits[static_cast<std::size_t>(b)];
+    });
+    order.resize(static_cast<std::size_t>(k));
+    EXPECT_EQ(experts, order);
+    for (int j = 0; j < k; ++j) EXPECT_EQ(weights[static_cast<std::size_t>(j)], p[static_cast<std::size_t>(experts[static_cast<std::size_t>(j)])]);
+  }
+}
+
+}  // namespace
+}  // namespace moexray::torch_runtime
