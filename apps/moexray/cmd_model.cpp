@@ -182,7 +182,7 @@ std::string to_text(const ModelFacts& facts) {
   for (const Memory& memory : memory_needs(facts)) {
     table.add_row(
         {fmt::format("memory for {}", memory.dtype),
-         fmt::format("{} weights, {} of key-value cache for a token, {} for a full context",
+         fmt::format("{} weights, key-value cache {} a token, {} a full context",
                      with_prefix(memory.weights, "B"), with_prefix(memory.kv_cache_per_token, "B"),
                      with_prefix(memory.kv_cache_full_context, "B"))});
   }

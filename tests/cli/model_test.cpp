@@ -1,0 +1,130 @@
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "cli/run_command.h"
+#include "moexray/core/file.h"
+#include "moexray/core/version.h"
+#include "support/temporary_directory.h"
+#include "support/tiny_checkpoint.h"
+
+namespace moexray {
+namespace {
+
+using nlohmann::json;
+using test::CommandResult;
+using test::run_moexray;
+
+const std::string real_config = MOEXRAY_TEST_DATA "/olmoe-1b-7b";
+
+// The line of the table that starts with `label`, without the label.
+std::string row(const CommandResult& result, const std::string& label) {
+  const std::size_t begin = result.out.find("\n" + label + "  ");
+  if (begin == std::string::npos) return {};
+  const std::size_t end = result.out.find('\n', begin + 1);
+  const std::string line = result.out.substr(begin + 1, end - begin - 1);
+  const std::size_t text = line.find_first_not_of(' ', label.size());
+  return text == std::string::npos ? std::string() : line.substr(text);
+}
+
+TEST(ModelCommand, DescribesThePublishedConfigWithoutWeights) {
+  const CommandResult result = run_moexray({"model", real_config});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(result.err, "");
+  EXPECT_EQ(row(result, "architecture"), "OlmoeForCausalLM");
+  EXPECT_EQ(row(result, "MoE layers"), "16");
+  EXPECT_EQ(row(result, "experts"), "64 per layer, 8 selected, weights not renormalised");
+  EXPECT_EQ(row(result, "parameters"), "6,919,161,856");
+  EXPECT_EQ(row(result, "active for a token"), "1,282,017,280 (18.5%)");
+  EXPECT_EQ(row(result, "weights"), "absent: described from config.json alone");
+  EXPECT_EQ(row(result, "memory for bfloat16"),
+            "13.8 GB weights, key-value cache 131 kB a token, 537 MB a full context");
+  EXPECT_EQ(row(result, "memory for float32"),
+            "27.7 GB weights, key-value cache 262 kB a token, 1.07 GB a full context");
+  EXPECT_EQ(row(result, "tokenizer"),
+            "absent: neither tokenizer.json nor tokenizer.model is there");
+}
+
+TEST(ModelCommand, WritesJsonAndNothingElseToStdout) {
+  const CommandResult result = run_moexray({"model", real_config, "--json", "-"});
+  EXPECT_EQ(result.exit_code, 0);
+  const json facts = json::parse(result.out);
+  EXPECT_EQ(facts["moexray"]["version"], std::string(version()));
+  EXPECT_EQ(facts["moexray"]["command"], "model");
+  EXPECT_EQ(facts["model"]["n_layers"], 16);
+  EXPECT_EQ(facts["model"]["n_experts"], 64);
+  EXPECT_EQ(facts["model"]["top_k"], 8);
+  EXPECT_EQ(facts["model"]["eos_token_id"], json::array({50279}));
+  EXPECT_EQ(facts["parameters"], (json{{"total", 6919161856}, {"active", 1282017280}}));
+  EXPECT_EQ(facts["memory"]["bfloat16"]["weights_bytes"], 13838323712);
+  EXPECT_EQ(facts["memory"]["bfloat16"]["kv_cache_bytes_per_token"], 131072);
+  EXPECT_TRUE(facts["weights"].is_null());
+  EXPECT_TRUE(facts["tokenizer"].is_null());
+  EXPECT_TRUE(facts["model"]["router_sha256"].is_null());
+}
+
+TEST(ModelCommand, DescribesWeights) {
+  const test::TemporaryDirectory directory;
+  const std::filesystem::path model = directory.path() / "tiny";
+  ModelConfig config = test::tiny_config();
+  config.norm_topk_prob = true;
+  config.tie_word_embeddings = true;
+  test::write_tiny_checkpoint(model, config, {.type = WeightType::bf16, .n_shards = 2});
+  const CommandResult text = run_moexray({"model", model});
+  EXPECT_EQ(text.exit_code, 0) << text.err;
+  EXPECT_TRUE(text.out.starts_with("model                tiny\n")) << text.out;
+  const Checkpoint checkpoint(model);
+  const ParameterCount n = count_parameters(config);
+  EXPECT_EQ(row(text, "weights"), "18.2 kB in BF16, 68 tensors in 2 files");
+  EXPECT_EQ(row(text, "experts"), "8 per layer, 2 selected, weights renormalised");
+  EXPECT_EQ(row(text, "vocabulary"), "64 tokens, tied embeddings");
+  const json facts = json::parse(run_moexray({"model", model, "--json", "-"}).out);
+  EXPECT_EQ(facts["weights"]["n_bytes"], 2 * n.total);
+  EXPECT_EQ(facts["weights"]["tensors_of_type"], (json{{"BF16", 68}}));
+  EXPECT_EQ(facts["model"]["router_sha256"], checkpoint.router_sha256());
+  EXPECT_EQ(facts["model"]["config_sha256"], checkpoint.config().sha256);
+}
+
+TEST(ModelCommand, KeepsAnExistingFileWithoutForce) {
+  const test::TemporaryDirectory directory;
+  const std::string file = directory.path() / "facts.json";
+  EXPECT_EQ(run_moexray({"model", real_config, "--json", file}).exit_code, 0);
+  const std::string first = read_file(file, 1 << 20);
+  EXPECT_EQ(json::parse(first)["parameters"]["active"], 1282017280);
+  EXPECT_EQ(run_moexray({"model", real_config, "--json", file}).exit_code, 1);
+  EXPECT_EQ(run_moexray({"model", real_config, "--json", file, "--force"}).exit_code, 0);
+  EXPECT_EQ(read_file(file, 1 << 20), first);
+}
+
+TEST(ModelCommand, NamesWhatIsWrong) {
+  const test::TemporaryDirectory directory;
+  CommandResult result = run_moexray({"model", directory.path() / "nothing"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_NE(result.err.find("nothing/config.json: cannot open"), std::string::npos) << result.err;
+  EXPECT_EQ(result.out, "");
+
+  test::write_tiny_checkpoint(directory.path(), test::tiny_config());
+  const std::filesystem::path weights = directory.path() / "model.safetensors";
+  const std::string bytes = read_file(weights, 1 << 24);
+  write_file_atomically(weights, bytes.substr(0, bytes.size() - 1));
+  result = run_moexray({"model", directory.path()});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_NE(result.err.find("outside the file"), std::string::npos) << result.err;
+  EXPECT_EQ(run_moexray({"model"}).exit_code, 2);
+  EXPECT_EQ(run_moexray({"model", "a", "b"}).exit_code, 2);
+}
+
+TEST(ModelCommand, DescribesTheRestWhenTheTokenizerIsBroken) {
+  const test::TemporaryDirectory directory;
+  test::write_tiny_checkpoint(directory.path(), test::tiny_config());
+  write_file_atomically(directory.path() / "tokenizer.json", "{");
+  const CommandResult result = run_moexray({"model", directory.path()});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_NE(result.err.find("tokenizer.json"), std::string::npos) << result.err;
+  EXPECT_EQ(row(result, "tokenizer"), "not usable (see the message)");
+}
+
+}  // namespace
+}  // namespace moexray
