@@ -50,7 +50,7 @@ foreach(library ${moexray_libraries})
     moexray_depends_on("^Threads::" "find_dependency(Threads)")
     moexray_depends_on("^zstd::" "find_dependency(zstd)")
     moexray_depends_on("^simdjson::" "find_dependency(simdjson)")
-    moexray_depends_on("^ICU::" "find_dependency(ICU COMPONENTS uc i18n data)")
+    moexray_depends_on("^ICU::" "find_dependency(ICU COMPONENTS uc)")
     if(item MATCHES "^PkgConfig::(.*)$")
       list(APPEND moexray_find_dependencies
            "find_dependency(PkgConfig)"
