@@ -99,11 +99,14 @@ class Parser {
   }
 
   void run(std::vector<std::string> words) {
+    // CLI11 takes whatever follows a flag as its value: only the last flag of a line can lack one.
+    const std::string last = words.empty() ? std::string() : words.back();
     std::reverse(words.begin(), words.end());  // as CLI::App::parse takes them
     try {
       app_.parse(std::move(words));
     } catch (const CLI::ArgumentMismatch& error) {
-      throw Error(ErrorKind::usage, lower_first(error.what()));
+      if (is_valued_flag(last)) throw Error(ErrorKind::usage, last + ": a value is missing");
+      throw Error(ErrorKind::usage, error.what());
     } catch (const CLI::ParseError& error) {
       throw Error(ErrorKind::usage, error.what());
     }
@@ -125,17 +128,23 @@ class Parser {
     }
     return words;
   }
+
   std::optional<std::string> value(const Flag& flag) const {
     const CLI::Option* option = app_.get_option("--" + flag.key());
     if (option->count() == 0) return std::nullopt;
+    if (option->count() > 1 && flag.type != FlagType::on_off) {
+      throw Error(ErrorKind::usage, "--" + flag.key() + ": given more than once");
+    }
     return flag.type == FlagType::on_off ? std::string("true") : option->results().front();
   }
 
  private:
-  static std::string lower_first(std::string text) {
-    if (!text.empty() && text[0] >= 'A' && text[0] <= 'Z')
-      text[0] = static_cast<char>(text[0] - 'A' + 'a');
-    return text;
+  bool is_valued_flag(const std::string& word) const {
+    const auto is_it = [&](const Flag& flag) {
+      const std::string short_form = flag.name.substr(0, flag.name.find(','));
+      return flag.type != FlagType::on_off && (word == "--" + flag.key() || word == short_form);
+    };
+    return std::any_of(command_.flags.begin(), command_.flags.end(), is_it);
   }
 
   void add(const Flag& flag) {
@@ -143,7 +152,9 @@ class Parser {
       app_.add_flag(flag.name)->disable_flag_override()->multi_option_policy(
           CLI::MultiOptionPolicy::TakeLast);
     } else {
-      app_.add_option(flag.name, values_[flag.key()])->allow_extra_args(false);
+      app_.add_option(flag.name, values_[flag.key()])
+          ->allow_extra_args(false)
+          ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     }
   }
 

@@ -78,6 +78,19 @@ void check_combinations(const Arguments& arguments) {
   if (arguments.on("resume") && arguments.on("force")) fail("give either --resume or --force");
 }
 
+// The writer checks this again and more, but only after everything has been read.
+void check_output(const Arguments& arguments) {
+  if (arguments.on("resume") || arguments.on("force")) return;
+  const std::filesystem::path output = arguments.text("output");
+  std::error_code code;
+  if (!std::filesystem::exists(output / "manifest.json", code)) return;
+  throw Error(ErrorKind::usage, {"the directory already holds results; use --resume to continue it "
+                                 "or --force to replace it",
+                                 output.string(),
+                                 {},
+                                 {}});
+}
+
 TraceSettings settings_of(const Arguments& arguments) {
   check_combinations(arguments);
   check_device(arguments.text("device"));
@@ -140,6 +153,7 @@ void report_plan(const TraceJob& job, const TraceWriter& writer, Console& consol
 
 void run(const Arguments& arguments, Console& console) {
   const TraceSettings settings = settings_of(arguments);
+  check_output(arguments);
   const std::filesystem::path output = arguments.text("output");
   const std::filesystem::path model_directory = arguments.given("model")
                                                     ? std::filesystem::path(arguments.text("model"))

@@ -54,7 +54,9 @@ void drain(int& fd, std::string& text) {
 std::filesystem::path program_path() { return MOEXRAY_PROGRAM; }
 
 RunningCommand::RunningCommand(const std::vector<std::string>& words, const CommandOptions& options)
-    : input_(options.input), deadline_(std::chrono::steady_clock::now() + options.timeout) {
+    : input_(options.input),
+      keep_stdin_open_(options.keep_stdin_open),
+      deadline_(std::chrono::steady_clock::now() + options.timeout) {
   // Writing to a program that has ended must not end the test.
   ::signal(SIGPIPE, SIG_IGN);
   Pipe in = make_pipe();
@@ -109,9 +111,9 @@ void RunningCommand::send_signal(int number) const {
 
 // Moves bytes once; false when the program has closed both of its outputs.
 bool RunningCommand::pump(int timeout_ms) {
-  if (input_.empty()) close_fd(in_fd_);
+  if (input_.empty() && !keep_stdin_open_) close_fd(in_fd_);
   std::array<pollfd, 3> fds{pollfd{out_fd_, POLLIN, 0}, pollfd{err_fd_, POLLIN, 0},
-                            pollfd{in_fd_, POLLOUT, 0}};
+                            pollfd{input_.empty() ? -1 : in_fd_, POLLOUT, 0}};
   if (out_fd_ < 0 && err_fd_ < 0) return false;
   if (::poll(fds.data(), fds.size(), timeout_ms) <= 0) return true;
   if (fds[0].revents != 0) drain(out_fd_, result_.out);

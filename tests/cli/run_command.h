@@ -12,6 +12,7 @@ namespace moexray::test {
 struct CommandOptions {
   std::string input;                        ///< what the program reads from its standard input
   std::filesystem::path working_directory;  ///< empty: that of the test
+  bool keep_stdin_open = false;             ///< the program never sees the end of its input
   bool close_stdout = false;                ///< nobody reads the program's standard output
   std::chrono::seconds timeout{120};        ///< then it is killed and the test fails
 };
@@ -57,6 +58,7 @@ class RunningCommand {
   int err_fd_ = -1;
   int in_fd_ = -1;
   std::string input_;
+  bool keep_stdin_open_;
   std::chrono::steady_clock::time_point deadline_;
   CommandResult result_;
 };

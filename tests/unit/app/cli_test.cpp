@@ -116,8 +116,8 @@ TEST(CommandLine, RefusesWhatTheTableDoesNotHave) {
   expect_refused({"count"}, "missing argument FILES");
   expect_refused({"count", "a", "--fold", "3"}, "did you mean --folds?");
   expect_refused({"count", "a", "-z"}, "unknown flag");
-  expect_refused({"count", "a", "--text"}, "--text");
-  expect_refused({"count", "a", "--folds", "3", "--folds", "4"}, "folds");
+  expect_refused({"count", "a", "--text"}, "--text: a value is missing");
+  expect_refused({"count", "a", "--folds", "3", "--folds", "4"}, "--folds: given more than once");
   expect_refused({"count", "a", "--force=no"}, "force");
   expect_refused({"one", "a", "b"}, "unexpected argument \"b\"");
   expect_refused({"none", "a"}, "unexpected argument \"a\"");
