@@ -18,22 +18,26 @@ constexpr std::size_t max_line_bytes = std::size_t{16} << 20;
 // Calls `visit(line)` for the lines of a zstd-compressed text.
 void for_each_line(const std::string& compressed, const std::string& where,
                    const std::function<void(std::string_view)>& visit) {
-  const std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> context(ZSTD_createDCtx(), ZSTD_freeDCtx);
+  const std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> context(ZSTD_createDCtx(),
+                                                                     ZSTD_freeDCtx);
   std::string block(ZSTD_DStreamOutSize(), '\0'), pending;
   ZSTD_inBuffer in{compressed.data(), compressed.size(), 0};
   std::size_t left = 1;
   while (in.pos < in.size || left == 0) {
     ZSTD_outBuffer out{block.data(), block.size(), 0};
     left = ZSTD_decompressStream(context.get(), &out, &in);
-    if (ZSTD_isError(left)) throw Error(ErrorKind::data, {"damaged zstd data", where, {}, ZSTD_getErrorName(left)});
+    if (ZSTD_isError(left))
+      throw Error(ErrorKind::data, {"damaged zstd data", where, {}, ZSTD_getErrorName(left)});
     pending.append(block, 0, out.pos);
     std::size_t begin = 0;
-    for (std::size_t end = pending.find('\n'); end != std::string::npos; end = pending.find('\n', begin)) {
+    for (std::size_t end = pending.find('\n'); end != std::string::npos;
+         end = pending.find('\n', begin)) {
       visit(std::string_view(pending).substr(begin, end - begin));
       begin = end + 1;
     }
     pending.erase(0, begin);
-    if (pending.size() > max_line_bytes) throw Error(ErrorKind::data, {"line longer than 16 MB", where, {}, {}});
+    if (pending.size() > max_line_bytes)
+      throw Error(ErrorKind::data, {"line longer than 16 MB", where, {}, {}});
     if (left == 0 && in.pos == in.size) break;
   }
   if (left != 0) throw Error(ErrorKind::data, {"truncated zstd data", where, {}, {}});
@@ -43,9 +47,11 @@ void for_each_line(const std::string& compressed, const std::string& where,
 CorpusRecord parse_record(std::string_view line, const std::string& where) {
   const auto record = nlohmann::json::parse(line, nullptr, false);
   CorpusRecord result;
-  for (const auto& [key, target] : {std::pair{"prompt", &result.prompt}, std::pair{"text", &result.text}}) {
+  for (const auto& [key, target] :
+       {std::pair{"prompt", &result.prompt}, std::pair{"text", &result.text}}) {
     if (!record.is_object() || !record.contains(key) || !record[key].is_string()) {
-      throw Error(ErrorKind::data, {"bad corpus record", where, std::string("a string \"") + key + "\"", {}});
+      throw Error(ErrorKind::data,
+                  {"bad corpus record", where, std::string("a string \"") + key + "\"", {}});
     }
     *target = record[key].get<std::string>();
   }
@@ -54,7 +60,8 @@ CorpusRecord parse_record(std::string_view line, const std::string& where) {
 
 }  // namespace
 
-void for_each_record(const std::filesystem::path& corpus, const std::string& split, const std::string& category,
+void for_each_record(const std::filesystem::path& corpus, const std::string& split,
+                     const std::string& category,
                      const std::function<void(const CorpusRecord&)>& visit) {
   const auto path = corpus / split / (category + ".jsonl.zst");
   std::int64_t n_lines = 0;

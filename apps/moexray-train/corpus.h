@@ -21,11 +21,12 @@ struct CorpusRecord {
 
 /// Reads `CORPUS/SPLIT/CATEGORY.jsonl.zst`, record by record.
 /// @throws Error (data) naming file and line.
-void for_each_record(const std::filesystem::path& corpus, const std::string& split, const std::string& category,
+void for_each_record(const std::filesystem::path& corpus, const std::string& split,
+                     const std::string& category,
                      const std::function<void(const CorpusRecord&)>& visit);
 
-/// The records of one category as token documents. A text becomes BOS text EOS; an instruction becomes
-/// the chat template's rendering of it (which starts with BOS), the answer and EOS.
+/// The records of one category as token documents. A text becomes BOS text EOS; an instruction
+/// becomes the chat template's rendering of it (which starts with BOS), the answer and EOS.
 TokenDocuments tokenize_records(const std::filesystem::path& corpus, const std::string& split,
                                 const std::string& category, const Tokenizer& tokenizer);
 

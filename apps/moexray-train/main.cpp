@@ -1,4 +1,5 @@
-// Trains the bundled model: text for the tokenizer, training, export. See models/mini-olmoe/README.md.
+// Trains the bundled model: text for the tokenizer, training, export. See
+// models/mini-olmoe/README.md.
 
 #include <CLI/CLI.hpp>
 #include <atomic>
@@ -23,7 +24,8 @@ void request_stop(int) { stop_requested = true; }
 void write_text(const std::filesystem::path& corpus) {
   for (const std::string& category : categories) {
     for_each_record(corpus, "train", category, [](const CorpusRecord& record) {
-      for (std::string_view text : {std::string_view(record.prompt), std::string_view(record.text)}) {
+      for (std::string_view text :
+           {std::string_view(record.prompt), std::string_view(record.text)}) {
         while (!text.empty()) {
           const std::string_view line = text.substr(0, text.find('\n'));
           if (!line.empty()) std::cout << line << '\n';
@@ -37,6 +39,7 @@ void write_text(const std::filesystem::path& corpus) {
 
 Trainer& load_trainer() {
   using TrainerFunction = Trainer* (*)();
+  prepare_for_threads();
   return *reinterpret_cast<TrainerFunction>(
       open_module(module_directory(), "moexray_torch.so", "moexray_torch_trainer"))();
 }
@@ -44,19 +47,23 @@ Trainer& load_trainer() {
 void append(TokenDocuments& all, const TokenDocuments& more) {
   const auto offset = static_cast<std::int64_t>(all.tokens.size());
   all.tokens.insert(all.tokens.end(), more.tokens.begin(), more.tokens.end());
-  for (std::size_t i = 1; i < more.starts.size(); ++i) all.starts.push_back(offset + more.starts[i]);
+  for (std::size_t i = 1; i < more.starts.size(); ++i)
+    all.starts.push_back(offset + more.starts[i]);
 }
 
 void report(const StepReport& step, std::int64_t n_steps) {
   if (step.step % 20 != 0) return;
-  const double rate = static_cast<double>(step.n_tokens) / static_cast<double>(step.step) / step.seconds;
+  const double rate =
+      static_cast<double>(step.n_tokens) / static_cast<double>(step.step) / step.seconds;
   std::cerr << "step " << step.step << "/" << n_steps << "  loss " << step.loss << "  balance "
-            << step.load_balancing_loss << "  gradient " << step.gradient_norm << "  " << static_cast<int>(rate)
-            << " tokens/s  " << static_cast<int>(static_cast<double>(n_steps - step.step) * step.seconds / 60)
+            << step.load_balancing_loss << "  gradient " << step.gradient_norm << "  "
+            << static_cast<int>(rate) << " tokens/s  "
+            << static_cast<int>(static_cast<double>(n_steps - step.step) * step.seconds / 60)
             << " min left\n";
 }
 
-void train(const std::filesystem::path& corpus, const std::filesystem::path& model, TrainingOptions options) {
+void train(const std::filesystem::path& corpus, const std::filesystem::path& model,
+           TrainingOptions options) {
   const ModelConfig config = read_model_config(model);
   const auto tokenizer = open_tokenizer(model, module_directory());
   TokenDocuments documents;
@@ -67,8 +74,9 @@ void train(const std::filesystem::path& corpus, const std::filesystem::path& mod
     std::cerr << category << ": " << documents.tokens.size() << " training tokens so far, "
               << validation.back().documents.tokens.size() << " for validation\n";
   }
-  load_trainer().train(config, documents, validation, options,
-                       [&](const StepReport& step) { report(step, options.n_steps); }, stop_requested);
+  load_trainer().train(
+      config, documents, validation, options,
+      [&](const StepReport& step) { report(step, options.n_steps); }, stop_requested);
 }
 
 int run(int argc, char** argv) {
@@ -80,35 +88,69 @@ int run(int argc, char** argv) {
   options.state_file = "training-state.safetensors";
   options.log_file = "training-log.jsonl";
 
-  auto* text = app.add_subcommand("text", "Write the corpus as lines of text, for training a tokenizer");
+  auto* text =
+      app.add_subcommand("text", "Write the corpus as lines of text, for training a tokenizer");
   text->add_option("CORPUS", corpus, "Corpus directory")->required();
   text->callback([&] { write_text(corpus); });
 
-  auto* training = app.add_subcommand("train", "Train a model; continues from its state file if there is one");
+  auto* training =
+      app.add_subcommand("train", "Train a model; continues from its state file if there is one");
   training->add_option("CORPUS", corpus, "Corpus directory")->required();
-  training->add_option("--model", model, "Directory with config.json and the tokenizer")->required();
-  training->add_option("--state", options.state_file, "Training state, written and continued from")->capture_default_str();
+  training->add_option("--model", model, "Directory with config.json and the tokenizer")
+      ->required();
+  training->add_option("--state", options.state_file, "Training state, written and continued from")
+      ->capture_default_str();
   training->add_option("--log", options.log_file, "Log, JSON Lines")->capture_default_str();
-  training->add_option("--steps", options.n_steps)->capture_default_str()->check(CLI::PositiveNumber);
-  training->add_option("--sequences", options.n_sequences, "Sequences a step")->capture_default_str()->check(CLI::PositiveNumber);
-  training->add_option("--positions", options.n_positions, "Tokens a sequence")->capture_default_str()->check(CLI::PositiveNumber);
-  training->add_option("--warmup", options.n_warmup_steps, "Warm-up steps")->capture_default_str()->check(CLI::PositiveNumber);
-  training->add_option("--learning-rate", options.learning_rate)->capture_default_str()->check(CLI::PositiveNumber);
-  training->add_option("--weight-decay", options.weight_decay)->capture_default_str()->check(CLI::NonNegativeNumber);
-  training->add_option("--load-balancing", options.load_balancing_weight, "Weight of the load-balancing loss")->capture_default_str();
-  training->add_option("--router-z", options.router_z_weight, "Weight of the router z loss")->capture_default_str();
+  training->add_option("--steps", options.n_steps)
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  training->add_option("--sequences", options.n_sequences, "Sequences a step")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  training->add_option("--positions", options.n_positions, "Tokens a sequence")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  training->add_option("--warmup", options.n_warmup_steps, "Warm-up steps")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  training->add_option("--learning-rate", options.learning_rate)
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  training->add_option("--weight-decay", options.weight_decay)
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  training
+      ->add_option("--load-balancing", options.load_balancing_weight,
+                   "Weight of the load-balancing loss")
+      ->capture_default_str();
+  training
+      ->add_option("--relaxed-balancing", options.relaxed_balancing_weight,
+                   "The same, after --relax-after steps")
+      ->capture_default_str();
+  training->add_option("--relax-after", options.relax_balancing_after, "Steps")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  training->add_option("--router-z", options.router_z_weight, "Weight of the router z loss")
+      ->capture_default_str();
   training->add_option("--seed", options.seed)->capture_default_str();
   training->add_option("--threads", options.n_threads, "0: all")->capture_default_str();
-  training->add_option("--evaluate-every", options.evaluate_every, "Steps")->capture_default_str()->check(CLI::PositiveNumber);
-  training->add_option("--save-every", options.save_every, "Steps")->capture_default_str()->check(CLI::PositiveNumber);
+  training->add_option("--evaluate-every", options.evaluate_every, "Steps")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  training->add_option("--save-every", options.save_every, "Steps")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   training->callback([&] { train(corpus, model, options); });
 
-  auto* exporting = app.add_subcommand("export", "Write a training state as a Hugging Face checkpoint in bfloat16");
+  auto* exporting = app.add_subcommand(
+      "export", "Write a training state as a Hugging Face checkpoint in bfloat16");
   exporting->add_option("--state", options.state_file)->capture_default_str();
   exporting->add_option("--model", model, "Directory with config.json")->required();
-  exporting->add_option("-o,--output", output, "Directory for model.safetensors and config.json")->required();
-  exporting->callback(
-      [&] { load_trainer().export_checkpoint(options.state_file, read_model_config(model), output); });
+  exporting->add_option("-o,--output", output, "Directory for model.safetensors and config.json")
+      ->required();
+  exporting->callback([&] {
+    load_trainer().export_checkpoint(options.state_file, read_model_config(model), output);
+  });
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -127,7 +169,9 @@ int main(int argc, char** argv) {
     return moexray::train::run(argc, argv);
   } catch (const moexray::Error& error) {
     std::cerr << "moexray-train: " << error.what() << '\n';
-    return error.kind() == moexray::ErrorKind::interrupted ? 130 : error.kind() == moexray::ErrorKind::usage ? 2 : 1;
+    return error.kind() == moexray::ErrorKind::interrupted ? 130
+           : error.kind() == moexray::ErrorKind::usage     ? 2
+                                                           : 1;
   } catch (const std::exception& error) {
     std::cerr << "moexray-train: " << error.what() << '\n';
     return 1;

@@ -6,7 +6,8 @@
 namespace moexray {
 namespace {
 
-// The length of the well-formed UTF-8 sequence at the start of `text` (Unicode 15, table 3-7), or 0.
+// The length of the well-formed UTF-8 sequence at the start of `text` (Unicode 15, table 3-7), or
+// 0.
 std::size_t utf8_length(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
   const auto continues = [&](std::size_t i, std::uint8_t low = 0x80, std::uint8_t high = 0xBF) {

@@ -15,7 +15,8 @@
 namespace moexray {
 namespace {
 
-[[noreturn]] void throw_errno(ErrorKind kind, std::string_view what, const std::filesystem::path& path) {
+[[noreturn]] void throw_errno(ErrorKind kind, std::string_view what,
+                              const std::filesystem::path& path) {
   const int code = errno;
   throw Error(kind, {std::string(what) + ": " + std::strerror(code), path.string(), {}, {}});
 }
@@ -37,7 +38,7 @@ class Descriptor {
 };
 
 std::uint64_t regular_file_size(int fd, const std::filesystem::path& path) {
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd, &info) != 0) throw_errno(ErrorKind::data, "cannot read", path);
   if (!S_ISREG(info.st_mode)) {
     throw Error(ErrorKind::data, {"not a regular file", path.string(), {}, {}});
@@ -46,7 +47,8 @@ std::uint64_t regular_file_size(int fd, const std::filesystem::path& path) {
 }
 
 void sync_directory(const std::filesystem::path& directory) {
-  const Descriptor fd(::open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const Descriptor fd(
+      ::open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (fd.get() >= 0) ::fsync(fd.get());
 }
 
@@ -57,8 +59,9 @@ std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes
   if (fd.get() < 0) throw_errno(ErrorKind::data, "cannot open", path);
   const std::uint64_t size = regular_file_size(fd.get(), path);
   if (size > max_bytes) {
-    throw Error(ErrorKind::data, {"file too large", path.string(), "at most " + std::to_string(max_bytes) + " bytes",
-                                  std::to_string(size) + " bytes"});
+    throw Error(ErrorKind::data,
+                {"file too large", path.string(), "at most " + std::to_string(max_bytes) + " bytes",
+                 std::to_string(size) + " bytes"});
   }
   std::string bytes(size, '\0');
   std::size_t done = 0;

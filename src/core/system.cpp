@@ -41,7 +41,8 @@ std::optional<std::uint64_t> read_number(const std::string& path) {
 int available_threads() {
   int n_threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   cpu_set_t set;
-  if (::sched_getaffinity(0, sizeof set, &set) == 0) n_threads = std::min(n_threads, CPU_COUNT(&set));
+  if (::sched_getaffinity(0, sizeof set, &set) == 0)
+    n_threads = std::min(n_threads, CPU_COUNT(&set));
   for_each_cgroup([&](const std::string& directory) {
     std::ifstream file(directory + "/cpu.max");
     std::string quota;

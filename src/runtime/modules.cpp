@@ -1,6 +1,7 @@
 #include "moexray/runtime/modules.h"
 
 #include <dlfcn.h>
+#include <stdlib.h>
 
 #include <string>
 #include <system_error>
@@ -22,7 +23,8 @@ std::filesystem::path program_directory() {
 void* find_symbol(void* handle, const std::string& path, const char* symbol) {
   void* address = ::dlsym(handle, symbol);
   if (address == nullptr) {
-    throw Error(ErrorKind::runtime, {"not a moexray module", path, std::string("symbol ") + symbol, "none"});
+    throw Error(ErrorKind::runtime,
+                {"not a moexray module", path, std::string("symbol ") + symbol, "none"});
   }
   return address;
 }
@@ -37,23 +39,34 @@ std::filesystem::path data_directory() {
   return (program_directory() / "../share/moexray").lexically_normal();
 }
 
-void* open_module(const std::filesystem::path& directory, std::string_view name, const char* symbol) {
+void* open_module(const std::filesystem::path& directory, std::string_view name,
+                  const char* symbol) {
   const std::string path = (directory / name).string();
   void* handle = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) {
     const char* reason = ::dlerror();
-    throw Error(ErrorKind::runtime, {"cannot open a module of moexray", path, {}, reason == nullptr ? "" : reason});
+    throw Error(ErrorKind::runtime,
+                {"cannot open a module of moexray", path, {}, reason == nullptr ? "" : reason});
   }
   using VersionFunction = const char* (*)();
   const auto module_version =
       reinterpret_cast<VersionFunction>(find_symbol(handle, path, "moexray_module_version"));
   if (version() != module_version()) {
-    throw Error(ErrorKind::runtime, {"module of another version", path, std::string(version()), module_version()});
+    throw Error(ErrorKind::runtime,
+                {"module of another version", path, std::string(version()), module_version()});
   }
   return find_symbol(handle, path, symbol);
 }
 
+void prepare_for_threads() {
+  // GNU OpenMP reads this when it is loaded, which is now. Threads that wait for each other then
+  // spin for tens of microseconds rather than milliseconds: on a machine that others use too,
+  // spinning cost ten times the work.
+  ::setenv("GOMP_SPINCOUNT", "20000", 0);
+}
+
 Runtime& load_runtime() {
+  prepare_for_threads();
   using RuntimeFunction = Runtime* (*)();
   const auto runtime = reinterpret_cast<RuntimeFunction>(
       open_module(module_directory(), "moexray_torch.so", "moexray_torch_runtime"));

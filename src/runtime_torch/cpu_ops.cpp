@@ -13,14 +13,20 @@ using BFloat16 = at::BFloat16;
 // Multiply-adds that are worth a thread of their own.
 constexpr std::int64_t parallel_grain = 1 << 16;
 
+// bfloat16 matrices up to this many weights are widened and multiplied by our own kernels:
+// libtorch's bfloat16 product costs a tenth of a millisecond before it computes anything.
+constexpr std::int64_t own_product_weights = 1 << 18;
+
 // Rows that stay in the second-level cache while a block of weights passes over them.
 constexpr std::int64_t row_block = 64;
 
-void linear_into(const float* x, std::int64_t n_rows, std::int64_t n_in, const at::Tensor& w, float* y) {
+void linear_into(const float* x, std::int64_t n_rows, std::int64_t n_in, const at::Tensor& w,
+                 float* y) {
   const auto& kernels = kernels::row_kernels();
   const std::int64_t n_out = w.size(0);
   constexpr std::int64_t tile = 4;
-  const std::int64_t grain = std::max<std::int64_t>(1, parallel_grain / std::max<std::int64_t>(1, tile * n_rows * n_in));
+  const std::int64_t grain =
+      std::max<std::int64_t>(1, parallel_grain / std::max<std::int64_t>(1, tile * n_rows * n_in));
   at::parallel_for(0, (n_out + tile - 1) / tile, grain, [&](std::int64_t begin, std::int64_t end) {
     const std::int64_t first = begin * tile, last = std::min(end * tile, n_out);
     for (std::int64_t r = 0; r < n_rows; r += row_block) {
@@ -29,7 +35,8 @@ void linear_into(const float* x, std::int64_t n_rows, std::int64_t n_in, const a
         const auto* bits = reinterpret_cast<const std::uint16_t*>(w.data_ptr<BFloat16>());
         kernels.linear_bf16(x + r * n_in, rows, n_in, bits, first, last, n_out, y + r * n_out);
       } else {
-        kernels.linear_f32(x + r * n_in, rows, n_in, w.data_ptr<float>(), first, last, n_out, y + r * n_out);
+        kernels.linear_f32(x + r * n_in, rows, n_in, w.data_ptr<float>(), first, last, n_out,
+                           y + r * n_out);
       }
     }
   });
@@ -41,35 +48,39 @@ void rms_norm_rows(const at::Tensor& x, const at::Tensor& w, double eps, at::Ten
   const std::int64_t n = x.size(0), d = x.size(1);
   const T *px = x.data_ptr<T>(), *pw = w.data_ptr<T>();
   T* py = y.data_ptr<T>();
-  at::parallel_for(0, n, std::max<std::int64_t>(1, parallel_grain / d), [&](std::int64_t begin, std::int64_t end) {
-    std::vector<float> row(static_cast<std::size_t>(d));
-    for (std::int64_t r = begin; r < end; ++r) {
-      for (std::int64_t i = 0; i < d; ++i) row[i] = static_cast<float>(px[r * d + i]);
-      const float mean = kernels.dot(row.data(), row.data(), d) / static_cast<float>(d);
-      const float inverse = 1.0F / std::sqrt(mean + static_cast<float>(eps));
-      // As transformers does it, the normalised value is rounded before the weight is applied.
-      for (std::int64_t i = 0; i < d; ++i) {
-        py[r * d + i] = static_cast<T>(static_cast<float>(pw[i]) * static_cast<float>(static_cast<T>(row[i] * inverse)));
-      }
-    }
-  });
+  at::parallel_for(
+      0, n, std::max<std::int64_t>(1, parallel_grain / d),
+      [&](std::int64_t begin, std::int64_t end) {
+        std::vector<float> row(static_cast<std::size_t>(d));
+        for (std::int64_t r = begin; r < end; ++r) {
+          for (std::int64_t i = 0; i < d; ++i) row[i] = static_cast<float>(px[r * d + i]);
+          const float mean = kernels.dot(row.data(), row.data(), d) / static_cast<float>(d);
+          const float inverse = 1.0F / std::sqrt(mean + static_cast<float>(eps));
+          // As transformers does it, the normalised value is rounded before the weight is applied.
+          for (std::int64_t i = 0; i < d; ++i) {
+            py[r * d + i] = static_cast<T>(static_cast<float>(pw[i]) *
+                                           static_cast<float>(static_cast<T>(row[i] * inverse)));
+          }
+        }
+      });
 }
 
 void axpy(const kernels::RowKernels& kernels, float a, const float* x, float* y, std::int64_t n) {
   kernels.axpy_f32(a, x, y, n);
 }
 
-void axpy(const kernels::RowKernels& kernels, float a, const BFloat16* x, float* y, std::int64_t n) {
+void axpy(const kernels::RowKernels& kernels, float a, const BFloat16* x, float* y,
+          std::int64_t n) {
   kernels.axpy_bf16(a, reinterpret_cast<const std::uint16_t*>(x), y, n);
 }
 
-void dots(const kernels::RowKernels& kernels, const float* x, std::int64_t d, const float* keys, std::int64_t n,
-          float* y) {
+void dots(const kernels::RowKernels& kernels, const float* x, std::int64_t d, const float* keys,
+          std::int64_t n, float* y) {
   kernels.linear_f32(x, 1, d, keys, 0, n, n, y);
 }
 
-void dots(const kernels::RowKernels& kernels, const float* x, std::int64_t d, const BFloat16* keys, std::int64_t n,
-          float* y) {
+void dots(const kernels::RowKernels& kernels, const float* x, std::int64_t d, const BFloat16* keys,
+          std::int64_t n, float* y) {
   kernels.linear_bf16(x, 1, d, reinterpret_cast<const std::uint16_t*>(keys), 0, n, n, y);
 }
 
@@ -77,8 +88,8 @@ void dots(const kernels::RowKernels& kernels, const float* x, std::int64_t d, co
 template <typename T>
 class CachedAttention {
  public:
-  CachedAttention(const ModelConfig& config, const RotaryTable& table, TorchSession& session, const RaggedBatch& batch,
-                  int layer)
+  CachedAttention(const ModelConfig& config, const RotaryTable& table, TorchSession& session,
+                  const RaggedBatch& batch, int layer)
       : kernels_(kernels::row_kernels()),
         n_heads_(config.num_attention_heads),
         n_kv_heads_(config.num_key_value_heads),
@@ -111,7 +122,8 @@ class CachedAttention {
   void attend(const T* q, T* out) {
     const std::int64_t n_tasks = static_cast<std::int64_t>(rows_.size()) * n_heads_;
     at::parallel_for(0, n_tasks, 8, [&](std::int64_t begin, std::int64_t end) {
-      std::vector<float> head(static_cast<std::size_t>(d_)), sum(static_cast<std::size_t>(d_)), scores;
+      std::vector<float> head(static_cast<std::size_t>(d_)), sum(static_cast<std::size_t>(d_)),
+          scores;
       for (std::int64_t task = begin; task < end; ++task) {
         const RowPlace& place = rows_[static_cast<std::size_t>(task / n_heads_)];
         take_rotated(q + task * d_, place.pos, head.data());
@@ -135,8 +147,8 @@ class CachedAttention {
   }
 
   // softmax(q · keys / √d) · values over positions 0 … pos.
-  void attend_one(const RowPlace& place, std::int64_t h, const std::vector<float>& q, std::vector<float>& scores,
-                  std::vector<float>& sum) const {
+  void attend_one(const RowPlace& place, std::int64_t h, const std::vector<float>& q,
+                  std::vector<float>& scores, std::vector<float>& sum) const {
     const Cache& cache = caches_[static_cast<std::size_t>(place.slot)];
     const std::int64_t n = place.pos + 1;
     const std::int64_t offset = h / (n_heads_ / n_kv_heads_) * cache.capacity * d_;
@@ -147,7 +159,8 @@ class CachedAttention {
     const float total = kernels_.exp_sum(scores.data(), n, kernels_.max(scores.data(), n));
     std::fill(sum.begin(), sum.end(), 0.0F);
     for (std::int64_t t = 0; t < n; ++t) {
-      axpy(kernels_, scores[static_cast<std::size_t>(t)] / total, cache.values + offset + t * d_, sum.data(), d_);
+      axpy(kernels_, scores[static_cast<std::size_t>(t)] / total, cache.values + offset + t * d_,
+           sum.data(), d_);
     }
   }
 
@@ -163,12 +176,14 @@ class CachedAttention {
 at::Tensor silu_times(const at::Tensor& gate, const at::Tensor& up) {
   if (gate.scalar_type() != at::kFloat) return at::silu(gate) * up;
   auto out = at::empty_like(gate);
-  kernels::row_kernels().silu_mul(gate.data_ptr<float>(), up.data_ptr<float>(), gate.numel(), out.data_ptr<float>());
+  kernels::row_kernels().silu_mul(gate.data_ptr<float>(), up.data_ptr<float>(), gate.numel(),
+                                  out.data_ptr<float>());
   return out;
 }
 
 // The rows of x that an expert's entries name, as one block.
-at::Tensor gather(const at::Tensor& x, const std::int64_t* entries, std::int64_t n, std::int64_t k) {
+at::Tensor gather(const at::Tensor& x, const std::int64_t* entries, std::int64_t n,
+                  std::int64_t k) {
   auto block = at::empty({n, x.size(1)}, x.options());
   const std::size_t row_bytes = static_cast<std::size_t>(x.size(1)) * x.element_size();
   const auto* source = static_cast<const char*>(x.data_ptr());
@@ -183,7 +198,10 @@ at::Tensor gather(const at::Tensor& x, const std::int64_t* entries, std::int64_t
 }  // namespace
 
 at::Tensor CpuOps::linear(const at::Tensor& x, const at::Tensor& w) {
-  if (x.scalar_type() != at::kFloat) return at::linear(x, w);
+  if (x.scalar_type() != at::kFloat) {
+    return w.numel() > own_product_weights ? at::linear(x, w)
+                                           : linear(x.to(at::kFloat), w).to(x.scalar_type());
+  }
   auto y = at::empty({x.size(0), w.size(0)}, x.options());
   linear_into(x.data_ptr<float>(), x.size(0), x.size(1), w, y.data_ptr<float>());
   return y;
@@ -199,7 +217,8 @@ at::Tensor CpuOps::rms_norm(const at::Tensor& x, const at::Tensor& w, double eps
   return y;
 }
 
-at::Tensor CpuOps::attention(int layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+at::Tensor CpuOps::attention(int layer, const at::Tensor& q, const at::Tensor& k,
+                             const at::Tensor& v) {
   auto out = at::empty_like(q);
   const auto run = [&]<typename T>(T*) {
     CachedAttention<T> attention(config_, table_, session_, batch_, layer);
@@ -219,12 +238,14 @@ RouterOutput CpuOps::route(const at::Tensor& logits) {
   const std::int64_t n = values.size(0), k = config_.num_experts_per_tok;
   auto experts = at::empty({n, k}, at::kInt);
   auto weights = at::empty({n, k}, at::kFloat);
-  select_experts(values.data_ptr<float>(), n, config_.num_experts, config_.num_experts_per_tok, config_.norm_topk_prob,
-                 experts.data_ptr<ExpertId>(), weights.data_ptr<float>(), nullptr);
+  select_experts(values.data_ptr<float>(), n, config_.num_experts, config_.num_experts_per_tok,
+                 config_.norm_topk_prob, experts.data_ptr<ExpertId>(), weights.data_ptr<float>(),
+                 nullptr);
   return {logits, experts, weights.to(logits.scalar_type())};
 }
 
-at::Tensor CpuOps::mix_experts(const at::Tensor& x, const RouterOutput& routing, const ExpertWeights& experts) {
+at::Tensor CpuOps::mix_experts(const at::Tensor& x, const RouterOutput& routing,
+                               const ExpertWeights& experts) {
   const std::int64_t n = x.size(0), H = x.size(1), k = routing.experts.size(1);
   const auto groups = group_by_expert(routing.experts, config_.num_experts);
   const auto weights = routing.weights.to(at::kFloat);
@@ -259,14 +280,16 @@ at::Tensor CpuOps::mix_experts(const at::Tensor& x, const RouterOutput& routing,
   }
   auto out = at::empty({n, H}, at::kFloat);
   float* sums = out.data_ptr<float>();
-  at::parallel_for(0, n, std::max<std::int64_t>(1, parallel_grain / (k * H)), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t r = begin; r < end; ++r) {
-      std::copy_n(parts_data + r * k * H, H, sums + r * H);
-      for (std::int64_t j = 1; j < k; ++j) {
-        for (std::int64_t c = 0; c < H; ++c) sums[r * H + c] += parts_data[(r * k + j) * H + c];
-      }
-    }
-  });
+  at::parallel_for(0, n, std::max<std::int64_t>(1, parallel_grain / (k * H)),
+                   [&](std::int64_t begin, std::int64_t end) {
+                     for (std::int64_t r = begin; r < end; ++r) {
+                       std::copy_n(parts_data + r * k * H, H, sums + r * H);
+                       for (std::int64_t j = 1; j < k; ++j) {
+                         for (std::int64_t c = 0; c < H; ++c)
+                           sums[r * H + c] += parts_data[(r * k + j) * H + c];
+                       }
+                     }
+                   });
   return out.to(x.scalar_type());
 }
 

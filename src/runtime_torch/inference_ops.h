@@ -13,24 +13,29 @@ struct RowPlace {
   std::int64_t pos = 0;
 };
 
-/// The rows of a forward pass: tokens of one or more sequences, those of a sequence together and in order.
+/// The rows of a forward pass: tokens of one or more sequences, those of a sequence together and in
+/// order.
 struct RaggedBatch {
   std::vector<RowPlace> rows;
 };
 
-/// The operations of inference on the CPU. In float32 every row's result depends on that row and its
-/// sequence alone, whatever the batch and the number of threads (kernels/row_kernels.h). In bfloat16
-/// products are libtorch's; norms, softmax and sums run in float32 and are rounded once.
+/// The operations of inference on the CPU. In float32 every row's result depends on that row and
+/// its sequence alone, whatever the batch and the number of threads (kernels/row_kernels.h). In
+/// bfloat16 products with large matrices are libtorch's, those with small ones the same kernels
+/// rounded once; norms, softmax and sums run in float32 and are rounded once.
 class CpuOps : public Ops {
  public:
-  CpuOps(const ModelConfig& config, const RotaryTable& table, TorchSession& session, const RaggedBatch& batch)
+  CpuOps(const ModelConfig& config, const RotaryTable& table, TorchSession& session,
+         const RaggedBatch& batch)
       : config_(config), table_(table), session_(session), batch_(batch) {}
 
   at::Tensor linear(const at::Tensor& x, const at::Tensor& w) override;
   at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) override;
-  at::Tensor attention(int layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) override;
+  at::Tensor attention(int layer, const at::Tensor& q, const at::Tensor& k,
+                       const at::Tensor& v) override;
   RouterOutput route(const at::Tensor& logits) override;
-  at::Tensor mix_experts(const at::Tensor& x, const RouterOutput& routing, const ExpertWeights& experts) override;
+  at::Tensor mix_experts(const at::Tensor& x, const RouterOutput& routing,
+                         const ExpertWeights& experts) override;
 
  private:
   const ModelConfig& config_;
@@ -39,18 +44,21 @@ class CpuOps : public Ops {
   const RaggedBatch& batch_;
 };
 
-/// The same operations in plain libtorch calls, for any device: what runs on CUDA, and what the tests compare
-/// CpuOps with. `table` lies on the device of the computation.
+/// The same operations in plain libtorch calls, for any device: what runs on CUDA, and what the
+/// tests compare CpuOps with. `table` lies on the device of the computation.
 class PlainOps : public Ops {
  public:
-  PlainOps(const ModelConfig& config, const RotaryTable& table, TorchSession& session, const RaggedBatch& batch)
+  PlainOps(const ModelConfig& config, const RotaryTable& table, TorchSession& session,
+           const RaggedBatch& batch)
       : config_(config), table_(table), session_(session), batch_(batch) {}
 
   at::Tensor linear(const at::Tensor& x, const at::Tensor& w) override;
   at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) override;
-  at::Tensor attention(int layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) override;
+  at::Tensor attention(int layer, const at::Tensor& q, const at::Tensor& k,
+                       const at::Tensor& v) override;
   RouterOutput route(const at::Tensor& logits) override;
-  at::Tensor mix_experts(const at::Tensor& x, const RouterOutput& routing, const ExpertWeights& experts) override;
+  at::Tensor mix_experts(const at::Tensor& x, const RouterOutput& routing,
+                         const ExpertWeights& experts) override;
 
  private:
   const ModelConfig& config_;

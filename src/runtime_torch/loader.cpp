@@ -24,7 +24,8 @@ class Loader {
 
   at::Tensor matrix(const std::string& name) const {
     const auto tensor = mapped(name);
-    const bool kernels_widen = device_.is_cpu() && dtype_ == at::kFloat && tensor.scalar_type() == at::kBFloat16;
+    const bool kernels_widen =
+        device_.is_cpu() && dtype_ == at::kFloat && tensor.scalar_type() == at::kBFloat16;
     return kernels_widen ? tensor : tensor.to(device_, dtype_);
   }
 
@@ -54,10 +55,12 @@ class Loader {
 Olmoe load_olmoe(const Checkpoint& checkpoint, at::ScalarType dtype, const at::Device& device) {
   const Loader load(checkpoint, dtype, device);
   const ModelConfig& config = checkpoint.config();
-  Olmoe model{config, load.matrix("model.embed_tokens.weight"), {}, load.vector("model.norm.weight"), {}};
+  Olmoe model{
+      config, load.matrix("model.embed_tokens.weight"), {}, load.vector("model.norm.weight"), {}};
   model.lm_head = config.tie_word_embeddings ? model.embed_tokens : load.matrix("lm_head.weight");
   for (int l = 0; l < config.num_hidden_layers; ++l) {
-    const std::string layer = "model.layers." + std::to_string(l) + ".", attention = layer + "self_attn.";
+    const std::string layer = "model.layers." + std::to_string(l) + ".",
+                      attention = layer + "self_attn.";
     OlmoeLayer weights;
     weights.input_norm = load.vector(layer + "input_layernorm.weight");
     weights.q_proj = load.matrix(attention + "q_proj.weight");

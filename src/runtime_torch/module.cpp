@@ -13,6 +13,10 @@ MOEXRAY_EXPORT const char* moexray_module_version() {
   return text.c_str();
 }
 
-MOEXRAY_EXPORT moexray::Runtime* moexray_torch_runtime() { return &moexray::torch_runtime::runtime(); }
+MOEXRAY_EXPORT moexray::Runtime* moexray_torch_runtime() {
+  return &moexray::torch_runtime::runtime();
+}
 
-MOEXRAY_EXPORT moexray::Trainer* moexray_torch_trainer() { return &moexray::torch_runtime::trainer(); }
+MOEXRAY_EXPORT moexray::Trainer* moexray_torch_trainer() {
+  return &moexray::torch_runtime::trainer();
+}

@@ -23,8 +23,8 @@ void top_k_of(const float* p, int n, int k, ExpertId* ids) {
 
 }  // namespace
 
-void select_experts(const float* logits, std::int64_t n_rows, int n_experts, int top_k, bool normalise,
-                    ExpertId* experts, float* weights, float* probabilities) {
+void select_experts(const float* logits, std::int64_t n_rows, int n_experts, int top_k,
+                    bool normalise, ExpertId* experts, float* weights, float* probabilities) {
   const auto& kernels = kernels::row_kernels();
   at::parallel_for(0, n_rows, 64, [&](std::int64_t begin, std::int64_t end) {
     std::vector<float> p(static_cast<std::size_t>(n_experts));

@@ -34,12 +34,15 @@ class Ops {
   virtual at::Tensor linear(const at::Tensor& x, const at::Tensor& w) = 0;
   /// x / √(mean(x²) + eps) · w over the last dimension.
   virtual at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) = 0;
-  /// Rotary embedding of q and k, then causal attention. q [n, heads · d], k and v [n, kv_heads · d].
-  virtual at::Tensor attention(int layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) = 0;
+  /// Rotary embedding of q and k, then causal attention. q [n, heads · d], k and v [n, kv_heads ·
+  /// d].
+  virtual at::Tensor attention(int layer, const at::Tensor& q, const at::Tensor& k,
+                               const at::Tensor& v) = 0;
   /// Softmax over all experts in float32, then the top k, renormalised only if the config says so.
   virtual RouterOutput route(const at::Tensor& logits) = 0;
   /// Σ over the selected experts of weight · down(silu(gate(x)) · up(x)).
-  virtual at::Tensor mix_experts(const at::Tensor& x, const RouterOutput& routing, const ExpertWeights& experts) = 0;
+  virtual at::Tensor mix_experts(const at::Tensor& x, const RouterOutput& routing,
+                                 const ExpertWeights& experts) = 0;
 };
 
 /// Called with every layer's routing as soon as it is known: the forward hook of the routers.
@@ -47,11 +50,11 @@ using RouterHook = std::function<void(int layer, const RouterOutput&)>;
 
 /// The top k of softmax(logits) for each row: `experts` and `weights` are [n, k].
 /// `probabilities`, where not null, receives the whole softmax [n, E].
-void select_experts(const float* logits, std::int64_t n_rows, int n_experts, int top_k, bool normalise,
-                    ExpertId* experts, float* weights, float* probabilities);
+void select_experts(const float* logits, std::int64_t n_rows, int n_experts, int top_k,
+                    bool normalise, ExpertId* experts, float* weights, float* probabilities);
 
-/// Rows grouped by expert: expert e has the entries order[starts[e] … starts[e + 1]), each of which is
-/// row · k + rank. Rows ascend within an expert.
+/// Rows grouped by expert: expert e has the entries order[starts[e] … starts[e + 1]), each of which
+/// is row · k + rank. Rows ascend within an expert.
 struct ExpertGroups {
   std::vector<std::int64_t> starts;  ///< [E + 1]
   std::vector<std::int64_t> order;   ///< [n · k]
@@ -67,7 +70,8 @@ struct RotaryTable {
 
 RotaryTable make_rotary_table(const ModelConfig& config);
 
-/// Rotates one head in place, half-split: (x₁, x₂) → (x₁ cos − x₂ sin, x₂ cos + x₁ sin), d values in all.
+/// Rotates one head in place, half-split: (x₁, x₂) → (x₁ cos − x₂ sin, x₂ cos + x₁ sin), d values
+/// in all.
 void rotate_head(float* head, const float* cos, const float* sin, std::int64_t half);
 
 }  // namespace moexray::torch_runtime

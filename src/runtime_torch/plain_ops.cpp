@@ -14,15 +14,19 @@ at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& 
 
 }  // namespace
 
-at::Tensor PlainOps::linear(const at::Tensor& x, const at::Tensor& w) { return at::linear(x, w.to(x.scalar_type())); }
+at::Tensor PlainOps::linear(const at::Tensor& x, const at::Tensor& w) {
+  return at::linear(x, w.to(x.scalar_type()));
+}
 
 at::Tensor PlainOps::rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) {
   const auto values = x.to(at::kFloat);
   return w * (values * (values.pow(2).mean(-1, true) + eps).rsqrt()).to(x.scalar_type());
 }
 
-at::Tensor PlainOps::attention(int layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-  const std::int64_t d = config_.head_dim(), heads = config_.num_attention_heads, kv = config_.num_key_value_heads;
+at::Tensor PlainOps::attention(int layer, const at::Tensor& q, const at::Tensor& k,
+                               const at::Tensor& v) {
+  const std::int64_t d = config_.head_dim(), heads = config_.num_attention_heads,
+                     kv = config_.num_key_value_heads;
   std::vector<at::Tensor> outputs;
   std::size_t first = 0;
   while (first < batch_.rows.size()) {
@@ -30,9 +34,13 @@ at::Tensor PlainOps::attention(int layer, const at::Tensor& q, const at::Tensor&
     const RowPlace start = batch_.rows[first];
     std::size_t last = first + 1;
     while (last < batch_.rows.size() && batch_.rows[last].slot == start.slot) ++last;
-    const auto begin = static_cast<std::int64_t>(first), n = static_cast<std::int64_t>(last - first);
-    const auto cos = table_.cos.narrow(0, start.pos, n).unsqueeze(1), sin = table_.sin.narrow(0, start.pos, n).unsqueeze(1);
-    const auto rows = [&](const at::Tensor& x, std::int64_t n_heads) { return x.narrow(0, begin, n).view({n, n_heads, d}); };
+    const auto begin = static_cast<std::int64_t>(first),
+               n = static_cast<std::int64_t>(last - first);
+    const auto cos = table_.cos.narrow(0, start.pos, n).unsqueeze(1),
+               sin = table_.sin.narrow(0, start.pos, n).unsqueeze(1);
+    const auto rows = [&](const at::Tensor& x, std::int64_t n_heads) {
+      return x.narrow(0, begin, n).view({n, n_heads, d});
+    };
 
     LayerCache& cache = session_.sequence(start.slot).layers[static_cast<std::size_t>(layer)];
     cache.keys.narrow(1, start.pos, n).copy_(rotate(rows(k, kv), cos, sin).transpose(0, 1));
@@ -57,12 +65,14 @@ RouterOutput PlainOps::route(const at::Tensor& logits) {
   const std::int64_t n = values.size(0), k = config_.num_experts_per_tok;
   auto experts = at::empty({n, k}, at::kInt);
   auto weights = at::empty({n, k}, at::kFloat);
-  select_experts(values.data_ptr<float>(), n, config_.num_experts, config_.num_experts_per_tok, config_.norm_topk_prob,
-                 experts.data_ptr<ExpertId>(), weights.data_ptr<float>(), nullptr);
+  select_experts(values.data_ptr<float>(), n, config_.num_experts, config_.num_experts_per_tok,
+                 config_.norm_topk_prob, experts.data_ptr<ExpertId>(), weights.data_ptr<float>(),
+                 nullptr);
   return {logits, experts, weights.to(logits.options())};
 }
 
-at::Tensor PlainOps::mix_experts(const at::Tensor& x, const RouterOutput& routing, const ExpertWeights& experts) {
+at::Tensor PlainOps::mix_experts(const at::Tensor& x, const RouterOutput& routing,
+                                 const ExpertWeights& experts) {
   const std::int64_t k = routing.experts.size(1);
   const auto groups = group_by_expert(routing.experts, config_.num_experts);
   const auto order = at::tensor(groups.order, at::kLong).to(x.device());
@@ -75,7 +85,8 @@ at::Tensor PlainOps::mix_experts(const at::Tensor& x, const RouterOutput& routin
     const auto rows = entries.div(k, "floor");
     const auto xe = x.index_select(0, rows);
     const auto hidden = at::silu(linear(xe, experts.gate[e])) * linear(xe, experts.up[e]);
-    out.index_add_(0, rows, linear(hidden, experts.down[e]) * weights.index_select(0, entries).unsqueeze(1));
+    out.index_add_(0, rows,
+                   linear(hidden, experts.down[e]) * weights.index_select(0, entries).unsqueeze(1));
   }
   return out;
 }

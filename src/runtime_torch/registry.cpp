@@ -9,7 +9,8 @@ namespace {
 
 using MakeModel = std::unique_ptr<Model> (*)(const Checkpoint&, at::ScalarType, const at::Device&);
 
-std::unique_ptr<Model> make_olmoe(const Checkpoint& checkpoint, at::ScalarType dtype, const at::Device& device) {
+std::unique_ptr<Model> make_olmoe(const Checkpoint& checkpoint, at::ScalarType dtype,
+                                  const at::Device& device) {
   return std::make_unique<TorchModel>(load_olmoe(checkpoint, dtype, device), dtype, device);
 }
 
@@ -22,13 +23,16 @@ constexpr Architecture architectures[] = {{"OlmoeForCausalLM", make_olmoe}};
 
 }  // namespace
 
-std::unique_ptr<Model> make_model(const Checkpoint& checkpoint, at::ScalarType dtype, const at::Device& device) {
+std::unique_ptr<Model> make_model(const Checkpoint& checkpoint, at::ScalarType dtype,
+                                  const at::Device& device) {
   for (const Architecture& architecture : architectures) {
-    if (architecture.name == checkpoint.config().architecture) return architecture.make(checkpoint, dtype, device);
+    if (architecture.name == checkpoint.config().architecture)
+      return architecture.make(checkpoint, dtype, device);
   }
-  throw Error(ErrorKind::data, {"no implementation of this architecture",
-                                (checkpoint.directory() / "config.json").string() + ": key \"architectures\"",
-                                "OlmoeForCausalLM", checkpoint.config().architecture});
+  throw Error(ErrorKind::data,
+              {"no implementation of this architecture",
+               (checkpoint.directory() / "config.json").string() + ": key \"architectures\"",
+               "OlmoeForCausalLM", checkpoint.config().architecture});
 }
 
 }  // namespace moexray::torch_runtime

@@ -11,6 +11,7 @@ namespace moexray::torch_runtime {
 
 /// Makes a model of a checkpoint's architecture: one row of the registry each.
 /// @throws Error (data) for an architecture without a row.
-std::unique_ptr<Model> make_model(const Checkpoint& checkpoint, at::ScalarType dtype, const at::Device& device);
+std::unique_ptr<Model> make_model(const Checkpoint& checkpoint, at::ScalarType dtype,
+                                  const at::Device& device);
 
 }  // namespace moexray::torch_runtime

@@ -18,7 +18,8 @@
 namespace moexray::torch_runtime {
 namespace {
 
-// The path, links resolved, of the loaded library that provides BLAS; empty if libtorch contains its own.
+// The path, links resolved, of the loaded library that provides BLAS; empty if libtorch contains
+// its own.
 std::string blas_library() {
   std::string found;
   dl_iterate_phdr(
@@ -68,10 +69,12 @@ at::Device parse_device(const std::string& name) {
   if (name == "cpu") return at::Device(at::kCPU);
   const bool indexed = name.starts_with("cuda:") && name.size() > 5 && name.size() < 9 &&
                        name.find_first_not_of("0123456789", 5) == std::string::npos;
-  if (name != "cuda" && !indexed) throw Error(ErrorKind::usage, {"unknown device", {}, "cpu, cuda or cuda:N", name});
+  if (name != "cuda" && !indexed)
+    throw Error(ErrorKind::usage, {"unknown device", {}, "cpu, cuda or cuda:N", name});
   if (!at::hasCUDA()) {
-    throw Error(ErrorKind::runtime, {"no CUDA device", "--device " + name, "a libtorch built with CUDA, and a device",
-                                     std::string("libtorch ") + TORCH_VERSION + " for the CPU, or no device"});
+    throw Error(ErrorKind::runtime,
+                {"no CUDA device", "--device " + name, "a libtorch built with CUDA, and a device",
+                 std::string("libtorch ") + TORCH_VERSION + " for the CPU, or no device"});
   }
   return at::Device(name);
 }
@@ -80,12 +83,14 @@ class TorchRuntime : public Runtime {
  public:
   RuntimeInfo info() const override {
     const std::string library = blas_library();
-    const std::string name = library.empty() ? (at::hasMKL() ? "MKL inside libtorch" : "inside libtorch")
-                                             : std::filesystem::path(library).filename().string();
-    // Debian's alternatives: the reference BLAS is …/blas/libblas.so.3, OpenBLAS …/openblas-openmp/libblas.so.3.
+    const std::string name = library.empty()
+                                 ? (at::hasMKL() ? "MKL inside libtorch" : "inside libtorch")
+                                 : std::filesystem::path(library).filename().string();
+    // Debian's alternatives: the reference BLAS is …/blas/libblas.so.3, OpenBLAS
+    // …/openblas-openmp/libblas.so.3.
     const bool is_reference = std::filesystem::path(library).parent_path().filename() == "blas";
-    return {std::string("libtorch ") + TORCH_VERSION, is_reference ? "reference BLAS" : name, is_reference,
-            instruction_set()};
+    return {std::string("libtorch ") + TORCH_VERSION, is_reference ? "reference BLAS" : name,
+            is_reference, instruction_set()};
   }
 
   std::unique_ptr<Model> load(const Checkpoint& checkpoint, const ModelOptions& options) override {
@@ -94,7 +99,9 @@ class TorchRuntime : public Runtime {
       at::set_num_threads(options.n_threads > 0 ? options.n_threads : available_threads());
       return make_model(checkpoint, parse_dtype(options.dtype), parse_device(options.device));
     } catch (const c10::Error& error) {
-      throw Error(ErrorKind::runtime, {"libtorch cannot load the model", checkpoint.directory().string(), {},
+      throw Error(ErrorKind::runtime, {"libtorch cannot load the model",
+                                       checkpoint.directory().string(),
+                                       {},
                                        error.what_without_backtrace()});
     }
   }

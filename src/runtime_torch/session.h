@@ -7,7 +7,8 @@
 
 namespace moexray::torch_runtime {
 
-/// Keys and values of one sequence at one layer, keys already rotated: [kv_heads, capacity, d] each.
+/// Keys and values of one sequence at one layer, keys already rotated: [kv_heads, capacity, d]
+/// each.
 struct LayerCache {
   at::Tensor keys;
   at::Tensor values;
@@ -15,19 +16,22 @@ struct LayerCache {
 
 struct SequenceCache {
   std::int64_t capacity = 0;
-  std::int64_t length = 0;          ///< tokens whose forward pass is complete
+  std::int64_t length = 0;  ///< tokens whose forward pass is complete
   std::vector<LayerCache> layers;
 };
 
 /// The key-value cache of a batch of sequences, in the type of the computation.
 class TorchSession : public Session {
  public:
-  TorchSession(const ModelConfig& config, std::span<const std::int64_t> capacities, at::TensorOptions options);
+  TorchSession(const ModelConfig& config, std::span<const std::int64_t> capacities,
+               at::TensorOptions options);
 
   std::int64_t length(int slot) const override { return sequence(slot).length; }
   int n_slots() const { return static_cast<int>(sequences_.size()); }
   SequenceCache& sequence(int slot) { return sequences_.at(static_cast<std::size_t>(slot)); }
-  const SequenceCache& sequence(int slot) const { return sequences_.at(static_cast<std::size_t>(slot)); }
+  const SequenceCache& sequence(int slot) const {
+    return sequences_.at(static_cast<std::size_t>(slot));
+  }
 
  private:
   std::vector<SequenceCache> sequences_;

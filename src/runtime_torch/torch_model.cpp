@@ -22,22 +22,28 @@ Rows lay_out(const TorchSession& session, std::span<const SequenceChunk> chunks,
   std::vector<bool> used(static_cast<std::size_t>(session.n_slots()), false);
   for (const SequenceChunk& chunk : chunks) {
     const auto slot = static_cast<std::size_t>(chunk.slot);
-    if (chunk.slot < 0 || chunk.slot >= session.n_slots() || used[slot] || chunk.token_ids.empty()) {
-      throw Error(ErrorKind::data, {"bad chunk of a forward pass", "slot " + std::to_string(chunk.slot),
-                                    "tokens for a slot of the session, each slot at most once", {}});
+    if (chunk.slot < 0 || chunk.slot >= session.n_slots() || used[slot] ||
+        chunk.token_ids.empty()) {
+      throw Error(ErrorKind::data, {"bad chunk of a forward pass",
+                                    "slot " + std::to_string(chunk.slot),
+                                    "tokens for a slot of the session, each slot at most once",
+                                    {}});
     }
     used[slot] = true;
     const SequenceCache& sequence = session.sequence(chunk.slot);
     const auto n = static_cast<std::int64_t>(chunk.token_ids.size());
     if (n > sequence.capacity - sequence.length) {
-      throw Error(ErrorKind::data, {"sequence outgrows its cache", "slot " + std::to_string(chunk.slot),
-                                    "at most " + std::to_string(sequence.capacity) + " tokens",
-                                    std::to_string(sequence.length + n)});
+      throw Error(ErrorKind::data,
+                  {"sequence outgrows its cache", "slot " + std::to_string(chunk.slot),
+                   "at most " + std::to_string(sequence.capacity) + " tokens",
+                   std::to_string(sequence.length + n)});
     }
     for (std::int64_t i = 0; i < n; ++i) {
       const TokenId id = chunk.token_ids[static_cast<std::size_t>(i)];
       if (id < 0 || id >= vocab_size) {
-        throw Error(ErrorKind::data, {"token id outside the vocabulary", {}, "0 to " + std::to_string(vocab_size - 1),
+        throw Error(ErrorKind::data, {"token id outside the vocabulary",
+                                      {},
+                                      "0 to " + std::to_string(vocab_size - 1),
                                       std::to_string(id)});
       }
       ids.push_back(id);
@@ -52,7 +58,8 @@ Rows lay_out(const TorchSession& session, std::span<const SequenceChunk> chunks,
 void require_finite(std::span<const float> logits) {
   for (const float value : logits) {
     if (!std::isfinite(value)) {
-      throw Error(ErrorKind::data, {"the model computed a logit that is not finite", {}, {}, std::to_string(value)});
+      throw Error(ErrorKind::data,
+                  {"the model computed a logit that is not finite", {}, {}, std::to_string(value)});
     }
   }
 }
@@ -63,30 +70,41 @@ void observe_router(RouterTap& tap, const ModelConfig& config, int layer, std::i
                     const RouterOutput& routing) {
   const RoutingShape shape = config.routing_shape();
   const auto weights = routing.weights.to(at::kCPU, at::kFloat).contiguous();
-  const auto logits = tap.wants_logits() ? routing.logits.to(at::kCPU, at::kFloat).contiguous() : at::Tensor();
+  const auto logits =
+      tap.wants_logits() ? routing.logits.to(at::kCPU, at::kFloat).contiguous() : at::Tensor();
   const at::IntArrayRef selected = routing.experts.sizes();
   TORCH_CHECK(selected == at::IntArrayRef({n_rows, shape.top_k}) && weights.sizes() == selected,
               "router output of layer ", layer, " has shape ", selected);
   TORCH_CHECK(!logits.defined() || logits.sizes() == at::IntArrayRef({n_rows, shape.n_experts}));
   const auto n_selected = static_cast<std::size_t>(n_rows * shape.top_k);
-  RouterBatch batch{layer, n_rows, shape.n_experts, shape.top_k, {routing.experts.data_ptr<ExpertId>(), n_selected},
-                    {weights.data_ptr<float>(), n_selected}, {}};
-  if (logits.defined()) batch.logits = {logits.data_ptr<float>(), static_cast<std::size_t>(logits.numel())};
+  RouterBatch batch{layer,
+                    n_rows,
+                    shape.n_experts,
+                    shape.top_k,
+                    {routing.experts.data_ptr<ExpertId>(), n_selected},
+                    {weights.data_ptr<float>(), n_selected},
+                    {}};
+  if (logits.defined())
+    batch.logits = {logits.data_ptr<float>(), static_cast<std::size_t>(logits.numel())};
   tap.on_router(batch);
 }
 
 TorchModel::TorchModel(Olmoe olmoe, at::ScalarType dtype, const at::Device& device)
-    : olmoe_(std::move(olmoe)), table_(make_rotary_table(olmoe_.config)), dtype_(dtype), device_(device) {
+    : olmoe_(std::move(olmoe)),
+      table_(make_rotary_table(olmoe_.config)),
+      dtype_(dtype),
+      device_(device) {
   table_.cos = table_.cos.to(device);
   table_.sin = table_.sin.to(device);
 }
 
 std::unique_ptr<Session> TorchModel::new_session(std::span<const std::int64_t> capacities) {
-  return std::make_unique<TorchSession>(olmoe_.config, capacities, at::TensorOptions(dtype_).device(device_));
+  return std::make_unique<TorchSession>(olmoe_.config, capacities,
+                                        at::TensorOptions(dtype_).device(device_));
 }
 
-std::vector<float> TorchModel::forward(Session& session, std::span<const SequenceChunk> chunks, LogitsOf logits_of,
-                                       RouterTap* tap) {
+std::vector<float> TorchModel::forward(Session& session, std::span<const SequenceChunk> chunks,
+                                       LogitsOf logits_of, RouterTap* tap) {
   const at::NoGradGuard no_grad;
   auto& torch_session = dynamic_cast<TorchSession&>(session);
   const Rows rows = lay_out(torch_session, chunks, olmoe_.config.vocab_size);
@@ -102,7 +120,8 @@ std::vector<float> TorchModel::forward(Session& session, std::span<const Sequenc
   const auto embedded = olmoe_.embed_tokens.index_select(0, rows.token_ids.to(device_)).to(dtype_);
   const auto run = [&](Ops& ops) {
     auto h = olmoe_.forward(embedded, ops, hook);
-    if (logits_of == LogitsOf::last_token) h = h.index_select(0, at::tensor(rows.last_of_chunk, at::kLong).to(device_));
+    if (logits_of == LogitsOf::last_token)
+      h = h.index_select(0, at::tensor(rows.last_of_chunk, at::kLong).to(device_));
     return ops.linear(h, olmoe_.lm_head).to(at::kCPU, at::kFloat).contiguous();
   };
   at::Tensor logits;

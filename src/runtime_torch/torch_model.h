@@ -5,16 +5,16 @@
 
 namespace moexray::torch_runtime {
 
-/// A loaded model behind the abstract interface: validates what comes in, runs the layers, hands the
-/// routers' decisions to the tap.
+/// A loaded model behind the abstract interface: validates what comes in, runs the layers, hands
+/// the routers' decisions to the tap.
 class TorchModel : public Model {
  public:
   TorchModel(Olmoe olmoe, at::ScalarType dtype, const at::Device& device);
 
   const ModelConfig& config() const override { return olmoe_.config; }
   std::unique_ptr<Session> new_session(std::span<const std::int64_t> capacities) override;
-  std::vector<float> forward(Session& session, std::span<const SequenceChunk> chunks, LogitsOf logits_of,
-                             RouterTap* tap) override;
+  std::vector<float> forward(Session& session, std::span<const SequenceChunk> chunks,
+                             LogitsOf logits_of, RouterTap* tap) override;
 
  private:
   Olmoe olmoe_;
@@ -23,7 +23,9 @@ class TorchModel : public Model {
   at::Device device_;
 };
 
-/// Passes one layer's routing to a tap, after checking that its shapes are what the config promises.
-void observe_router(RouterTap& tap, const ModelConfig& config, int layer, std::int64_t n_rows, const RouterOutput& routing);
+/// Passes one layer's routing to a tap, after checking that its shapes are what the config
+/// promises.
+void observe_router(RouterTap& tap, const ModelConfig& config, int layer, std::int64_t n_rows,
+                    const RouterOutput& routing);
 
 }  // namespace moexray::torch_runtime

@@ -23,9 +23,12 @@ ModelConfig small_config() {
   return config;
 }
 
-at::Tensor leaf(std::vector<std::int64_t> shape) { return at::randn(shape).set_requires_grad(true); }
+at::Tensor leaf(std::vector<std::int64_t> shape) {
+  return at::randn(shape).set_requires_grad(true);
+}
 
-// Runs `f` on leaves, sends a fixed random gradient back, and returns the output and the leaves' gradients.
+// Runs `f` on leaves, sends a fixed random gradient back, and returns the output and the leaves'
+// gradients.
 std::vector<at::Tensor> run(std::vector<at::Tensor>& leaves, const at::Tensor& direction,
                             const std::function<at::Tensor()>& f) {
   for (at::Tensor& tensor : leaves) tensor.mutable_grad() = at::Tensor();
@@ -36,13 +39,15 @@ std::vector<at::Tensor> run(std::vector<at::Tensor>& leaves, const at::Tensor& d
   return results;
 }
 
-void expect_equal(std::vector<at::Tensor> leaves, const at::Tensor& direction, const std::function<at::Tensor()>& ours,
+void expect_equal(std::vector<at::Tensor> leaves, const at::Tensor& direction,
+                  const std::function<at::Tensor()>& ours,
                   const std::function<at::Tensor()>& plain) {
   const auto a = run(leaves, direction, ours), b = run(leaves, direction, plain);
   for (std::size_t i = 0; i < a.size(); ++i) {
     const double scale = b[i].abs().max().item<double>();
     ASSERT_GT(scale, 0) << "output " << i << " has no signal";
-    EXPECT_LT((a[i] - b[i]).abs().max().item<double>(), 2e-5 * scale) << (i == 0 ? "value" : "gradient") << ' ' << i;
+    EXPECT_LT((a[i] - b[i]).abs().max().item<double>(), 2e-5 * scale)
+        << (i == 0 ? "value" : "gradient") << ' ' << i;
   }
 }
 
@@ -57,12 +62,14 @@ class Gradients : public ::testing::Test {
 TEST_F(Gradients, RmsNorm) {
   TrainingOps ops(config_, table_, {1, 9}, {});
   const auto x = leaf({9, 24}), w = leaf({24});
-  expect_equal({x, w}, at::randn({9, 24}), [&] { return ops.rms_norm(x, w, 1e-5); },
-               [&] { return x * (x.pow(2).mean(-1, true) + 1e-5).rsqrt() * w; });
+  expect_equal(
+      {x, w}, at::randn({9, 24}), [&] { return ops.rms_norm(x, w, 1e-5); },
+      [&] { return x * (x.pow(2).mean(-1, true) + 1e-5).rsqrt() * w; });
 }
 
 // [sequences, heads, T, d], rotated the way transformers writes it.
-at::Tensor rotated_heads(const at::Tensor& x, std::int64_t n_sequences, std::int64_t n_heads, const RotaryTable* table) {
+at::Tensor rotated_heads(const at::Tensor& x, std::int64_t n_sequences, std::int64_t n_heads,
+                         const RotaryTable* table) {
   const std::int64_t T = x.size(0) / n_sequences, d = x.size(1) / n_heads;
   const auto heads = x.view({n_sequences, T, n_heads, d}).transpose(1, 2);
   if (table == nullptr) return heads;
@@ -82,10 +89,12 @@ TEST_F(Gradients, AttentionWithGroupedHeads) {
     const auto K = rotated_heads(k, B, 2, &table_).repeat_interleave(2, 1);
     const auto V = rotated_heads(v, B, 2, nullptr).repeat_interleave(2, 1);
     const auto mask = at::ones({T, T}, at::kBool).triu(1);
-    const auto scores = (Q.matmul(K.transpose(-1, -2)) / std::sqrt(static_cast<double>(d))).masked_fill(mask, -1e30);
+    const auto scores = (Q.matmul(K.transpose(-1, -2)) / std::sqrt(static_cast<double>(d)))
+                            .masked_fill(mask, -1e30);
     return scores.softmax(-1).matmul(V).transpose(1, 2).reshape({B * T, 4 * d});
   };
-  expect_equal({q, k, v}, at::randn({B * T, 4 * d}), [&] { return ops.attention(0, q, k, v); }, plain);
+  expect_equal(
+      {q, k, v}, at::randn({B * T, 4 * d}), [&] { return ops.attention(0, q, k, v); }, plain);
 }
 
 class RouterGradients : public Gradients, public ::testing::WithParamInterface<bool> {};
@@ -98,7 +107,8 @@ TEST_P(RouterGradients, WeightsAndRouterLosses) {
   const auto logits = leaf({n, E});
   const auto direction = at::randn({n, k});
   double balance = 0;
-  // Both sides see `weights · direction` plus the router losses; ours adds the latter in the backward pass.
+  // Both sides see `weights · direction` plus the router losses; ours adds the latter in the
+  // backward pass.
   const auto a = [&] {
     std::vector<at::Tensor> leaves = {logits};
     return run(leaves, direction, [&] { return ops.route(logits).weights; });
@@ -108,11 +118,13 @@ TEST_P(RouterGradients, WeightsAndRouterLosses) {
   const auto top = p.topk(k);
   const auto values = std::get<0>(top), ids = std::get<1>(top);
   const auto weights = config_.norm_topk_prob ? values / values.sum(-1, true) : values;
-  const auto shares = at::bincount(ids.reshape({-1}), {}, E).to(at::kFloat) / static_cast<double>(n * k);
+  const auto shares =
+      at::bincount(ids.reshape({-1}), {}, E).to(at::kFloat) / static_cast<double>(n * k);
   const auto load = static_cast<double>(E) * (shares * p.mean(0)).sum();
   balance = load.item<double>();
   const auto z = logits.logsumexp(-1).pow(2).mean();
-  ((weights * direction).sum() + losses.load_balancing_weight * load + losses.z_weight * z).backward();
+  ((weights * direction).sum() + losses.load_balancing_weight * load + losses.z_weight * z)
+      .backward();
   EXPECT_LT((a[0] - weights).abs().max().item<double>(), 1e-6);
   EXPECT_LT((a[1] - logits.grad()).abs().max().item<double>(), 1e-6);
   EXPECT_NEAR(ops.load_balancing_loss(), balance, 1e-6);
@@ -128,7 +140,8 @@ TEST_F(Gradients, MixExperts) {
   experts.gate_up_stack = leaf({E, 2 * I, H});
   experts.down_stack = leaf({E, H, I});
   // Expert 5 gets no token: its gradient must be zero, not left over.
-  const auto ids = at::stack({at::arange(n).remainder(5), (at::arange(n) + 2).remainder(5)}, 1).to(at::kInt);
+  const auto ids =
+      at::stack({at::arange(n).remainder(5), (at::arange(n) + 2).remainder(5)}, 1).to(at::kInt);
   const auto plain = [&] {
     auto out = at::zeros({n, H});
     for (std::int64_t j = 0; j < k; ++j) {
@@ -140,8 +153,9 @@ TEST_F(Gradients, MixExperts) {
     }
     return out;
   };
-  expect_equal({x, weights, experts.gate_up_stack, experts.down_stack}, at::randn({n, H}),
-               [&] { return ops.mix_experts(x, {at::Tensor(), ids, weights}, experts); }, plain);
+  expect_equal(
+      {x, weights, experts.gate_up_stack, experts.down_stack}, at::randn({n, H}),
+      [&] { return ops.mix_experts(x, {at::Tensor(), ids, weights}, experts); }, plain);
   EXPECT_EQ(experts.down_stack.grad()[5].abs().sum().item<double>(), 0);
 }
 
@@ -149,8 +163,9 @@ TEST_F(Gradients, CrossEntropy) {
   // More rows than one block.
   const auto h = leaf({600, 24}), w = leaf({50, 24});
   const auto targets = at::randint(50, {600}, at::kInt);
-  expect_equal({h, w}, at::full({}, 3.0), [&] { return cross_entropy(h, w, targets); },
-               [&] { return at::nll_loss(h.matmul(w.t()).log_softmax(-1), targets.to(at::kLong)); });
+  expect_equal(
+      {h, w}, at::full({}, 3.0), [&] { return cross_entropy(h, w, targets); },
+      [&] { return at::nll_loss(h.matmul(w.t()).log_softmax(-1), targets.to(at::kLong)); });
 }
 
 }  // namespace

@@ -1,7 +1,5 @@
 // The row kernels: against double-precision loops, and the instruction sets against each other.
 
-#include "kernels/row_kernels.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -9,6 +7,7 @@
 #include <limits>
 #include <vector>
 
+#include "kernels/row_kernels.h"
 #include "moexray/core/random.h"
 
 namespace moexray::kernels {
@@ -41,7 +40,8 @@ float from_bfloat16(std::uint16_t bits) {
 std::vector<const RowKernels*> usable_sets() {
   std::vector<const RowKernels*> sets = {&row_kernels_portable};
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) sets.push_back(&row_kernels_avx2);
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    sets.push_back(&row_kernels_avx2);
   if (&row_kernels() == &row_kernels_avx512) sets.push_back(&row_kernels_avx512);
 #endif
   return sets;
@@ -77,12 +77,15 @@ TEST_P(RowKernelSets, LinearOfARowDoesNotDependOnOtherRowsOrOnTheSplit) {
   const std::int64_t n_rows = 13, n_in = 77, n_out = 10;
   const auto x = random_values(static_cast<std::size_t>(n_rows * n_in), 3);
   const auto w = random_values(static_cast<std::size_t>(n_out * n_in), 4);
-  std::vector<float> together(static_cast<std::size_t>(n_rows * n_out)), alone(static_cast<std::size_t>(n_out));
+  std::vector<float> together(static_cast<std::size_t>(n_rows * n_out)),
+      alone(static_cast<std::size_t>(n_out));
   GetParam()->linear_f32(x.data(), n_rows, n_in, w.data(), 0, n_out, n_out, together.data());
   for (std::int64_t r = 0; r < n_rows; ++r) {
     GetParam()->linear_f32(x.data() + r * n_in, 1, n_in, w.data(), 0, 3, n_out, alone.data());
     GetParam()->linear_f32(x.data() + r * n_in, 1, n_in, w.data(), 3, n_out, n_out, alone.data());
-    EXPECT_EQ(std::memcmp(alone.data(), together.data() + r * n_out, alone.size() * sizeof(float)), 0) << r;
+    EXPECT_EQ(std::memcmp(alone.data(), together.data() + r * n_out, alone.size() * sizeof(float)),
+              0)
+        << r;
   }
 }
 
@@ -95,7 +98,8 @@ TEST_P(RowKernelSets, ExponentialIsAccurateAndHandlesTheEnds) {
     const double exact = std::exp(static_cast<double>(x[i]));
     EXPECT_NEAR(y[i] / exact, 1.0, 3e-7) << x[i];
   }
-  float ends[] = {-1000.0F, 1000.0F, std::numeric_limits<float>::quiet_NaN(), 0.0F, -std::numeric_limits<float>::infinity()};
+  float ends[] = {-1000.0F, 1000.0F, std::numeric_limits<float>::quiet_NaN(), 0.0F,
+                  -std::numeric_limits<float>::infinity()};
   GetParam()->exp_sum(ends, 5, 0.0F);
   EXPECT_EQ(ends[0], 0.0F);
   EXPECT_EQ(ends[1], std::numeric_limits<float>::infinity());
@@ -106,7 +110,8 @@ TEST_P(RowKernelSets, ExponentialIsAccurateAndHandlesTheEnds) {
 
 TEST_P(RowKernelSets, SumsMaximaAndSilu) {
   for (const std::int64_t n : {1, 16, 50}) {
-    const auto a = random_values(static_cast<std::size_t>(n), 5), b = random_values(static_cast<std::size_t>(n), 6);
+    const auto a = random_values(static_cast<std::size_t>(n), 5),
+               b = random_values(static_cast<std::size_t>(n), 6);
     double dot = 0, sum = 0;
     float largest = a[0];
     for (std::int64_t i = 0; i < n; ++i) {
@@ -145,7 +150,8 @@ TEST(RowKernels, Avx2AndAvx512GiveTheSameBits) {
   row_kernels_avx512.linear_f32(x.data(), n_rows, n_in, w.data(), 0, n_out, n_out, b.data());
   EXPECT_EQ(std::memcmp(a.data(), b.data(), a.size() * sizeof(float)), 0);
   auto ea = x, eb = x;
-  const float sum_a = row_kernels_avx2.exp_sum(ea.data(), 900, 0.3F), sum_b = row_kernels_avx512.exp_sum(eb.data(), 900, 0.3F);
+  const float sum_a = row_kernels_avx2.exp_sum(ea.data(), 900, 0.3F),
+              sum_b = row_kernels_avx512.exp_sum(eb.data(), 900, 0.3F);
   EXPECT_EQ(std::memcmp(ea.data(), eb.data(), ea.size() * sizeof(float)), 0);
   EXPECT_EQ(sum_a, sum_b);
 #else

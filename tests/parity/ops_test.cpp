@@ -1,11 +1,10 @@
 // The inference operations of the CPU against the plain libtorch ones, through a whole model.
 
-#include "inference_ops.h"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
+#include "inference_ops.h"
 #include "models/olmoe.h"
 #include "moexray/core/random.h"
 
@@ -32,12 +31,22 @@ Olmoe random_model(const ModelConfig& config, at::ScalarType dtype, std::uint64_
   at::manual_seed(seed);
   const std::int64_t H = config.hidden_size, I = config.intermediate_size;
   const std::int64_t kv = static_cast<std::int64_t>(config.num_key_value_heads) * config.head_dim();
-  const auto matrix = [&](std::int64_t rows, std::int64_t cols) { return (at::randn({rows, cols}) * 0.3).to(dtype); };
+  const auto matrix = [&](std::int64_t rows, std::int64_t cols) {
+    return (at::randn({rows, cols}) * 0.3).to(dtype);
+  };
   const auto norm = [&](std::int64_t n) { return (1.0 + 0.1 * at::randn({n})).to(dtype); };
   Olmoe model{config, matrix(config.vocab_size, H), {}, norm(H), matrix(config.vocab_size, H)};
   for (int l = 0; l < config.num_hidden_layers; ++l) {
-    OlmoeLayer layer{norm(H), matrix(H, H), matrix(kv, H), matrix(kv, H), matrix(H, H), norm(H), norm(kv), norm(H),
-                     matrix(config.num_experts, H), {}};
+    OlmoeLayer layer{norm(H),
+                     matrix(H, H),
+                     matrix(kv, H),
+                     matrix(kv, H),
+                     matrix(H, H),
+                     norm(H),
+                     norm(kv),
+                     norm(H),
+                     matrix(config.num_experts, H),
+                     {}};
     for (int e = 0; e < config.num_experts; ++e) {
       layer.experts.gate.push_back(matrix(I, H));
       layer.experts.up.push_back(matrix(I, H));
@@ -69,7 +78,9 @@ Output run(const Olmoe& model, at::ScalarType dtype) {
     OpsType ops(model.config, table, session, batch);
     const auto x = model.embed_tokens.narrow(0, next, n).contiguous();
     next += n;
-    hidden.push_back(model.forward(x, ops, [&](int, const RouterOutput& routing) { output.experts.push_back(routing.experts); }));
+    hidden.push_back(model.forward(x, ops, [&](int, const RouterOutput& routing) {
+      output.experts.push_back(routing.experts);
+    }));
   }
   output.hidden = at::cat(hidden, 0);
   return output;
@@ -83,7 +94,8 @@ TEST_P(InferenceOps, Float32AgreesWithPlainLibtorch) {
   const Output fast = run<CpuOps>(model, at::kFloat), plain = run<PlainOps>(model, at::kFloat);
   EXPECT_LT((fast.hidden - plain.hidden).abs().max().item<double>(), 2e-5);
   ASSERT_EQ(fast.experts.size(), 6U);
-  for (std::size_t i = 0; i < fast.experts.size(); ++i) EXPECT_TRUE(fast.experts[i].equal(plain.experts[i])) << i;
+  for (std::size_t i = 0; i < fast.experts.size(); ++i)
+    EXPECT_TRUE(fast.experts[i].equal(plain.experts[i])) << i;
 }
 
 // The same weights for a computation in float32, whose kernels widen matrices themselves.
@@ -91,15 +103,16 @@ Olmoe widened(Olmoe model) {
   model.embed_tokens = model.embed_tokens.to(at::kFloat);
   model.norm = model.norm.to(at::kFloat);
   for (OlmoeLayer& layer : model.layers) {
-    for (at::Tensor* norm : {&layer.input_norm, &layer.q_norm, &layer.k_norm, &layer.post_attention_norm}) {
+    for (at::Tensor* norm :
+         {&layer.input_norm, &layer.q_norm, &layer.k_norm, &layer.post_attention_norm}) {
       *norm = norm->to(at::kFloat);
     }
   }
   return model;
 }
 
-// Rounding flips an expert here and there, on both sides: what counts is that ours strays no further from the
-// exact computation with the same weights than libtorch does.
+// Rounding flips an expert here and there, on both sides: what counts is that ours strays no
+// further from the exact computation with the same weights than libtorch does.
 TEST_P(InferenceOps, Bfloat16IsAsCloseToFloat32AsPlainLibtorchIs) {
   const at::NoGradGuard no_grad;
   double ours = 0, plain = 0;
@@ -130,8 +143,10 @@ TEST(SelectExperts, TiesGoToTheLowerId) {
 TEST(SelectExperts, AgreesWithSortingOnRandomRows) {
   RandomStream random(5);
   for (int round = 0; round < 200; ++round) {
-    const int E = 1 + static_cast<int>(random.below(70)), k = 1 + static_cast<int>(random.below(static_cast<std::uint64_t>(E)));
-    std::vector<float> logits(static_cast<std::size_t>(E)), p(static_cast<std::size_t>(E)), weights(static_cast<std::size_t>(k));
+    const int E = 1 + static_cast<int>(random.below(70)),
+              k = 1 + static_cast<int>(random.below(static_cast<std::uint64_t>(E)));
+    std::vector<float> logits(static_cast<std::size_t>(E)), p(static_cast<std::size_t>(E)),
+        weights(static_cast<std::size_t>(k));
     for (float& value : logits) value = static_cast<float>(random.below(9));  // many ties
     std::vector<ExpertId> experts(static_cast<std::size_t>(k)), order(static_cast<std::size_t>(E));
     select_experts(logits.data(), 1, E, k, false, experts.data(), weights.data(), p.data());
@@ -141,7 +156,9 @@ TEST(SelectExperts, AgreesWithSortingOnRandomRows) {
     });
     order.resize(static_cast<std::size_t>(k));
     EXPECT_EQ(experts, order);
-    for (int j = 0; j < k; ++j) EXPECT_EQ(weights[static_cast<std::size_t>(j)], p[static_cast<std::size_t>(experts[static_cast<std::size_t>(j)])]);
+    for (int j = 0; j < k; ++j)
+      EXPECT_EQ(weights[static_cast<std::size_t>(j)],
+                p[static_cast<std::size_t>(experts[static_cast<std::size_t>(j)])]);
   }
 }
 

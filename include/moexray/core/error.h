@@ -29,7 +29,8 @@ struct ErrorParts {
 class Error : public std::exception {
  public:
   Error(ErrorKind kind, ErrorParts parts);
-  Error(ErrorKind kind, std::string_view what) : Error(kind, ErrorParts{std::string(what), {}, {}, {}}) {}
+  Error(ErrorKind kind, std::string_view what)
+      : Error(kind, ErrorParts{std::string(what), {}, {}, {}}) {}
 
   const char* what() const noexcept override { return message_.c_str(); }
   ErrorKind kind() const noexcept { return kind_; }

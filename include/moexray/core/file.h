@@ -13,13 +13,14 @@ namespace moexray {
 /// @throws Error (data) if it cannot be read or is larger than `max_bytes`.
 std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes);
 
-/// Writes `bytes` to a temporary file beside `path`, syncs it to disk and renames it over `path`, so
-/// that `path` holds either its old or its new content, whatever happens in between.
+/// Writes `bytes` to a temporary file beside `path`, syncs it to disk and renames it over `path`,
+/// so that `path` holds either its old or its new content, whatever happens in between.
 /// @throws Error (runtime) with the system's reason (no space, no permission).
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);
 
 /// A file mapped read-only into memory (`MAP_PRIVATE`). Its bytes stay valid as long as the object
-/// lives. A file that another program truncates meanwhile raises SIGBUS on access: a documented limit.
+/// lives. A file that another program truncates meanwhile raises SIGBUS on access: a documented
+/// limit.
 class MappedFile {
  public:
   /// @throws Error (data) if the file cannot be opened or is no regular file.

@@ -19,11 +19,11 @@ struct RoutingShape {
 
 enum class TokenType : std::uint8_t { prompt, generation };
 
-/// What the router decided for one token at one MoE layer: k routing events (ℓ, t, e) of the paper's
-/// equation 2. Spans are valid only during the call that passes the record.
+/// What the router decided for one token at one MoE layer: k routing events (ℓ, t, e) of the
+/// paper's equation 2. Spans are valid only during the call that passes the record.
 struct RoutingRecord {
-  int layer = 0;                      ///< MoE layer ℓ, from 0
-  std::int64_t pos = 0;               ///< token position in the sequence, from 0
+  int layer = 0;         ///< MoE layer ℓ, from 0
+  std::int64_t pos = 0;  ///< token position in the sequence, from 0
   TokenType type = TokenType::prompt;
   bool is_template = false;           ///< the chat template added this token
   TokenId token_id = -1;              ///< −1: not recorded

@@ -8,7 +8,8 @@ namespace moexray {
 /// (rounded up) and the hardware; at least 1.
 int available_threads();
 
-/// How much memory this process may use in bytes: the smaller of physical memory and the cgroup limit.
+/// How much memory this process may use in bytes: the smaller of physical memory and the cgroup
+/// limit.
 std::uint64_t available_memory_bytes();
 
 }  // namespace moexray

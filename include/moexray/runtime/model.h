@@ -19,13 +19,16 @@ struct RouterBatch {
   std::int64_t n_rows = 0;
   int n_experts = 0;
   int top_k = 0;
-  std::span<const ExpertId> experts;  ///< [n_rows, top_k], most probable first; ties: lower id first
-  std::span<const float> weights;     ///< [n_rows, top_k], as the model applies them
-  std::span<const float> logits;      ///< [n_rows, n_experts], before the softmax; empty unless asked for
+  std::span<const ExpertId>
+      experts;                     ///< [n_rows, top_k], most probable first; ties: lower id first
+  std::span<const float> weights;  ///< [n_rows, top_k], as the model applies them
+  std::span<const float>
+      logits;  ///< [n_rows, n_experts], before the softmax; empty unless asked for
 };
 
-/// Observes the routers of a model: the one way by which routing leaves the runtime. The model calls
-/// it once per MoE layer and forward pass, layers in order, with spans whose sizes it has checked.
+/// Observes the routers of a model: the one way by which routing leaves the runtime. The model
+/// calls it once per MoE layer and forward pass, layers in order, with spans whose sizes it has
+/// checked.
 class RouterTap {
  public:
   virtual ~RouterTap() = default;
@@ -58,7 +61,8 @@ class Model {
   virtual std::unique_ptr<Session> new_session(std::span<const std::int64_t> capacities) = 0;
   /// Runs the chunks (each slot at most once, none empty) through the model as one ragged batch.
   /// Returns logits, [chunks, vocab_size] for last_token, [tokens, vocab_size] for every_token.
-  /// @throws Error (data) for ids outside the vocabulary, a full slot, or logits that are not finite.
+  /// @throws Error (data) for ids outside the vocabulary, a full slot, or logits that are not
+  /// finite.
   virtual std::vector<float> forward(Session& session, std::span<const SequenceChunk> chunks,
                                      LogitsOf logits_of, RouterTap* tap) = 0;
 };
@@ -71,8 +75,8 @@ struct ModelOptions {
 
 /// Facts about a runtime that decide whether two runs can give the same bytes.
 struct RuntimeInfo {
-  std::string backend;          ///< "libtorch 1.13.1"
-  std::string blas;             ///< the BLAS library in use, as it names itself
+  std::string backend;  ///< "libtorch 1.13.1"
+  std::string blas;     ///< the BLAS library in use, as it names itself
   bool is_reference_blas = false;
   std::string instruction_set;  ///< "amx_bf16", "avx512_bf16", "avx512", "avx2" or "portable"
 };
@@ -83,7 +87,8 @@ class Runtime {
   virtual ~Runtime() = default;
   virtual RuntimeInfo info() const = 0;
   /// Loads a checkpoint, which must outlive the model (its mapped weights are used where they are).
-  virtual std::unique_ptr<Model> load(const Checkpoint& checkpoint, const ModelOptions& options) = 0;
+  virtual std::unique_ptr<Model> load(const Checkpoint& checkpoint,
+                                      const ModelOptions& options) = 0;
 };
 
 }  // namespace moexray

@@ -7,8 +7,8 @@ namespace moexray {
 
 class Runtime;
 
-/// The directory of the modules that belong to the running program: `BIN/../lib/moexray`, in the build
-/// tree as in the install tree. Modules are never looked for anywhere else.
+/// The directory of the modules that belong to the running program: `BIN/../lib/moexray`, in the
+/// build tree as in the install tree. Modules are never looked for anywhere else.
 std::filesystem::path module_directory();
 
 /// The directory of read-only data that belongs to the running program: `BIN/../share/moexray`.
@@ -18,7 +18,13 @@ std::filesystem::path data_directory();
 /// (`extern "C" const char* moexray_module_version()`) and returns the address of `symbol`.
 /// A module is never closed.
 /// @throws Error (runtime) if the module is missing, of another version, or lacks the symbol.
-void* open_module(const std::filesystem::path& directory, std::string_view name, const char* symbol);
+void* open_module(const std::filesystem::path& directory, std::string_view name,
+                  const char* symbol);
+
+/// Sets how long OpenMP's threads spin while they wait, unless the environment already does. To be
+/// called before the libtorch module is opened, while the process has one thread; load_runtime()
+/// does.
+void prepare_for_threads();
 
 /// The libtorch runtime. @throws Error (runtime) as open_module does.
 Runtime& load_runtime();

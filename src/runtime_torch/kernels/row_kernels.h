@@ -4,10 +4,10 @@
 
 namespace moexray::kernels {
 
-/// Loops over float32 rows whose results depend on nothing but the row itself: every sum runs over 16
-/// fixed lanes that are added up in one fixed order at the end. A row therefore gives the same bits
-/// alone or in a batch, on one thread or many. The set is compiled once per instruction set and chosen
-/// at run time; sets with fused multiply-add give the same bits as each other.
+/// Loops over float32 rows whose results depend on nothing but the row itself: every sum runs over
+/// 16 fixed lanes that are added up in one fixed order at the end. A row therefore gives the same
+/// bits alone or in a batch, on one thread or many. The set is compiled once per instruction set
+/// and chosen at run time; sets with fused multiply-add give the same bits as each other.
 struct RowKernels {
   const char* instruction_set;
 
@@ -16,8 +16,9 @@ struct RowKernels {
   void (*linear_f32)(const float* x, std::int64_t n_rows, std::int64_t n_in, const float* w,
                      std::int64_t first, std::int64_t last, std::int64_t n_out, float* y);
   /// The same with bfloat16 weights (bit patterns), widened exactly to float32.
-  void (*linear_bf16)(const float* x, std::int64_t n_rows, std::int64_t n_in, const std::uint16_t* w,
-                      std::int64_t first, std::int64_t last, std::int64_t n_out, float* y);
+  void (*linear_bf16)(const float* x, std::int64_t n_rows, std::int64_t n_in,
+                      const std::uint16_t* w, std::int64_t first, std::int64_t last,
+                      std::int64_t n_out, float* y);
   /// Σ_i a[i] · b[i].
   float (*dot)(const float* a, const float* b, std::int64_t n);
   /// y[i] += a · x[i], x float32 or bfloat16.

@@ -26,7 +26,8 @@ struct Olmoe {
   at::Tensor norm;     ///< [hidden]
   at::Tensor lm_head;  ///< [vocab, hidden]
 
-  /// Hidden states after the last norm for embedded tokens x [n, hidden]. `hook` sees every layer's routing.
+  /// Hidden states after the last norm for embedded tokens x [n, hidden]. `hook` sees every layer's
+  /// routing.
   at::Tensor forward(at::Tensor x, Ops& ops, const RouterHook& hook) const;
 };
 

@@ -4,7 +4,8 @@
 
 namespace moexray::torch_runtime {
 
-void AdamW::update(at::Tensor& values, const at::Tensor& gradients, std::int64_t step, const Options& options) {
+void AdamW::update(at::Tensor& values, const at::Tensor& gradients, std::int64_t step,
+                   const Options& options) {
   auto *w = values.data_ptr<float>(), *m = first.data_ptr<float>(), *v = second.data_ptr<float>();
   const auto* g = gradients.data_ptr<float>();
   const auto beta1 = static_cast<float>(options.beta1), beta2 = static_cast<float>(options.beta2);

@@ -13,12 +13,13 @@ struct AdamW {
 
   struct Options {
     double learning_rate, beta1, beta2, epsilon, weight_decay;
-    double gradient_scale;      ///< the gradient is multiplied by this (clipping)
-    std::int64_t n_decayed;     ///< parameters before this index decay
+    double gradient_scale;   ///< the gradient is multiplied by this (clipping)
+    std::int64_t n_decayed;  ///< parameters before this index decay
   };
 
   /// One update of `values` [n]; `step` counts from 1.
-  void update(at::Tensor& values, const at::Tensor& gradients, std::int64_t step, const Options& options);
+  void update(at::Tensor& values, const at::Tensor& gradients, std::int64_t step,
+              const Options& options);
 };
 
 }  // namespace moexray::torch_runtime

@@ -8,13 +8,15 @@
 
 namespace moexray::torch_runtime {
 
-WindowStream::WindowStream(const TokenDocuments& documents, std::int64_t n_positions, std::uint64_t seed)
+WindowStream::WindowStream(const TokenDocuments& documents, std::int64_t n_positions,
+                           std::uint64_t seed)
     : documents_(documents),
       n_positions_(n_positions),
       seed_(seed),
       windows_per_epoch_((static_cast<std::int64_t>(documents.tokens.size()) - 1) / n_positions) {
   if (windows_per_epoch_ < 1) {
-    throw Error(ErrorKind::data, {"too little training text", "corpus", "at least " + std::to_string(n_positions + 1) + " tokens",
+    throw Error(ErrorKind::data, {"too little training text", "corpus",
+                                  "at least " + std::to_string(n_positions + 1) + " tokens",
                                   std::to_string(documents.tokens.size()) + " tokens"});
   }
   seek(0);

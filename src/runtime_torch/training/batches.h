@@ -8,8 +8,9 @@
 
 namespace moexray::torch_runtime {
 
-/// The training stream: documents in a new random order every epoch, one after the other, cut into windows of
-/// n_positions tokens and their successors. Where it stands is a function of the number of windows taken.
+/// The training stream: documents in a new random order every epoch, one after the other, cut into
+/// windows of n_positions tokens and their successors. Where it stands is a function of the number
+/// of windows taken.
 class WindowStream {
  public:
   WindowStream(const TokenDocuments& documents, std::int64_t n_positions, std::uint64_t seed);

@@ -14,8 +14,10 @@ LayerBalance balance_of(const std::vector<std::int64_t>& counts) {
   std::int64_t total = 0;
   for (const std::int64_t count : counts) total += count;
   const double uniform = static_cast<double>(total) / static_cast<double>(counts.size());
-  balance.min_share = static_cast<double>(*std::min_element(counts.begin(), counts.end())) / uniform;
-  balance.max_share = static_cast<double>(*std::max_element(counts.begin(), counts.end())) / uniform;
+  balance.min_share =
+      static_cast<double>(*std::min_element(counts.begin(), counts.end())) / uniform;
+  balance.max_share =
+      static_cast<double>(*std::max_element(counts.begin(), counts.end())) / uniform;
   for (const std::int64_t count : counts) {
     if (count == 0) ++balance.n_unused;
     if (static_cast<double>(count) < uniform / 5) ++balance.n_below_a_fifth;
@@ -24,7 +26,8 @@ LayerBalance balance_of(const std::vector<std::int64_t>& counts) {
 }
 
 CategoryLoss category_loss(const Olmoe& model, const RotaryTable& table, const ValidationSet& set,
-                           const TrainingOptions& options, std::int64_t max_windows, Counts& counts) {
+                           const TrainingOptions& options, std::int64_t max_windows,
+                           Counts& counts) {
   const std::int64_t T = options.n_positions;
   const std::int64_t n_windows =
       std::min(max_windows, (static_cast<std::int64_t>(set.documents.tokens.size()) - 1) / T);
@@ -43,7 +46,8 @@ CategoryLoss category_loss(const Olmoe& model, const RotaryTable& table, const V
                                      ++layer_counts[static_cast<std::size_t>(ids[i])];
                                    }
                                  });
-    result.loss += cross_entropy(h, model.lm_head, targets).item<double>() * static_cast<double>(n * T);
+    result.loss +=
+        cross_entropy(h, model.lm_head, targets).item<double>() * static_cast<double>(n * T);
     result.n_tokens += n * T;
   }
   if (result.n_tokens > 0) result.loss /= static_cast<double>(result.n_tokens);
@@ -52,8 +56,9 @@ CategoryLoss category_loss(const Olmoe& model, const RotaryTable& table, const V
 
 }  // namespace
 
-Evaluation evaluate(const Olmoe& model, const RotaryTable& table, const std::vector<ValidationSet>& sets,
-                    const TrainingOptions& options, std::int64_t max_windows) {
+Evaluation evaluate(const Olmoe& model, const RotaryTable& table,
+                    const std::vector<ValidationSet>& sets, const TrainingOptions& options,
+                    std::int64_t max_windows) {
   const at::NoGradGuard no_grad;
   Counts counts(model.layers.size(),
                 std::vector<std::int64_t>(static_cast<std::size_t>(model.config.num_experts), 0));

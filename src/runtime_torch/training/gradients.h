@@ -15,22 +15,29 @@ struct RouterLosses {
   double z_weight = 0;               ///< of the mean squared log-partition of each layer
 };
 
-/// The operations of a model with gradients. Each is one autograd function whose backward pass is written out:
-/// at the widths this project trains, chains of elementwise tensor operations would cost more than the products.
-/// The gradients of the router losses enter in `route`'s backward pass, for a total loss of weight 1.
+/// The operations of a model with gradients. Each is one autograd function whose backward pass is
+/// written out: at the widths this project trains, chains of elementwise tensor operations would
+/// cost more than the products. The gradients of the router losses enter in `route`'s backward
+/// pass, for a total loss of weight 1.
 class TrainingOps : public Ops {
  public:
-  TrainingOps(const ModelConfig& config, const RotaryTable& table, TrainingBatch batch, RouterLosses losses)
+  TrainingOps(const ModelConfig& config, const RotaryTable& table, TrainingBatch batch,
+              RouterLosses losses)
       : config_(config), table_(table), batch_(batch), losses_(losses) {}
 
   at::Tensor linear(const at::Tensor& x, const at::Tensor& w) override;
   at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) override;
-  at::Tensor attention(int layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) override;
+  at::Tensor attention(int layer, const at::Tensor& q, const at::Tensor& k,
+                       const at::Tensor& v) override;
   RouterOutput route(const at::Tensor& logits) override;
-  at::Tensor mix_experts(const at::Tensor& x, const RouterOutput& routing, const ExpertWeights& experts) override;
+  at::Tensor mix_experts(const at::Tensor& x, const RouterOutput& routing,
+                         const ExpertWeights& experts) override;
 
-  /// E · Σ_e f_e P_e, mean over the layers seen so far: f_e the share of selections, P_e the mean probability.
-  double load_balancing_loss() const { return n_routers_ == 0 ? 0 : load_balancing_sum_ / n_routers_; }
+  /// E · Σ_e f_e P_e, mean over the layers seen so far: f_e the share of selections, P_e the mean
+  /// probability.
+  double load_balancing_loss() const {
+    return n_routers_ == 0 ? 0 : load_balancing_sum_ / n_routers_;
+  }
 
  private:
   const ModelConfig& config_;
@@ -41,8 +48,8 @@ class TrainingOps : public Ops {
   int n_routers_ = 0;
 };
 
-/// Mean cross-entropy in nats of softmax(h · wᵀ) for targets [n]: a scalar. h [n, hidden], w [vocab, hidden].
-/// The logits exist only for a block of rows at a time.
+/// Mean cross-entropy in nats of softmax(h · wᵀ) for targets [n]: a scalar. h [n, hidden], w
+/// [vocab, hidden]. The logits exist only for a block of rows at a time.
 at::Tensor cross_entropy(const at::Tensor& h, const at::Tensor& w, const at::Tensor& targets);
 
 }  // namespace moexray::torch_runtime

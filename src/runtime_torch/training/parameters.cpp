@@ -25,21 +25,23 @@ std::int64_t n_elements(const std::vector<std::int64_t>& shape) {
 // All tensors of the model with their shapes and initial deviations, matrices before norms.
 std::vector<Slot> slots(Olmoe& model) {
   const ModelConfig& c = model.config;
-  const std::int64_t H = c.hidden_size, I = c.intermediate_size, E = c.num_experts, V = c.vocab_size;
+  const std::int64_t H = c.hidden_size, I = c.intermediate_size, E = c.num_experts,
+                     V = c.vocab_size;
   const std::int64_t kv = static_cast<std::int64_t>(c.num_key_value_heads) * c.head_dim();
   const double fan_in = 1.0 / std::sqrt(static_cast<double>(H));
   const double residual = 1.0 / std::sqrt(2.0 * c.num_hidden_layers);
   std::vector<Slot> matrices = {{&model.embed_tokens, {V, H}, 0.1}, {&model.lm_head, {V, H}, 0.02}};
   std::vector<Slot> norms = {{&model.norm, {H}, 0}};
   for (OlmoeLayer& layer : model.layers) {
-    matrices.insert(matrices.end(),
-                    {{&layer.q_proj, {H, H}, fan_in},
-                     {&layer.k_proj, {kv, H}, fan_in},
-                     {&layer.v_proj, {kv, H}, fan_in},
-                     {&layer.o_proj, {H, H}, fan_in * residual},
-                     {&layer.router, {E, H}, 0.02},
-                     {&layer.experts.gate_up_stack, {E, 2 * I, H}, fan_in},
-                     {&layer.experts.down_stack, {E, H, I}, 1.0 / std::sqrt(static_cast<double>(I))}});
+    matrices.insert(
+        matrices.end(),
+        {{&layer.q_proj, {H, H}, fan_in},
+         {&layer.k_proj, {kv, H}, fan_in},
+         {&layer.v_proj, {kv, H}, fan_in},
+         {&layer.o_proj, {H, H}, fan_in * residual},
+         {&layer.router, {E, H}, 0.02},
+         {&layer.experts.gate_up_stack, {E, 2 * I, H}, fan_in},
+         {&layer.experts.down_stack, {E, H, I}, 1.0 / std::sqrt(static_cast<double>(I))}});
     norms.insert(norms.end(), {{&layer.input_norm, {H}, 0},
                                {&layer.q_norm, {H}, 0},
                                {&layer.k_norm, {kv}, 0},
@@ -53,8 +55,8 @@ std::vector<Slot> slots(Olmoe& model) {
 
 Parameters make_parameters(const ModelConfig& config, std::uint64_t seed) {
   if (config.tie_word_embeddings) {
-    throw Error(ErrorKind::data, {"cannot train with tied embeddings", "config.json: key \"tie_word_embeddings\"",
-                                  "false", "true"});
+    throw Error(ErrorKind::data, {"cannot train with tied embeddings",
+                                  "config.json: key \"tie_word_embeddings\"", "false", "true"});
   }
   Parameters parameters;
   parameters.model.config = config;
@@ -75,7 +77,8 @@ Parameters make_parameters(const ModelConfig& config, std::uint64_t seed) {
     for (std::int64_t i = 0; i < size; ++i) {
       values[i] = slot.deviation == 0 ? 1.0F : static_cast<float>(slot.deviation * random.normal());
     }
-    *slot.tensor = parameters.values.narrow(0, offset, size).view(slot.shape).detach().set_requires_grad(true);
+    *slot.tensor =
+        parameters.values.narrow(0, offset, size).view(slot.shape).detach().set_requires_grad(true);
     slot.tensor->mutable_grad() = parameters.gradients.narrow(0, offset, size).view(slot.shape);
     offset += size;
   }

@@ -7,17 +7,18 @@
 
 namespace moexray::torch_runtime {
 
-/// All parameters of a model in one float32 buffer, with a gradient buffer of the same layout: what an
-/// optimiser walks over in one loop. Matrices come first, norms after them.
+/// All parameters of a model in one float32 buffer, with a gradient buffer of the same layout: what
+/// an optimiser walks over in one loop. Matrices come first, norms after them.
 struct Parameters {
-  at::Tensor values;              ///< [n]
-  at::Tensor gradients;           ///< [n]
-  std::int64_t n_matrices = 0;    ///< values before this offset belong to matrices and decay
-  Olmoe model;                    ///< its tensors are leaves that share the buffers
+  at::Tensor values;            ///< [n]
+  at::Tensor gradients;         ///< [n]
+  std::int64_t n_matrices = 0;  ///< values before this offset belong to matrices and decay
+  Olmoe model;                  ///< its tensors are leaves that share the buffers
 };
 
-/// Parameters with random weights: matrices normal with deviation 1/√fan_in (output projections of a residual
-/// branch divided by √(2 · layers), router and embeddings 0.02 and 0.1), norms one. A function of the seed alone.
+/// Parameters with random weights: matrices normal with deviation 1/√fan_in (output projections of
+/// a residual branch divided by √(2 · layers), router and embeddings 0.02 and 0.1), norms one. A
+/// function of the seed alone.
 Parameters make_parameters(const ModelConfig& config, std::uint64_t seed);
 
 /// A tensor under its Hugging Face name, in the parameters' own memory.

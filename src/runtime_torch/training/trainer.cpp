@@ -5,10 +5,9 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <numbers>
 #include <optional>
-
-#include <nlohmann/json.hpp>
 
 #include "batches.h"
 #include "evaluate.h"
@@ -25,45 +24,48 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Activations of a step are freed and wanted again; without this glibc returns them to the kernel every time.
+// Activations of a step are freed and wanted again; without this glibc returns them to the kernel
+// every time.
 void keep_freed_memory() {
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
 }
 
 Json config_json(const ModelConfig& config) {
-  return {{"architectures", {"OlmoeForCausalLM"}},
-          {"attention_bias", false},
-          {"attention_dropout", 0.0},
-          {"bos_token_id", config.bos_token_id ? Json(*config.bos_token_id) : Json()},
-          {"clip_qkv", config.clip_qkv ? Json(*config.clip_qkv) : Json()},
-          {"eos_token_id", config.eos_token_ids.empty() ? Json() : Json(config.eos_token_ids.front())},
-          {"hidden_act", "silu"},
-          {"hidden_size", config.hidden_size},
-          {"initializer_range", 0.02},
-          {"intermediate_size", config.intermediate_size},
-          {"max_position_embeddings", config.max_position_embeddings},
-          {"model_type", "olmoe"},
-          {"norm_topk_prob", config.norm_topk_prob},
-          {"num_attention_heads", config.num_attention_heads},
-          {"num_experts", config.num_experts},
-          {"num_experts_per_tok", config.num_experts_per_tok},
-          {"num_hidden_layers", config.num_hidden_layers},
-          {"num_key_value_heads", config.num_key_value_heads},
-          {"output_router_logits", false},
-          {"pad_token_id", config.pad_token_id ? Json(*config.pad_token_id) : Json()},
-          {"rms_norm_eps", config.rms_norm_eps},
-          {"rope_scaling", nullptr},
-          {"rope_theta", config.rope_theta},
-          {"router_aux_loss_coef", 0.01},
-          {"tie_word_embeddings", config.tie_word_embeddings},
-          {"torch_dtype", "bfloat16"},
-          {"use_cache", true},
-          {"vocab_size", config.vocab_size}};
+  return {
+      {"architectures", {"OlmoeForCausalLM"}},
+      {"attention_bias", false},
+      {"attention_dropout", 0.0},
+      {"bos_token_id", config.bos_token_id ? Json(*config.bos_token_id) : Json()},
+      {"clip_qkv", config.clip_qkv ? Json(*config.clip_qkv) : Json()},
+      {"eos_token_id", config.eos_token_ids.empty() ? Json() : Json(config.eos_token_ids.front())},
+      {"hidden_act", "silu"},
+      {"hidden_size", config.hidden_size},
+      {"initializer_range", 0.02},
+      {"intermediate_size", config.intermediate_size},
+      {"max_position_embeddings", config.max_position_embeddings},
+      {"model_type", "olmoe"},
+      {"norm_topk_prob", config.norm_topk_prob},
+      {"num_attention_heads", config.num_attention_heads},
+      {"num_experts", config.num_experts},
+      {"num_experts_per_tok", config.num_experts_per_tok},
+      {"num_hidden_layers", config.num_hidden_layers},
+      {"num_key_value_heads", config.num_key_value_heads},
+      {"output_router_logits", false},
+      {"pad_token_id", config.pad_token_id ? Json(*config.pad_token_id) : Json()},
+      {"rms_norm_eps", config.rms_norm_eps},
+      {"rope_scaling", nullptr},
+      {"rope_theta", config.rope_theta},
+      {"router_aux_loss_coef", 0.01},
+      {"tie_word_embeddings", config.tie_word_embeddings},
+      {"torch_dtype", "bfloat16"},
+      {"use_cache", true},
+      {"vocab_size", config.vocab_size}};
 }
 
 // Everything that decides what the parameters become, the number of threads aside.
-std::string fingerprint(const ModelConfig& config, const TokenDocuments& documents, const TrainingOptions& options) {
+std::string fingerprint(const ModelConfig& config, const TokenDocuments& documents,
+                        const TrainingOptions& options) {
   return Json{{"config", config_json(config)},
               {"n_documents", documents.starts.size() - 1},
               {"n_tokens", documents.tokens.size()},
@@ -78,6 +80,8 @@ std::string fingerprint(const ModelConfig& config, const TokenDocuments& documen
               {"beta2", options.beta2},
               {"max_gradient_norm", options.max_gradient_norm},
               {"load_balancing_weight", options.load_balancing_weight},
+              {"relaxed_balancing_weight", options.relaxed_balancing_weight},
+              {"relax_balancing_after", options.relax_balancing_after},
               {"router_z_weight", options.router_z_weight},
               {"seed", options.seed}}
       .dump();
@@ -86,17 +90,21 @@ std::string fingerprint(const ModelConfig& config, const TokenDocuments& documen
 // Linear warm-up to the full rate, then half a cosine down to `final_rate_share` of it.
 double learning_rate(const TrainingOptions& options, std::int64_t step) {
   if (step <= options.n_warmup_steps) {
-    return options.learning_rate * static_cast<double>(step) / static_cast<double>(options.n_warmup_steps);
+    return options.learning_rate * static_cast<double>(step) /
+           static_cast<double>(options.n_warmup_steps);
   }
-  const double progress = static_cast<double>(step - options.n_warmup_steps) /
-                          static_cast<double>(std::max<std::int64_t>(1, options.n_steps - options.n_warmup_steps));
+  const double progress =
+      static_cast<double>(step - options.n_warmup_steps) /
+      static_cast<double>(std::max<std::int64_t>(1, options.n_steps - options.n_warmup_steps));
   const double cosine = 0.5 * (1 + std::cos(std::numbers::pi * progress));
-  return options.learning_rate * (options.final_rate_share + (1 - options.final_rate_share) * cosine);
+  return options.learning_rate *
+         (options.final_rate_share + (1 - options.final_rate_share) * cosine);
 }
 
 class TrainingRun {
  public:
-  TrainingRun(const ModelConfig& config, const TokenDocuments& documents, const TrainingOptions& options)
+  TrainingRun(const ModelConfig& config, const TokenDocuments& documents,
+              const TrainingOptions& options)
       : options_(options),
         parameters_(make_parameters(config, options.seed)),
         optimiser_{at::zeros_like(parameters_.values), at::zeros_like(parameters_.values)},
@@ -120,32 +128,45 @@ class TrainingRun {
       stream_.next(inputs.data_ptr<TokenId>() + b * T, targets.data_ptr<TokenId>() + b * T);
     }
     parameters_.gradients.zero_();
-    const RouterLosses losses{options_.load_balancing_weight,
-                              options_.router_z_weight / parameters_.model.config.num_hidden_layers};
+    const bool relaxed = step_ >= options_.relax_balancing_after;
+    const RouterLosses losses{
+        relaxed ? options_.relaxed_balancing_weight : options_.load_balancing_weight,
+        options_.router_z_weight / parameters_.model.config.num_hidden_layers};
     TrainingOps ops(parameters_.model.config, table_, {B, T}, losses);
-    const auto h = parameters_.model.forward(parameters_.model.embed_tokens.index_select(0, inputs), ops, {});
+    const auto h =
+        parameters_.model.forward(parameters_.model.embed_tokens.index_select(0, inputs), ops, {});
     const auto loss = cross_entropy(h, parameters_.model.lm_head, targets);
     loss.backward();
 
     ++step_;
-    StepReport report{step_, n_tokens(), learning_rate(options_, step_), loss.item<double>(),
-                      ops.load_balancing_loss(), parameters_.gradients.norm().item<double>(), 0};
+    StepReport report{step_,
+                      n_tokens(),
+                      learning_rate(options_, step_),
+                      loss.item<double>(),
+                      ops.load_balancing_loss(),
+                      parameters_.gradients.norm().item<double>(),
+                      0};
     if (!std::isfinite(report.loss) || !std::isfinite(report.gradient_norm)) {
-      throw Error(ErrorKind::data, "training diverged at step " + std::to_string(step_) + ": loss or gradient is not finite");
+      throw Error(ErrorKind::data, "training diverged at step " + std::to_string(step_) +
+                                       ": loss or gradient is not finite");
     }
     const double scale = std::min(1.0, options_.max_gradient_norm / (report.gradient_norm + 1e-6));
     optimiser_.update(parameters_.values, parameters_.gradients, step_,
-                      {report.learning_rate, options_.beta1, options_.beta2, options_.epsilon, options_.weight_decay,
-                       scale, parameters_.n_matrices});
-    report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+                      {report.learning_rate, options_.beta1, options_.beta2, options_.epsilon,
+                       options_.weight_decay, scale, parameters_.n_matrices});
+    report.seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return report;
   }
 
-  Evaluation evaluate(const std::vector<ValidationSet>& validation, std::int64_t max_windows) const {
+  Evaluation evaluate(const std::vector<ValidationSet>& validation,
+                      std::int64_t max_windows) const {
     return torch_runtime::evaluate(parameters_.model, table_, validation, options_, max_windows);
   }
 
-  void save() const { save_training_state(options_.state_file, parameters_, optimiser_, step_, fingerprint_); }
+  void save() const {
+    save_training_state(options_.state_file, parameters_, optimiser_, step_, fingerprint_);
+  }
 
  private:
   const TrainingOptions& options_;
@@ -159,8 +180,9 @@ class TrainingRun {
 
 class TorchTrainer : public Trainer {
  public:
-  void train(const ModelConfig& config, const TokenDocuments& documents, const std::vector<ValidationSet>& validation,
-             const TrainingOptions& options, const std::function<void(const StepReport&)>& on_step,
+  void train(const ModelConfig& config, const TokenDocuments& documents,
+             const std::vector<ValidationSet>& validation, const TrainingOptions& options,
+             const std::function<void(const StepReport&)>& on_step,
              const std::atomic<bool>& stop) override {
     keep_freed_memory();
     at::set_num_threads(options.n_threads > 0 ? options.n_threads : available_threads());
@@ -173,15 +195,17 @@ class TorchTrainer : public Trainer {
       on_step(report);
       const bool last = report.step == options.n_steps;
       if (last || report.step % options.evaluate_every == 0) {
-        log.write_evaluation(report.step, run.n_tokens(),
-                             run.evaluate(validation, last ? everything : options.n_validation_windows));
+        log.write_evaluation(
+            report.step, run.n_tokens(),
+            run.evaluate(validation, last ? everything : options.n_validation_windows));
       }
       if (last || report.step % options.save_every == 0) run.save();
     }
     if (run.step() < options.n_steps) {
       run.save();
       throw Error(ErrorKind::interrupted, "stopped at step " + std::to_string(run.step()) +
-                                              "; the same command continues from " + options.state_file.string());
+                                              "; the same command continues from " +
+                                              options.state_file.string());
     }
   }
 
@@ -196,7 +220,8 @@ class TorchTrainer : public Trainer {
     for (const NamedTensor& named : named_tensors(parameters.model)) {
       kept.push_back(named.tensor.to(at::kBFloat16).contiguous());
       const auto* bytes = static_cast<const std::byte*>(kept.back().data_ptr());
-      tensors.push_back({named.name, "BF16", named.tensor.sizes().vec(), {bytes, kept.back().nbytes()}});
+      tensors.push_back(
+          {named.name, "BF16", named.tensor.sizes().vec(), {bytes, kept.back().nbytes()}});
     }
     std::filesystem::create_directories(directory);
     write_safetensors(directory / "model.safetensors", tensors, {{"format", "pt"}});

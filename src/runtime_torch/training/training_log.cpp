@@ -38,7 +38,8 @@ void TrainingLog::write_step(const StepReport& report) {
                  .dump());
 }
 
-void TrainingLog::write_evaluation(std::int64_t step, std::int64_t n_tokens, const Evaluation& evaluation) {
+void TrainingLog::write_evaluation(std::int64_t step, std::int64_t n_tokens,
+                                   const Evaluation& evaluation) {
   Json losses = Json::object(), layers = Json::array();
   double sum = 0;
   std::int64_t n = 0;
@@ -53,13 +54,14 @@ void TrainingLog::write_evaluation(std::int64_t step, std::int64_t n_tokens, con
                       {"min_share", layer.min_share},
                       {"max_share", layer.max_share}});
   }
-  write_line(Json{{"step", step},
-                  {"n_tokens", n_tokens},
-                  {"validation_loss", n == 0 ? Json() : Json(sum / static_cast<double>(n))},
-                  {"validation_tokens", n},
-                  {"losses", losses},
-                  {"layers", layers}}
-                 .dump());
+  write_line(Json{
+      {"step", step},
+      {"n_tokens", n_tokens},
+      {"validation_loss", n == 0 ? Json() : Json(sum / static_cast<double>(n))},
+      {"validation_tokens", n},
+      {"losses", losses},
+      {"layers",
+       layers}}.dump());
 }
 
 }  // namespace moexray::torch_runtime

@@ -11,15 +11,19 @@ namespace moexray::torch_runtime {
 namespace {
 
 TensorToWrite to_write(const std::string& name, const at::Tensor& tensor) {
-  return {name, "F32", {tensor.numel()},
-          std::as_bytes(std::span(tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())))};
+  return {
+      name,
+      "F32",
+      {tensor.numel()},
+      std::as_bytes(std::span(tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())))};
 }
 
 void read_into(const SafetensorsFile& file, const std::string& name, at::Tensor& tensor) {
   const SafetensorsEntry& entry = file.at(name);
   if (entry.dtype != "F32" || entry.shape != std::vector<std::int64_t>{tensor.numel()}) {
-    throw Error(ErrorKind::data, {"training state of another model", file.path().string() + ": tensor " + name,
-                                  std::to_string(tensor.numel()) + " values of type F32", entry.dtype});
+    throw Error(ErrorKind::data,
+                {"training state of another model", file.path().string() + ": tensor " + name,
+                 std::to_string(tensor.numel()) + " values of type F32", entry.dtype});
   }
   const auto bytes = file.bytes(entry);
   std::memcpy(tensor.data_ptr<float>(), bytes.data(), bytes.size());
@@ -28,32 +32,36 @@ void read_into(const SafetensorsFile& file, const std::string& name, at::Tensor&
 const std::string& metadata(const SafetensorsFile& file, const std::string& key) {
   const auto found = file.header().metadata.find(key);
   if (found == file.header().metadata.end()) {
-    throw Error(ErrorKind::data, {"not a training state", file.path().string(), "metadata key \"" + key + "\"", "none"});
+    throw Error(ErrorKind::data, {"not a training state", file.path().string(),
+                                  "metadata key \"" + key + "\"", "none"});
   }
   return found->second;
 }
 
 }  // namespace
 
-void save_training_state(const std::filesystem::path& path, const Parameters& parameters, const AdamW& optimiser,
-                         std::int64_t step, const std::string& fingerprint) {
-  const TensorToWrite tensors[] = {to_write("values", parameters.values), to_write("first_moment", optimiser.first),
+void save_training_state(const std::filesystem::path& path, const Parameters& parameters,
+                         const AdamW& optimiser, std::int64_t step,
+                         const std::string& fingerprint) {
+  const TensorToWrite tensors[] = {to_write("values", parameters.values),
+                                   to_write("first_moment", optimiser.first),
                                    to_write("second_moment", optimiser.second)};
   write_safetensors(path, tensors, {{"step", std::to_string(step)}, {"run", fingerprint}});
 }
 
-std::int64_t load_training_state(const std::filesystem::path& path, Parameters& parameters, AdamW& optimiser,
-                                 const std::string& fingerprint) {
+std::int64_t load_training_state(const std::filesystem::path& path, Parameters& parameters,
+                                 AdamW& optimiser, const std::string& fingerprint) {
   const SafetensorsFile file(path);
   if (!fingerprint.empty() && metadata(file, "run") != fingerprint) {
-    throw Error(ErrorKind::data,
-                {"training state of another run", path.string(), fingerprint, metadata(file, "run")});
+    throw Error(ErrorKind::data, {"training state of another run", path.string(), fingerprint,
+                                  metadata(file, "run")});
   }
   const std::string& text = metadata(file, "step");
   std::int64_t step = -1;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), step);
   if (code != std::errc() || end != text.data() + text.size() || step < 0) {
-    throw Error(ErrorKind::data, {"bad training state", path.string() + ": metadata key \"step\"", "a count", text});
+    throw Error(ErrorKind::data,
+                {"bad training state", path.string() + ": metadata key \"step\"", "a count", text});
   }
   read_into(file, "values", parameters.values);
   read_into(file, "first_moment", optimiser.first);
