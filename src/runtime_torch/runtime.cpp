@@ -11,6 +11,7 @@
 #endif
 
 #include "kernels/row_kernels.h"
+#include "memory.h"
 #include "moexray/core/error.h"
 #include "moexray/core/system.h"
 #include "registry.h"
@@ -96,6 +97,7 @@ class TorchRuntime : public Runtime {
   std::unique_ptr<Model> load(const Checkpoint& checkpoint, const ModelOptions& options) override {
     // libtorch's exceptions end here: callers know moexray::Error alone.
     try {
+      keep_freed_memory();
       at::set_num_threads(options.n_threads > 0 ? options.n_threads : available_threads());
       return make_model(checkpoint, parse_dtype(options.dtype), parse_device(options.device));
     } catch (const c10::Error& error) {

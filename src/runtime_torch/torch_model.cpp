@@ -105,6 +105,17 @@ std::unique_ptr<Session> TorchModel::new_session(std::span<const std::int64_t> c
 
 std::vector<float> TorchModel::forward(Session& session, std::span<const SequenceChunk> chunks,
                                        LogitsOf logits_of, RouterTap* tap) {
+  // libtorch's exceptions end here: callers know moexray::Error alone.
+  try {
+    return run_pass(session, chunks, logits_of, tap);
+  } catch (const c10::Error& error) {
+    throw Error(ErrorKind::runtime,
+                {"libtorch failed in a forward pass", {}, {}, error.what_without_backtrace()});
+  }
+}
+
+std::vector<float> TorchModel::run_pass(Session& session, std::span<const SequenceChunk> chunks,
+                                        LogitsOf logits_of, RouterTap* tap) {
   const at::NoGradGuard no_grad;
   auto& torch_session = dynamic_cast<TorchSession&>(session);
   const Rows rows = lay_out(torch_session, chunks, olmoe_.config.vocab_size);

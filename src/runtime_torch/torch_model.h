@@ -17,6 +17,9 @@ class TorchModel : public Model {
                              LogitsOf logits_of, RouterTap* tap) override;
 
  private:
+  std::vector<float> run_pass(Session& session, std::span<const SequenceChunk> chunks,
+                              LogitsOf logits_of, RouterTap* tap);
+
   Olmoe olmoe_;
   RotaryTable table_;
   at::ScalarType dtype_;

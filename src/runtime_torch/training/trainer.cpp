@@ -1,7 +1,5 @@
 #include "trainer.h"
 
-#include <malloc.h>
-
 #include <chrono>
 #include <cmath>
 #include <limits>
@@ -9,6 +7,7 @@
 #include <numbers>
 #include <optional>
 
+#include "../memory.h"
 #include "batches.h"
 #include "evaluate.h"
 #include "gradients.h"
@@ -23,13 +22,6 @@ namespace moexray::torch_runtime {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// Activations of a step are freed and wanted again; without this glibc returns them to the kernel
-// every time.
-void keep_freed_memory() {
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
-}
 
 Json config_json(const ModelConfig& config) {
   return {
