@@ -170,6 +170,9 @@ std::string decode_line(const Tokenizer& tokenizer, const std::string& line) {
 void run(const Arguments& arguments, Console& console) {
   const bool decodes = arguments.on("decode");
   const auto& words = arguments.positionals();
+  if (decodes && arguments.on("jsonl")) {
+    throw Error(ErrorKind::usage, "--jsonl encodes and --decode decodes: choose one");
+  }
   if ((decodes || arguments.on("jsonl")) && !words.empty()) {
     throw Error(ErrorKind::usage, "--jsonl and --decode read standard input and take no TEXT");
   }

@@ -163,7 +163,9 @@ std::string ByteLevelTokenizer::decode(std::span<const TokenId> ids, bool skip_s
   for (const TokenId id : ids) {
     const std::size_t index = index_of(id);
     const AddedToken* added = skip_special ? model_.added.find(id) : nullptr;
-    if (added == nullptr || !added->special) bytes += model_.bytes[index];
+    // A token whose normalised form is another one does not count as special, as in Hugging Face.
+    if (added != nullptr && added->special && added->content == model_.pieces[index]) continue;
+    bytes += model_.bytes[index];
   }
   return unicode::replace_invalid_utf8(bytes);
 }

@@ -23,8 +23,9 @@ std::string type_of(const Json& part, const std::string& where, const std::strin
   return json_file::string_or(part, "type", "", where);
 }
 
-const Json& require_array(const Json& object, const char* key, const std::string& where) {
-  const Json& value = member(object, key);
+// The array at the last part of the dotted path `key`, of which the rest leads to `object`.
+const Json& require_array(const Json& object, const std::string& key, const std::string& where) {
+  const Json& value = member(object, key.substr(key.rfind('.') + 1).c_str());
   if (!value.is_array()) fail(where, key, "wrong type", "an array", value);
   return value;
 }
@@ -40,7 +41,7 @@ bool parse_normalizer(const Json& normalizer, const std::string& where) {
     fail(where, "normalizer.type", "unsupported normaliser", "\"NFC\" or null", type);
   }
   bool normalizes = false;
-  for (const Json& part : require_array(normalizer, "normalizers", where)) {
+  for (const Json& part : require_array(normalizer, "normalizer.normalizers", where)) {
     const std::string part_type = type_of(part, where, "normalizer.normalizers");
     if (part_type != "NFC") {
       fail(where, "normalizer.normalizers.type", "unsupported normaliser", "\"NFC\"", part_type);
@@ -85,7 +86,7 @@ void parse_pre_tokenizer(const Json& pre_tokenizer, const std::string& where,
     fail(where, "pre_tokenizer.type", "unsupported pre-tokenizer",
          "\"ByteLevel\" or a \"Sequence\" of \"Split\" and \"ByteLevel\"", type);
   }
-  const Json& parts = require_array(pre_tokenizer, "pretokenizers", where);
+  const Json& parts = require_array(pre_tokenizer, "pre_tokenizer.pretokenizers", where);
   if (parts.size() != 2 || type_of(parts[0], where, "pre_tokenizer.pretokenizers") != "Split" ||
       type_of(parts[1], where, "pre_tokenizer.pretokenizers") != "ByteLevel") {
     fail(where, "pre_tokenizer.pretokenizers", "unsupported pre-tokenizer",
@@ -106,7 +107,7 @@ void check_post_processor(const Json& processor, const std::string& where) {
   if (processor.is_null()) return;
   const std::string type = type_of(processor, where, "post_processor");
   if (type == "Sequence") {
-    for (const Json& part : require_array(processor, "processors", where)) {
+    for (const Json& part : require_array(processor, "post_processor.processors", where)) {
       check_post_processor(part, where);
     }
   } else if (type != "ByteLevel" && type != "TemplateProcessing") {
@@ -184,7 +185,7 @@ void parse_merges(const Json& model_json, const std::string& where, ByteLevelMod
     model.merges.add(token_of_merge(model, left, where), token_of_merge(model, right, where),
                      token_of_merge(model, left + right, where));
   };
-  for (const Json& merge : require_array(model_json, "merges", where)) {
+  for (const Json& merge : require_array(model_json, "model.merges", where)) {
     if (merge.is_string()) {
       const auto& text = merge.get_ref<const std::string&>();
       if (text.starts_with("#version")) continue;
@@ -250,21 +251,23 @@ void parse_added_tokens(const Json& root, const std::string& where, ByteLevelMod
                                                            : next_id;
     if (token.id != expected) {
       fail(where, "added_tokens.id", "added token with an id that is not its own",
-           std::to_string(expected), json);
+           std::to_string(expected), member(json, "id"));
     }
     if (model.added.find(token.id) != nullptr && earlier == nullptr) {
       fail(where, "added_tokens.id", "two tokens with the same id", "unique ids", json);
     }
     next_id = std::max(next_id, token.id + 1);
+    // Hugging Face shows a normalised token in its normalised form, and decodes that.
+    const std::string pattern =
+        token.normalized && model.normalizes ? unicode::nfc(token.content).text : token.content;
     try {
-      model.added.add(token, token.normalized && model.normalizes ? unicode::nfc(token.content).text
-                                                                  : token.content);
+      model.added.add(token, pattern);
     } catch (const Error& error) {
       ErrorParts parts = error.parts();
       parts.where = where + ": key \"added_tokens\"";
       throw Error(error.kind(), std::move(parts));
     }
-    set_piece(model, token.id, token.content);
+    set_piece(model, token.id, pattern);
   }
 }
 
