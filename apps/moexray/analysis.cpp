@@ -71,13 +71,15 @@ void tell_left_out(const std::vector<stats::LeftOut>& left_out, Console& console
                              left_out.size() == 1 ? "" : "s", names, left_out[0].reason));
 }
 
+Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
+
 Json head(const std::string& command, const AnalysisInput& input) {
   const stats::Selection& selection = input.settings.selection;
   Json result = Json::object();
   result.set(
       "moexray",
       Json::object({{"version", version()}, {"command", command}, {"seed", input.settings.seed}}));
-  result.set("trace", Json::object({{"model", input.traces.model_name},
+  result.set("trace", Json::object({{"model", text_or_null(input.traces.model_name)},
                                     {"n_prompts", input.traces.prompts.size()},
                                     {"n_layers", input.traces.shape.n_layers},
                                     {"n_experts", input.traces.shape.n_experts},
@@ -85,9 +87,7 @@ Json head(const std::string& command, const AnalysisInput& input) {
   result.set("selection", Json::object({{"tokens", name_of(selection.tokens)},
                                         {"exclude_template", selection.exclude_template},
                                         {"weighted", selection.weighted},
-                                        {"category_key", selection.category_key.empty()
-                                                             ? Json()
-                                                             : Json(selection.category_key)}}));
+                                        {"category_key", text_or_null(selection.category_key)}}));
   return result;
 }
 
@@ -113,13 +113,13 @@ std::string report_text(const AnalysisInput& input, const std::vector<Section>& 
   const std::size_t n_all = traces.prompts.size();
   std::string tokens(name_of(selection.tokens));
   if (selection.tokens == stats::TokenSelection::generation) tokens = "generated";
-  std::string text =
-      fmt::format("{}{} prompts, {} layers × {} experts, top-{}; {} tokens{}{}\n",
-                  traces.model_name.empty() ? "" : printable(traces.model_name, 60) + ": ",
-                  n == n_all ? std::to_string(n) : fmt::format("{} of {}", n, n_all),
-                  traces.shape.n_layers, traces.shape.n_experts, traces.shape.top_k, tokens,
-                  selection.exclude_template ? " without template" : "",
-                  selection.weighted ? ", weighted by the router" : "");
+  std::string text = fmt::format(
+      "{}{} prompt{}, {} layer{} × {} experts, top-{}; {} tokens{}{}\n",
+      traces.model_name.empty() ? "" : printable(traces.model_name, 60) + ": ",
+      n == n_all ? std::to_string(n) : fmt::format("{} of {}", n, n_all), n_all == 1 ? "" : "s",
+      traces.shape.n_layers, traces.shape.n_layers == 1 ? "" : "s", traces.shape.n_experts,
+      traces.shape.top_k, tokens, selection.exclude_template ? " without template" : "",
+      selection.weighted ? ", weighted by the router" : "");
   for (const Section& section : sections) text += "\n" + section.text;
   return text;
 }

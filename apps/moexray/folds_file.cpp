@@ -1,5 +1,6 @@
 #include "folds_file.h"
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 #include <string_view>
@@ -49,8 +50,9 @@ class FoldsReader {
 
  private:
   [[noreturn]] void fail(std::string what, std::string expected, std::string_view found) const {
-    throw Error(ErrorKind::data, {std::move(what), path_ + ":" + std::to_string(line_),
-                                  std::move(expected), "\"" + std::string(found) + "\""});
+    throw Error(ErrorKind::data,
+                {std::move(what), path_ + ":" + std::to_string(std::max<std::int64_t>(line_, 1)),
+                 std::move(expected), "\"" + std::string(found) + "\""});
   }
 
   void read_header(std::string_view line) {

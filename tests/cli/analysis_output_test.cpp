@@ -1,0 +1,148 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+
+#include "analysis_support.h"
+#include "cli/run_command.h"
+#include "support/temporary_directory.h"
+
+namespace moexray::test {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+std::string content(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  EXPECT_TRUE(file) << path;
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::map<std::string, std::string> contents(const fs::path& directory) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : fs::directory_iterator(directory)) {
+    files[entry.path().filename()] = content(entry.path());
+  }
+  return files;
+}
+
+TEST(AnalyzeCommand, WritesEverythingTheSameEveryTime) {
+  const TemporaryDirectory place;
+  const CommandOptions options{.input = {}, .working_directory = place.path()};
+  const std::vector<std::string> words{"analyze", small_trace(), "--folds", "4", "--seed", "3"};
+  const CommandResult first = run_moexray(words, options);
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  const auto files = contents(place.path() / "analysis");
+  std::vector<std::string> names;
+  for (const auto& [name, bytes] : files) names.push_back(name);
+  EXPECT_EQ(names,
+            (std::vector<std::string>{"classify.tsv", "labels.tsv", "report.json", "signatures.npy",
+                                      "similarity.npy", "similarity.tsv", "top_experts.tsv"}));
+  std::vector<std::string> again = words;
+  again.insert(again.end(), {"--force", "--threads", "1"});
+  const CommandResult second = run_moexray(again, options);
+  ASSERT_EQ(second.exit_code, 0) << second.err;
+  EXPECT_EQ(first.out, second.out);
+  EXPECT_EQ(files, contents(place.path() / "analysis"));
+  EXPECT_EQ(std::distance(fs::directory_iterator(place.path()), {}), 1) << "left-over files";
+}
+
+TEST(AnalyzeCommand, ReportHoldsASectionPerCommand) {
+  const TemporaryDirectory place;
+  const auto out = place.path() / "out";
+  const json found = run_for_json({"analyze", small_trace(), "-o", out, "--folds", "4"});
+  EXPECT_EQ(json::parse(content(out / "report.json")), found);
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : found.items()) keys.push_back(key);
+  EXPECT_EQ(keys, (std::vector<std::string>{"classify", "moexray", "selection", "signatures",
+                                            "similarity", "trace"}));
+  for (const std::string command : {"signatures", "similarity", "classify"}) {
+    std::vector<std::string> words{command, small_trace()};
+    if (command == "classify") words.insert(words.end(), {"--folds", "4"});
+    const json alone = run_for_json(words);
+    for (const auto& [key, value] : found.at(command).items()) EXPECT_EQ(alone.at(key), value);
+  }
+}
+
+TEST(AnalyzeCommand, SimilarityMatrixBelongsToTheStatistics) {
+  const TemporaryDirectory place;
+  const auto out = place.path() / "out";
+  const json found = run_for_json({"similarity", small_trace(), "-o", out});
+  const NpyMatrix matrix = read_npy(out / "similarity.npy");
+  ASSERT_EQ(matrix.n_rows, 12U);
+  ASSERT_EQ(matrix.n_cols, 12U);
+  double within = 0;
+  double across = 0;
+  for (std::size_t i = 0; i < 12; ++i) {
+    EXPECT_EQ(matrix.values[i * 12 + i], 1);
+    for (std::size_t j = 0; j < i; ++j) {
+      // The categories of the small trace take turns.
+      (i % 3 == j % 3 ? within : across) += matrix.values[i * 12 + j];
+      EXPECT_EQ(matrix.values[i * 12 + j], matrix.values[j * 12 + i]);
+    }
+  }
+  EXPECT_NEAR(within / 18, found.at("within").at("mean"), 1e-14);
+  EXPECT_NEAR(across / 48, found.at("across").at("mean"), 1e-14);
+}
+
+TEST(AnalyzeCommand, LeavesOutWhatTheDataDoNotAllow) {
+  const TemporaryDirectory place;
+  const auto trace = place.path() / "t";
+  const auto out = place.path() / "out";
+  write_tiny_trace(trace, 2, {{"p", "a", {0, 1}}, {"q", "a", {0}}});
+  CommandResult result = run_moexray({"analyze", trace, "-o", out});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(result.err.find("classify left out: classification: expected at least two categories"),
+            std::string::npos)
+      << result.err;
+  json report = json::parse(content(out / "report.json"));
+  EXPECT_TRUE(report.at("classify").is_null());
+  EXPECT_EQ(report.at("similarity").at("within").at("n_pairs"), 1);
+
+  write_tiny_trace(trace, 2, {{"p", "", {0, 1}}, {"q", "a", {0}}});
+  result = run_moexray({"analyze", trace, "-o", out, "--force"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  report = json::parse(content(out / "report.json"));
+  EXPECT_TRUE(report.at("similarity").is_null());
+  EXPECT_EQ(report.at("signatures").at("n_prompts"), 2);
+}
+
+TEST(AnalysisOutput, IsNotOverwritten) {
+  const TemporaryDirectory place;
+  const auto out = place.path() / "out";
+  fs::create_directory(out);
+  std::ofstream(out / "thesis.txt") << "years of work";
+  expect_failure({"analyze", small_trace(), "-o", out}, 1, "--force to replace it");
+  expect_failure({"analyze", small_trace(), "-o", out, "--force"}, 1, "not replaced even with");
+  EXPECT_EQ(content(out / "thesis.txt"), "years of work");
+  const auto copy = place.path() / "copy";
+  write_small_shard(copy, 0, 12);
+  expect_failure({"analyze", copy, "-o", copy, "--force"}, 1, "would replace the input");
+  EXPECT_TRUE(fs::exists(copy / "manifest.json"));
+
+  const auto file = place.path() / "r.json";
+  std::ofstream(file) << "notes";
+  expect_failure({"similarity", small_trace(), "--json", file}, 1, "output exists");
+  expect_failure({"similarity", small_trace(), "--json", file, "--force"}, 1, "not replaced");
+  fs::remove(file);
+  EXPECT_EQ(run_moexray({"similarity", small_trace(), "--json", file}).exit_code, 0);
+  expect_failure({"similarity", small_trace(), "--json", file}, 1, "--force to replace it");
+  EXPECT_EQ(run_moexray({"similarity", small_trace(), "--json", file, "--force"}).exit_code, 0);
+  EXPECT_EQ(json::parse(content(file)), run_for_json({"similarity", small_trace()}));
+}
+
+TEST(AnalysisOutput, FailuresLeaveNothingBehind) {
+  const TemporaryDirectory place;
+  const auto trace = place.path() / "t";
+  write_tiny_trace(trace, 2, {{"p", "a", {0, 9}}});
+  expect_failure({"analyze", trace, "-o", place.path() / "out"}, 1, "e.jsonl:2");
+  EXPECT_EQ(std::distance(fs::directory_iterator(place.path()), {}), 1);
+  expect_failure({"similarity", small_trace(), "--json", place.path() / "no" / "r.json"}, 1,
+                 "no such directory");
+  expect_failure({"similarity", small_trace(), "-o", "/dev/null/out"}, 1, "/dev/null");
+}
+
+}  // namespace
+}  // namespace moexray::test
