@@ -83,12 +83,12 @@ class TraceWriter::Impl {
         options_(options),
         prompts_file_(std::move(prompts_file)) {}
 
-  // Empties the directory and writes the manifest, last: until then the directory counts as unused.
+  // Empties the directory and writes the manifest over an old one, if there is one: whenever this
+  // is stopped, the directory counts as unused or as a run without prompts.
   void start() {
-    trace::remove_file(directory_ / trace::manifest_name);
     prompts_file_.truncate(0);
-    trace::remove_events_from(directory_, 0);
     prompts_file_.sync();
+    trace::remove_events_from(directory_, 0);
     write_file_atomically(directory_ / trace::manifest_name, manifest_to_json(manifest_));
   }
 
@@ -98,8 +98,7 @@ class TraceWriter::Impl {
     prompts_file_.sync();
     trace::remove_events_from(directory_, kept.n_batches == 0 ? 0 : kept.events_index + 1);
     if (kept.n_batches > 0) {
-      events_index_ = kept.events_index;
-      open_events();
+      open_events(kept.events_index);
       events_file_.truncate(kept.events_bytes);
     }
     all_events_bytes_ = kept.all_events_bytes;
@@ -144,17 +143,15 @@ class TraceWriter::Impl {
     for (const FinishedPrompt& prompt : batch) check_prompt(prompt, manifest_);
   }
 
-  void open_events() {
-    events_file_ =
-        trace::DiskFile(directory_ / trace::events_file_name(events_index_, manifest_.compress));
+  void open_events(std::size_t index) {
+    events_file_ = trace::DiskFile(directory_ / trace::events_file_name(index, manifest_.compress));
+    events_index_ = index;
   }
 
   void roll_over() {
-    if (events_file_.is_open()) {
-      if (events_file_.size() < options_.max_file_bytes) return;
-      ++events_index_;
-    }
-    open_events();
+    const bool is_first = !events_file_.is_open();
+    if (!is_first && events_file_.size() < options_.max_file_bytes) return;
+    open_events(is_first ? 0 : events_index_ + 1);
     events_file_.truncate(0);
     trace::sync_directory(directory_);
   }

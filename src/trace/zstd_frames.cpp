@@ -10,7 +10,7 @@ namespace moexray::trace {
 namespace {
 
 // Fixed, because it decides the bytes of a trace.
-constexpr int compression_level = 6;
+constexpr int compression_level = 3;
 
 }  // namespace
 

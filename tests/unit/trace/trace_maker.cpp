@@ -152,6 +152,7 @@ Snapshot snapshot(const fs::path& directory) {
 }
 
 void write_text(const fs::path& path, std::string_view text) {
+  fs::remove(path);  // overwriting makes some file systems wait for the disk
   std::ofstream out(path, std::ios::binary);
   out << text;
   if (!out.flush()) throw std::runtime_error("cannot write " + path.string());
