@@ -3,10 +3,13 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <exception>
 #include <new>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli.h"
@@ -28,12 +31,21 @@ constexpr int exit_interrupted = 130;
 std::atomic<bool> stop_requested = false;
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler writes it");
 
+bool stderr_is_terminal = false;
+
 // The first signal asks the work to stop where it is safe, the second ends the program at once.
 extern "C" void request_stop(int) {
   if (stop_requested.exchange(true)) ::_exit(exit_interrupted);
+  if (!stderr_is_terminal) return;
+  constexpr std::string_view text = "\r\x1b[Kstopping; Ctrl-C again ends at once\n";
+  // write() may change errno under whatever was interrupted.
+  const int code = errno;
+  [[maybe_unused]] const ssize_t n = ::write(STDERR_FILENO, text.data(), text.size());
+  errno = code;
 }
 
 void install_signal_handlers() {
+  stderr_is_terminal = ::isatty(STDERR_FILENO) == 1;
   struct sigaction action{};
   action.sa_handler = request_stop;
   action.sa_flags = SA_RESTART;
@@ -65,16 +77,17 @@ int exit_code_of(ErrorKind kind) {
   return exit_failure;
 }
 
+// Must not fail itself: where stderr is closed, the exit code has to tell it all.
 void report(const std::string& command_name, std::string_view message) {
   const std::string_view space = command_name.empty() ? "" : " ";
-  fmt::print(stderr, "moexray{}{}: {}\n", space, command_name, message);
+  std::fputs(fmt::format("moexray{}{}: {}\n", space, command_name, message).c_str(), stderr);
 }
 
 void report(const std::string& command_name, const Error& error) {
   report(command_name, error.what());
-  if (error.kind() == ErrorKind::usage) {
-    fmt::print(stderr, "Try: moexray {}{}--help\n", command_name, command_name.empty() ? "" : " ");
-  }
+  if (error.kind() != ErrorKind::usage) return;
+  const std::string_view space = command_name.empty() ? "" : " ";
+  std::fputs(fmt::format("Try: moexray {}{}--help\n", command_name, space).c_str(), stderr);
 }
 
 int run(const std::vector<std::string>& words, const std::string& command_name) {

@@ -137,6 +137,14 @@ TEST(CommandLine, ClosedStandardOutputIsAnError) {
   EXPECT_NE(result.err.find("cannot write to standard output"), std::string::npos) << result.err;
 }
 
+TEST(CommandLine, ClosedStandardErrorChangesNoExitCode) {
+  for (const char* redirection : {"2>&-", "2>/dev/full"}) {
+    const std::string line = std::string("exec \"$0\" no-such-command ") + redirection;
+    EXPECT_EQ(test::run_command({"/bin/sh", "-c", line, test::program_path().string()}).exit_code,
+              2);
+  }
+}
+
 TEST(CommandLine, StartsWithoutTheHeavyLibraries) {
   const CommandResult result = test::run_command({"ldd", test::program_path().string()});
   ASSERT_EQ(result.exit_code, 0) << result.err;

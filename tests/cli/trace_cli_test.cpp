@@ -188,7 +188,7 @@ TEST_F(TraceCommand, WritesATraceThatReadsBack) {
 
 TEST_F(TraceCommand, StopsAtCtrlCAndResumesToTheSameBytes) {
   if (!has_torch_module()) GTEST_SKIP() << "built without libtorch";
-  write("many.jsonl", prompts(600));
+  write("many.jsonl", prompts(400));
   const std::vector<std::string> flags = {"many.jsonl",       "--batch", "4",
                                           "--max-new-tokens", "40",      "--ignore-eos"};
   const auto with = [&](std::vector<std::string> more) {
