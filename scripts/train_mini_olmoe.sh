@@ -6,10 +6,11 @@
 #
 # Needs a build (scripts/quickstart.sh), spm_train (Debian package sentencepiece) and about two hours on two cores.
 set -euo pipefail
-cd "$(dirname "$0")/.."
 
-corpus=${1:?usage: scripts/train_mini_olmoe.sh CORPUS [WORK_DIRECTORY]}
-work=${2:-build/mini-olmoe}
+corpus=$(realpath "${1:?usage: scripts/train_mini_olmoe.sh CORPUS [WORK_DIRECTORY]}")
+root=$(realpath "$(dirname "$0")/..")
+work=$(realpath -m "${2:-$root/build/mini-olmoe}")
+cd "$root"
 model=models/mini-olmoe
 train=build/bin/moexray-train
 

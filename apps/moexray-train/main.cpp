@@ -62,6 +62,12 @@ void report(const StepReport& step, std::int64_t n_steps) {
             << " min left\n";
 }
 
+// From here on Ctrl-C saves the state and stops; before, it just ends the program.
+void stop_on_signals() {
+  std::signal(SIGINT, request_stop);
+  std::signal(SIGTERM, request_stop);
+}
+
 void train(const std::filesystem::path& corpus, const std::filesystem::path& model,
            TrainingOptions options) {
   const ModelConfig config = read_model_config(model);
@@ -74,6 +80,7 @@ void train(const std::filesystem::path& corpus, const std::filesystem::path& mod
     std::cerr << category << ": " << documents.tokens.size() << " training tokens so far, "
               << validation.back().documents.tokens.size() << " for validation\n";
   }
+  stop_on_signals();
   load_trainer().train(
       config, documents, validation, options,
       [&](const StepReport& step) { report(step, options.n_steps); }, stop_requested);
@@ -123,13 +130,12 @@ int run(int argc, char** argv) {
       ->add_option("--load-balancing", options.load_balancing_weight,
                    "Weight of the load-balancing loss")
       ->capture_default_str();
-  training
-      ->add_option("--relaxed-balancing", options.relaxed_balancing_weight,
-                   "The same, after --relax-after steps")
-      ->capture_default_str();
-  training->add_option("--relax-after", options.relax_balancing_after, "Steps")
-      ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+  auto* relaxed = training->add_option("--relaxed-balancing", options.relaxed_balancing_weight,
+                                       "The same, after --relax-after steps");
+  auto* relax_after = training->add_option("--relax-after", options.relax_balancing_after, "Steps")
+                          ->check(CLI::NonNegativeNumber);
+  relaxed->needs(relax_after);
+  relax_after->needs(relaxed);
   training->add_option("--router-z", options.router_z_weight, "Weight of the router z loss")
       ->capture_default_str();
   training->add_option("--seed", options.seed)->capture_default_str();
@@ -163,8 +169,6 @@ int run(int argc, char** argv) {
 }  // namespace moexray::train
 
 int main(int argc, char** argv) {
-  std::signal(SIGINT, moexray::train::request_stop);
-  std::signal(SIGTERM, moexray::train::request_stop);
   try {
     return moexray::train::run(argc, argv);
   } catch (const moexray::Error& error) {

@@ -283,19 +283,6 @@ void read_special_tokens(const Section& file, ModelConfig& config) {
     config.pad_token_id = pad;
 }
 
-// "name" or "owner/name" as the Hugging Face hub allows them; no path of somebody's machine.
-bool is_hub_name(std::string_view name) {
-  if (name.empty() || name.size() > 200 || std::count(name.begin(), name.end(), '/') > 1)
-    return false;
-  char previous = '/';
-  for (const char c : name) {
-    const bool is_word = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
-    if (!is_word && (previous == '/' || (c != '.' && c != '-' && c != '/'))) return false;
-    previous = c;
-  }
-  return previous != '/';
-}
-
 std::string directory_name(const std::filesystem::path& directory) {
   std::error_code code;
   const std::filesystem::path full = std::filesystem::canonical(directory, code);
@@ -316,7 +303,6 @@ ModelConfig parse_model_config(std::string_view text, std::string_view where) {
   read_numbers(file, config);
   read_dtype(file, config);
   read_special_tokens(file, config);
-  if (const std::string name = file.text("_name_or_path"); is_hub_name(name)) config.name = name;
   config.sha256 = sha256_hex(text);
   return config;
 }
@@ -324,7 +310,7 @@ ModelConfig parse_model_config(std::string_view text, std::string_view where) {
 ModelConfig read_model_config(const std::filesystem::path& directory) {
   const std::filesystem::path path = directory / "config.json";
   ModelConfig config = parse_model_config(read_file(path, max_file_bytes), path.string());
-  if (config.name.empty()) config.name = directory_name(directory);
+  config.name = directory_name(directory);
 
   const std::filesystem::path generation = directory / "generation_config.json";
   if (std::error_code code; std::filesystem::exists(generation, code)) {

@@ -37,6 +37,13 @@ class Descriptor {
   int fd_;
 };
 
+// Opening a pipe would wait for its other end; not blocking lets it open, and then be refused.
+int open_for_reading(const std::filesystem::path& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) throw_errno(ErrorKind::data, "cannot open", path);
+  return fd;
+}
+
 std::uint64_t regular_file_size(int fd, const std::filesystem::path& path) {
   struct stat info{};
   if (::fstat(fd, &info) != 0) throw_errno(ErrorKind::data, "cannot read", path);
@@ -55,8 +62,7 @@ void sync_directory(const std::filesystem::path& directory) {
 }  // namespace
 
 std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes) {
-  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (fd.get() < 0) throw_errno(ErrorKind::data, "cannot open", path);
+  const Descriptor fd(open_for_reading(path));
   const std::uint64_t size = regular_file_size(fd.get(), path);
   if (size > max_bytes) {
     throw Error(ErrorKind::data,
@@ -104,8 +110,7 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view b
 }
 
 MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
-  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (fd.get() < 0) throw_errno(ErrorKind::data, "cannot open", path);
+  const Descriptor fd(open_for_reading(path));
   size_ = regular_file_size(fd.get(), path);
   if (size_ == 0) return;
   void* address = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd.get(), 0);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <optional>
 #include <string>
@@ -45,10 +46,9 @@ int available_threads() {
     n_threads = std::min(n_threads, CPU_COUNT(&set));
   for_each_cgroup([&](const std::string& directory) {
     std::ifstream file(directory + "/cpu.max");
-    std::string quota;
-    double period = 0;
-    if (!(file >> quota >> period) || quota == "max" || period <= 0) return;
-    const auto cpus = static_cast<int>(std::stod(quota) / period + 0.999);
+    double quota = 0, period = 0;  // "max" in place of a quota fails to read: no limit
+    if (!(file >> quota >> period) || period <= 0) return;
+    const auto cpus = static_cast<int>(std::ceil(quota / period));
     n_threads = std::min(n_threads, std::max(1, cpus));
   });
   return std::max(1, n_threads);

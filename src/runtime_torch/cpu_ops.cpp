@@ -17,6 +17,10 @@ constexpr std::int64_t parallel_grain = 1 << 16;
 // libtorch's bfloat16 product costs a tenth of a millisecond before it computes anything.
 constexpr std::int64_t own_product_weights = 1 << 18;
 
+// With fewer experts the products inside use the threads. A constant: which of the two happens must
+// not depend on the number of threads.
+constexpr std::int64_t min_parallel_experts = 4;
+
 // Rows that stay in the second-level cache while a block of weights passes over them.
 constexpr std::int64_t row_block = 64;
 
@@ -84,18 +88,18 @@ void dots(const kernels::RowKernels& kernels, const float* x, std::int64_t d, co
   kernels.linear_bf16(x, 1, d, reinterpret_cast<const std::uint16_t*>(keys), 0, n, n, y);
 }
 
-// Attention over a cache of type T; computed in float32, rounded to T where transformers rounds.
+// Attention over a cache of type T; computed in float32, rounded to T on its way in and out.
 template <typename T>
 class CachedAttention {
  public:
-  CachedAttention(const ModelConfig& config, const RotaryTable& table, TorchSession& session,
-                  const RaggedBatch& batch, int layer)
+  CachedAttention(const ModelConfig& config, TorchSession& session, const RaggedBatch& batch,
+                  int layer)
       : kernels_(kernels::row_kernels()),
         n_heads_(config.num_attention_heads),
         n_kv_heads_(config.num_key_value_heads),
         d_(config.head_dim()),
-        cos_(table.cos.data_ptr<float>()),
-        sin_(table.sin.data_ptr<float>()),
+        cos_(session.rotary_table().cos.data_ptr<float>()),
+        sin_(session.rotary_table().sin.data_ptr<float>()),
         rows_(batch.rows) {
     for (int slot = 0; slot < session.n_slots(); ++slot) {
       SequenceCache& sequence = session.sequence(slot);
@@ -172,13 +176,14 @@ class CachedAttention {
   std::vector<Cache> caches_;
 };
 
-// act = silu(gate) · up; in bfloat16 both factors are rounded first, as transformers does.
+// silu(gate) · up in float32, rounded once. libtorch's own silu treats the end of each thread's
+// share in another way.
 at::Tensor silu_times(const at::Tensor& gate, const at::Tensor& up) {
-  if (gate.scalar_type() != at::kFloat) return at::silu(gate) * up;
-  auto out = at::empty_like(gate);
-  kernels::row_kernels().silu_mul(gate.data_ptr<float>(), up.data_ptr<float>(), gate.numel(),
+  const auto g = gate.to(at::kFloat), u = up.to(at::kFloat);
+  auto out = at::empty_like(g);
+  kernels::row_kernels().silu_mul(g.data_ptr<float>(), u.data_ptr<float>(), g.numel(),
                                   out.data_ptr<float>());
-  return out;
+  return out.to(gate.scalar_type());
 }
 
 // The rows of x that an expert's entries name, as one block.
@@ -221,7 +226,7 @@ at::Tensor CpuOps::attention(int layer, const at::Tensor& q, const at::Tensor& k
                              const at::Tensor& v) {
   auto out = at::empty_like(q);
   const auto run = [&]<typename T>(T*) {
-    CachedAttention<T> attention(config_, table_, session_, batch_, layer);
+    CachedAttention<T> attention(config_, session_, batch_, layer);
     attention.append(k.data_ptr<T>(), v.data_ptr<T>());
     attention.attend(q.data_ptr<T>(), out.data_ptr<T>());
   };
@@ -273,10 +278,10 @@ at::Tensor CpuOps::mix_experts(const at::Tensor& x, const RouterOutput& routing,
     }
   };
   const auto n_active = static_cast<std::int64_t>(active.size());
-  if (n_active >= at::get_num_threads()) {
+  if (n_active >= min_parallel_experts) {
     at::parallel_for(0, n_active, 1, run_experts);
   } else {
-    run_experts(0, n_active);  // the products inside use the threads
+    run_experts(0, n_active);
   }
   auto out = at::empty({n, H}, at::kFloat);
   float* sums = out.data_ptr<float>();

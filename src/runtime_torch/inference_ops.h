@@ -25,9 +25,8 @@ struct RaggedBatch {
 /// rounded once; norms, softmax and sums run in float32 and are rounded once.
 class CpuOps : public Ops {
  public:
-  CpuOps(const ModelConfig& config, const RotaryTable& table, TorchSession& session,
-         const RaggedBatch& batch)
-      : config_(config), table_(table), session_(session), batch_(batch) {}
+  CpuOps(const ModelConfig& config, TorchSession& session, const RaggedBatch& batch)
+      : config_(config), session_(session), batch_(batch) {}
 
   at::Tensor linear(const at::Tensor& x, const at::Tensor& w) override;
   at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) override;
@@ -39,18 +38,16 @@ class CpuOps : public Ops {
 
  private:
   const ModelConfig& config_;
-  const RotaryTable& table_;
   TorchSession& session_;
   const RaggedBatch& batch_;
 };
 
 /// The same operations in plain libtorch calls, for any device: what runs on CUDA, and what the
-/// tests compare CpuOps with. `table` lies on the device of the computation.
+/// tests compare CpuOps with.
 class PlainOps : public Ops {
  public:
-  PlainOps(const ModelConfig& config, const RotaryTable& table, TorchSession& session,
-           const RaggedBatch& batch)
-      : config_(config), table_(table), session_(session), batch_(batch) {}
+  PlainOps(const ModelConfig& config, TorchSession& session, const RaggedBatch& batch)
+      : config_(config), session_(session), batch_(batch) {}
 
   at::Tensor linear(const at::Tensor& x, const at::Tensor& w) override;
   at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) override;
@@ -62,7 +59,6 @@ class PlainOps : public Ops {
 
  private:
   const ModelConfig& config_;
-  const RotaryTable& table_;
   TorchSession& session_;
   const RaggedBatch& batch_;
 };

@@ -59,18 +59,18 @@ ExpertGroups group_by_expert(const at::Tensor& experts, int n_experts) {
   return groups;
 }
 
-RotaryTable make_rotary_table(const ModelConfig& config) {
+RotaryTable make_rotary_table(const ModelConfig& config, std::int64_t n_positions) {
   // As transformers computes it: the inverse frequencies and the angles are rounded to float32.
   const std::int64_t half = config.head_dim() / 2;
   const auto options = at::TensorOptions(at::kFloat);
-  RotaryTable table{at::empty({config.max_position_embeddings, half}, options),
-                    at::empty({config.max_position_embeddings, half}, options)};
+  RotaryTable table{at::empty({n_positions, half}, options),
+                    at::empty({n_positions, half}, options)};
   auto* cos = table.cos.data_ptr<float>();
   auto* sin = table.sin.data_ptr<float>();
   for (std::int64_t i = 0; i < half; ++i) {
     const float exponent = static_cast<float>(2 * i) / static_cast<float>(config.head_dim());
     const float frequency = 1.0F / std::pow(static_cast<float>(config.rope_theta), exponent);
-    for (std::int64_t pos = 0; pos < config.max_position_embeddings; ++pos) {
+    for (std::int64_t pos = 0; pos < n_positions; ++pos) {
       const float angle = static_cast<float>(pos) * frequency;
       cos[pos * half + i] = std::cos(angle);
       sin[pos * half + i] = std::sin(angle);

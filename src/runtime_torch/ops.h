@@ -62,13 +62,13 @@ struct ExpertGroups {
 
 ExpertGroups group_by_expert(const at::Tensor& experts, int n_experts);
 
-/// cos and sin of position · θ^(−2i/d): two tensors [max_positions, d / 2] in float32.
+/// cos and sin of position · θ^(−2i/d): two tensors [n_positions, d / 2] in float32.
 struct RotaryTable {
   at::Tensor cos;
   at::Tensor sin;
 };
 
-RotaryTable make_rotary_table(const ModelConfig& config);
+RotaryTable make_rotary_table(const ModelConfig& config, std::int64_t n_positions);
 
 /// Rotates one head in place, half-split: (x₁, x₂) → (x₁ cos − x₂ sin, x₂ cos + x₁ sin), d values
 /// in all.

@@ -36,8 +36,8 @@ at::Tensor PlainOps::attention(int layer, const at::Tensor& q, const at::Tensor&
     while (last < batch_.rows.size() && batch_.rows[last].slot == start.slot) ++last;
     const auto begin = static_cast<std::int64_t>(first),
                n = static_cast<std::int64_t>(last - first);
-    const auto cos = table_.cos.narrow(0, start.pos, n).unsqueeze(1),
-               sin = table_.sin.narrow(0, start.pos, n).unsqueeze(1);
+    const auto cos = session_.rotary_table().cos.narrow(0, start.pos, n).unsqueeze(1),
+               sin = session_.rotary_table().sin.narrow(0, start.pos, n).unsqueeze(1);
     const auto rows = [&](const at::Tensor& x, std::int64_t n_heads) {
       return x.narrow(0, begin, n).view({n, n_heads, d});
     };

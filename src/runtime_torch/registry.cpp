@@ -7,11 +7,13 @@
 namespace moexray::torch_runtime {
 namespace {
 
-using MakeModel = std::unique_ptr<Model> (*)(const Checkpoint&, at::ScalarType, const at::Device&);
+using MakeModel = std::unique_ptr<Model> (*)(const Checkpoint&, at::ScalarType, const at::Device&,
+                                             int);
 
 std::unique_ptr<Model> make_olmoe(const Checkpoint& checkpoint, at::ScalarType dtype,
-                                  const at::Device& device) {
-  return std::make_unique<TorchModel>(load_olmoe(checkpoint, dtype, device), dtype, device);
+                                  const at::Device& device, int n_threads) {
+  return std::make_unique<TorchModel>(load_olmoe(checkpoint, dtype, device), dtype, device,
+                                      n_threads);
 }
 
 struct Architecture {
@@ -24,10 +26,10 @@ constexpr Architecture architectures[] = {{"OlmoeForCausalLM", make_olmoe}};
 }  // namespace
 
 std::unique_ptr<Model> make_model(const Checkpoint& checkpoint, at::ScalarType dtype,
-                                  const at::Device& device) {
+                                  const at::Device& device, int n_threads) {
   for (const Architecture& architecture : architectures) {
     if (architecture.name == checkpoint.config().architecture)
-      return architecture.make(checkpoint, dtype, device);
+      return architecture.make(checkpoint, dtype, device, n_threads);
   }
   throw Error(ErrorKind::data,
               {"no implementation of this architecture",

@@ -15,6 +15,7 @@
 #include "moexray/core/error.h"
 #include "moexray/core/system.h"
 #include "registry.h"
+#include "translate_errors.h"
 
 namespace moexray::torch_runtime {
 namespace {
@@ -95,17 +96,14 @@ class TorchRuntime : public Runtime {
   }
 
   std::unique_ptr<Model> load(const Checkpoint& checkpoint, const ModelOptions& options) override {
-    // libtorch's exceptions end here: callers know moexray::Error alone.
-    try {
+    return with_translated_errors("load the model", [&] {
+      const at::ScalarType dtype = parse_dtype(options.dtype);
+      const at::Device device = parse_device(options.device);
       keep_freed_memory();
-      at::set_num_threads(options.n_threads > 0 ? options.n_threads : available_threads());
-      return make_model(checkpoint, parse_dtype(options.dtype), parse_device(options.device));
-    } catch (const c10::Error& error) {
-      throw Error(ErrorKind::runtime, {"libtorch cannot load the model",
-                                       checkpoint.directory().string(),
-                                       {},
-                                       error.what_without_backtrace()});
-    }
+      const int n_threads = options.n_threads > 0 ? options.n_threads : available_threads();
+      at::set_num_threads(n_threads);  // for conversions; every pass sets its own model's
+      return make_model(checkpoint, dtype, device, n_threads);
+    });
   }
 };
 

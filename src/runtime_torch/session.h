@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "moexray/runtime/model.h"
-#include "torch_api.h"
+#include "ops.h"
 
 namespace moexray::torch_runtime {
 
@@ -27,6 +27,8 @@ class TorchSession : public Session {
                at::TensorOptions options);
 
   std::int64_t length(int slot) const override { return sequence(slot).length; }
+  /// For as many positions as the longest sequence can have.
+  const RotaryTable& rotary_table() const { return table_; }
   int n_slots() const { return static_cast<int>(sequences_.size()); }
   SequenceCache& sequence(int slot) { return sequences_.at(static_cast<std::size_t>(slot)); }
   const SequenceCache& sequence(int slot) const {
@@ -34,6 +36,7 @@ class TorchSession : public Session {
   }
 
  private:
+  RotaryTable table_;
   std::vector<SequenceCache> sequences_;
 };
 

@@ -5,6 +5,7 @@
 
 #include "inference_ops.h"
 #include "moexray/core/error.h"
+#include "translate_errors.h"
 
 namespace moexray::torch_runtime {
 namespace {
@@ -55,11 +56,15 @@ Rows lay_out(const TorchSession& session, std::span<const SequenceChunk> chunks,
   return rows;
 }
 
-void require_finite(std::span<const float> logits) {
-  for (const float value : logits) {
-    if (!std::isfinite(value)) {
-      throw Error(ErrorKind::data,
-                  {"the model computed a logit that is not finite", {}, {}, std::to_string(value)});
+// Logits [rows, vocab]; `slot_of_row` names the sequence for the message.
+void require_finite(std::span<const float> logits, const std::vector<int>& slot_of_row) {
+  const std::size_t vocab_size = logits.size() / slot_of_row.size();
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    if (!std::isfinite(logits[i])) {
+      throw Error(ErrorKind::data, {"the model computed a logit that is not finite",
+                                    "sequence " + std::to_string(slot_of_row[i / vocab_size]),
+                                    {},
+                                    std::to_string(logits[i])});
     }
   }
 }
@@ -86,36 +91,36 @@ void observe_router(RouterTap& tap, const ModelConfig& config, int layer, std::i
                     {}};
   if (logits.defined())
     batch.logits = {logits.data_ptr<float>(), static_cast<std::size_t>(logits.numel())};
+  for (const float weight : batch.weights) {
+    if (!std::isfinite(weight)) {
+      throw Error(ErrorKind::data, {"a router weight is not finite",
+                                    "MoE layer " + std::to_string(layer),
+                                    {},
+                                    std::to_string(weight)});
+    }
+  }
   tap.on_router(batch);
 }
 
-TorchModel::TorchModel(Olmoe olmoe, at::ScalarType dtype, const at::Device& device)
-    : olmoe_(std::move(olmoe)),
-      table_(make_rotary_table(olmoe_.config)),
-      dtype_(dtype),
-      device_(device) {
-  table_.cos = table_.cos.to(device);
-  table_.sin = table_.sin.to(device);
-}
+TorchModel::TorchModel(Olmoe olmoe, at::ScalarType dtype, const at::Device& device, int n_threads)
+    : olmoe_(std::move(olmoe)), dtype_(dtype), device_(device), n_threads_(n_threads) {}
 
 std::unique_ptr<Session> TorchModel::new_session(std::span<const std::int64_t> capacities) {
-  return std::make_unique<TorchSession>(olmoe_.config, capacities,
-                                        at::TensorOptions(dtype_).device(device_));
+  return with_translated_errors("make room for a batch", [&] {
+    return std::make_unique<TorchSession>(olmoe_.config, capacities,
+                                          at::TensorOptions(dtype_).device(device_));
+  });
 }
 
 std::vector<float> TorchModel::forward(Session& session, std::span<const SequenceChunk> chunks,
                                        LogitsOf logits_of, RouterTap* tap) {
-  // libtorch's exceptions end here: callers know moexray::Error alone.
-  try {
-    return run_pass(session, chunks, logits_of, tap);
-  } catch (const c10::Error& error) {
-    throw Error(ErrorKind::runtime,
-                {"libtorch failed in a forward pass", {}, {}, error.what_without_backtrace()});
-  }
+  return with_translated_errors("run the model",
+                                [&] { return run_pass(session, chunks, logits_of, tap); });
 }
 
 std::vector<float> TorchModel::run_pass(Session& session, std::span<const SequenceChunk> chunks,
                                         LogitsOf logits_of, RouterTap* tap) {
+  at::set_num_threads(n_threads_);  // a setting of the process: another model may have changed it
   const at::NoGradGuard no_grad;
   auto& torch_session = dynamic_cast<TorchSession&>(session);
   const Rows rows = lay_out(torch_session, chunks, olmoe_.config.vocab_size);
@@ -137,17 +142,22 @@ std::vector<float> TorchModel::run_pass(Session& session, std::span<const Sequen
   };
   at::Tensor logits;
   if (device_.is_cpu()) {
-    CpuOps ops(olmoe_.config, table_, torch_session, rows.batch);
+    CpuOps ops(olmoe_.config, torch_session, rows.batch);
     logits = run(ops);
   } else {
-    PlainOps ops(olmoe_.config, table_, torch_session, rows.batch);
+    PlainOps ops(olmoe_.config, torch_session, rows.batch);
     logits = run(ops);
   }
   for (const SequenceChunk& chunk : chunks) {
     torch_session.sequence(chunk.slot).length += static_cast<std::int64_t>(chunk.token_ids.size());
   }
   std::vector<float> result(logits.data_ptr<float>(), logits.data_ptr<float>() + logits.numel());
-  require_finite(result);
+  std::vector<int> slots;
+  for (const SequenceChunk& chunk : chunks) {
+    slots.insert(slots.end(), logits_of == LogitsOf::last_token ? 1 : chunk.token_ids.size(),
+                 chunk.slot);
+  }
+  require_finite(result, slots);
   return result;
 }
 

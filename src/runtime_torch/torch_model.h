@@ -9,7 +9,7 @@ namespace moexray::torch_runtime {
 /// the routers' decisions to the tap.
 class TorchModel : public Model {
  public:
-  TorchModel(Olmoe olmoe, at::ScalarType dtype, const at::Device& device);
+  TorchModel(Olmoe olmoe, at::ScalarType dtype, const at::Device& device, int n_threads);
 
   const ModelConfig& config() const override { return olmoe_.config; }
   std::unique_ptr<Session> new_session(std::span<const std::int64_t> capacities) override;
@@ -21,9 +21,9 @@ class TorchModel : public Model {
                               LogitsOf logits_of, RouterTap* tap);
 
   Olmoe olmoe_;
-  RotaryTable table_;
   at::ScalarType dtype_;
   at::Device device_;
+  int n_threads_;
 };
 
 /// Passes one layer's routing to a tap, after checking that its shapes are what the config

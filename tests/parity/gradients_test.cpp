@@ -53,10 +53,13 @@ void expect_equal(std::vector<at::Tensor> leaves, const at::Tensor& direction,
 
 class Gradients : public ::testing::Test {
  protected:
-  void SetUp() override { at::manual_seed(7); }
+  void SetUp() override {
+    at::manual_seed(7);
+    at::set_num_threads(2);
+  }
 
   ModelConfig config_ = small_config();
-  RotaryTable table_ = make_rotary_table(config_);
+  RotaryTable table_ = make_rotary_table(config_, config_.max_position_embeddings);
 };
 
 TEST_F(Gradients, RmsNorm) {

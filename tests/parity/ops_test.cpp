@@ -65,7 +65,6 @@ struct Output {
 // Two passes over two sequences: 5 and 3 tokens, then 1 and 2 more.
 template <typename OpsType>
 Output run(const Olmoe& model, at::ScalarType dtype) {
-  const RotaryTable table = make_rotary_table(model.config);
   const std::int64_t capacities[] = {10, 10};
   TorchSession session(model.config, capacities, at::TensorOptions(dtype));
   const RaggedBatch passes[] = {{{{0, 0}, {0, 1}, {0, 2}, {0, 3}, {0, 4}, {1, 0}, {1, 1}, {1, 2}}},
@@ -75,7 +74,7 @@ Output run(const Olmoe& model, at::ScalarType dtype) {
   std::int64_t next = 0;
   for (const RaggedBatch& batch : passes) {
     const auto n = static_cast<std::int64_t>(batch.rows.size());
-    OpsType ops(model.config, table, session, batch);
+    OpsType ops(model.config, session, batch);
     const auto x = model.embed_tokens.narrow(0, next, n).contiguous();
     next += n;
     hidden.push_back(model.forward(x, ops, [&](int, const RouterOutput& routing) {

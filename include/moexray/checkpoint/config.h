@@ -15,7 +15,7 @@ namespace moexray {
 /// keys.
 struct ModelConfig {
   std::string architecture = "OlmoeForCausalLM";
-  std::string name;  ///< `_name_or_path` if it is a plain hub name, else the directory's name
+  std::string name;  ///< the directory's name, without its path
   int vocab_size = 0;
   int hidden_size = 0;
   int intermediate_size = 0;  ///< width of one expert
@@ -42,8 +42,7 @@ struct ModelConfig {
   }
 };
 
-/// Parses and checks the text of a `config.json`; `name` is empty unless `_name_or_path` is a hub
-/// name.
+/// Parses and checks the text of a `config.json`; `name` stays empty.
 /// @param where the file's name, for messages.
 /// @throws Error (data) as read_model_config() does.
 ModelConfig parse_model_config(std::string_view text, std::string_view where);

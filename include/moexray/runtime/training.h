@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,9 +38,10 @@ struct TrainingOptions {
   double max_gradient_norm = 1.0;
   double load_balancing_weight =
       0.01;  ///< of E · Σ_e f_e P_e, summed over layers (1 a layer when uniform)
-  double relaxed_balancing_weight = 0.01;  ///< the same, after `relax_balancing_after` steps
-  std::int64_t relax_balancing_after =
-      0;  ///< experts that are alive by then may specialise further
+  /// The same after `relax_balancing_after` steps, when every expert is alive and may specialise
+  /// further; nothing: it stays as it is.
+  std::optional<double> relaxed_balancing_weight;
+  std::int64_t relax_balancing_after = 0;
   double router_z_weight =
       0.001;  ///< of the mean squared log-partition of the router, mean over layers
   std::uint64_t seed = 1;
@@ -62,7 +64,7 @@ struct StepReport {
   double seconds = 0;  ///< of this step
 };
 
-/// Trains OLMoE models. Obtained through load_trainer().
+/// Trains OLMoE models: the torch module's entry point `moexray_torch_trainer`.
 class Trainer {
  public:
   virtual ~Trainer() = default;
@@ -77,6 +79,7 @@ class Trainer {
                      const std::atomic<bool>& stop) = 0;
   /// Writes the parameters of a state file as `DIRECTORY/model.safetensors` in bfloat16, in the
   /// layout of Hugging Face, with a config.json.
+  /// @throws Error (data) if the state was trained with another config.
   virtual void export_checkpoint(const std::filesystem::path& state_file, const ModelConfig& config,
                                  const std::filesystem::path& directory) = 0;
 };

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <mutex>
 
 #include "../kernels/row_kernels.h"
 
@@ -54,22 +53,29 @@ struct RmsNorm : Function<RmsNorm> {
                *pi = inverse.data_ptr<float>(), *pg = g.data_ptr<float>();
     auto *pdx = dx.data_ptr<float>(), *pdw = dw.data_ptr<float>();
     const auto& kernels = kernels::row_kernels();
-    std::mutex mutex;
-    at::parallel_for(0, n, 256, [&](std::int64_t begin, std::int64_t end) {
-      std::vector<float> u(static_cast<std::size_t>(d)), part(static_cast<std::size_t>(d), 0.0F);
-      for (std::int64_t r = begin; r < end; ++r) {
+    // Sums over rows are formed block by block and added in order, whatever the number of threads.
+    constexpr std::int64_t block_rows = 256;
+    const std::int64_t n_blocks = (n + block_rows - 1) / block_rows;
+    auto partial = at::zeros({n_blocks, d}, x.options());
+    auto* pp = partial.data_ptr<float>();
+    at::parallel_for(0, n_blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+      std::vector<float> u(static_cast<std::size_t>(d));
+      for (std::int64_t r = begin * block_rows; r < std::min(end * block_rows, n); ++r) {
         const float *row = px + r * d, *gr = pg + r * d;
+        float* part = pp + r / block_rows * d;
         for (std::int64_t i = 0; i < d; ++i) {
           u[i] = gr[i] * pw[i];
           part[i] += gr[i] * row[i] * pi[r];
         }
         const float mean = kernels.dot(u.data(), row, d) * pi[r] / static_cast<float>(d);
-        for (std::int64_t i = 0; i < d; ++i)
+        for (std::int64_t i = 0; i < d; ++i) {
           pdx[r * d + i] = pi[r] * (u[i] - row[i] * pi[r] * mean);
+        }
       }
-      const std::lock_guard lock(mutex);
-      for (std::int64_t i = 0; i < d; ++i) pdw[i] += part[i];
     });
+    for (std::int64_t block = 0; block < n_blocks; ++block) {
+      for (std::int64_t i = 0; i < d; ++i) pdw[i] += pp[block * d + i];
+    }
     return {dx, dw, at::Tensor()};
   }
 };

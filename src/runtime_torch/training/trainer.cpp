@@ -8,12 +8,14 @@
 #include <optional>
 
 #include "../memory.h"
+#include "../translate_errors.h"
 #include "batches.h"
 #include "evaluate.h"
 #include "gradients.h"
 #include "moexray/checkpoint/safetensors_writer.h"
 #include "moexray/core/error.h"
 #include "moexray/core/file.h"
+#include "moexray/core/sha256.h"
 #include "moexray/core/system.h"
 #include "training_log.h"
 #include "training_state.h"
@@ -56,27 +58,31 @@ Json config_json(const ModelConfig& config) {
 }
 
 // Everything that decides what the parameters become, the number of threads aside.
-std::string fingerprint(const ModelConfig& config, const TokenDocuments& documents,
+RunDescription describe(const ModelConfig& config, const TokenDocuments& documents,
                         const TrainingOptions& options) {
-  return Json{{"config", config_json(config)},
-              {"n_documents", documents.starts.size() - 1},
-              {"n_tokens", documents.tokens.size()},
-              {"n_steps", options.n_steps},
-              {"n_sequences", options.n_sequences},
-              {"n_positions", options.n_positions},
-              {"n_warmup_steps", options.n_warmup_steps},
-              {"learning_rate", options.learning_rate},
-              {"final_rate_share", options.final_rate_share},
-              {"weight_decay", options.weight_decay},
-              {"beta1", options.beta1},
-              {"beta2", options.beta2},
-              {"max_gradient_norm", options.max_gradient_norm},
-              {"load_balancing_weight", options.load_balancing_weight},
-              {"relaxed_balancing_weight", options.relaxed_balancing_weight},
-              {"relax_balancing_after", options.relax_balancing_after},
-              {"router_z_weight", options.router_z_weight},
-              {"seed", options.seed}}
-      .dump();
+  const auto tokens = std::as_bytes(std::span(documents.tokens));
+  return Json{
+      {"config", config_json(config)},
+      {"n_documents", documents.starts.size() - 1},
+      {"n_tokens", documents.tokens.size()},
+      {"tokens_sha256", sha256_hex({reinterpret_cast<const char*>(tokens.data()), tokens.size()})},
+      {"n_steps", options.n_steps},
+      {"n_sequences", options.n_sequences},
+      {"n_positions", options.n_positions},
+      {"n_warmup_steps", options.n_warmup_steps},
+      {"learning_rate", options.learning_rate},
+      {"final_rate_share", options.final_rate_share},
+      {"weight_decay", options.weight_decay},
+      {"beta1", options.beta1},
+      {"beta2", options.beta2},
+      {"epsilon", options.epsilon},
+      {"max_gradient_norm", options.max_gradient_norm},
+      {"load_balancing_weight", options.load_balancing_weight},
+      {"relaxed_balancing_weight",
+       options.relaxed_balancing_weight ? Json(*options.relaxed_balancing_weight) : Json()},
+      {"relax_balancing_after", options.relax_balancing_after},
+      {"router_z_weight", options.router_z_weight},
+      {"seed", options.seed}};
 }
 
 // Linear warm-up to the full rate, then half a cosine down to `final_rate_share` of it.
@@ -93,6 +99,40 @@ double learning_rate(const TrainingOptions& options, std::int64_t step) {
          (options.final_rate_share + (1 - options.final_rate_share) * cosine);
 }
 
+// What the loops below take for granted.
+void check(const ModelConfig& config, const TokenDocuments& documents,
+           const TrainingOptions& options) {
+  if (options.n_steps < 1 || options.n_sequences < 1 || options.n_sequences > 1 << 20 ||
+      options.n_positions < 1 || options.evaluate_every < 1 || options.save_every < 1 ||
+      options.n_warmup_steps < 1) {
+    throw Error(ErrorKind::usage, "a count of the training options is not positive or too large");
+  }
+  if (options.n_positions > config.max_position_embeddings) {
+    throw Error(ErrorKind::data, {"sequences longer than the model's context", "--positions",
+                                  "at most " + std::to_string(config.max_position_embeddings),
+                                  std::to_string(options.n_positions)});
+  }
+  for (const TokenId id : documents.tokens) {
+    if (id < 0 || id >= config.vocab_size) {
+      throw Error(ErrorKind::data,
+                  {"token id outside the model's vocabulary", "config.json: key \"vocab_size\"",
+                   "ids below " + std::to_string(config.vocab_size), std::to_string(id)});
+    }
+  }
+}
+
+// A log without the state it belongs to may be all that is left of a run.
+void refuse_orphaned_log(const TrainingOptions& options) {
+  std::error_code code;
+  if (!std::filesystem::exists(options.state_file) &&
+      std::filesystem::file_size(options.log_file, code) > 0 && !code) {
+    throw Error(ErrorKind::data, {"a log without its training state",
+                                  options.log_file.string(),
+                                  "the state " + options.state_file.string() + ", or no log",
+                                  {}});
+  }
+}
+
 class TrainingRun {
  public:
   TrainingRun(const ModelConfig& config, const TokenDocuments& documents,
@@ -100,11 +140,11 @@ class TrainingRun {
       : options_(options),
         parameters_(make_parameters(config, options.seed)),
         optimiser_{at::zeros_like(parameters_.values), at::zeros_like(parameters_.values)},
-        table_(make_rotary_table(config)),
+        table_(make_rotary_table(config, options.n_positions)),
         stream_(documents, options.n_positions, options.seed),
-        fingerprint_(fingerprint(config, documents, options)) {
+        description_(describe(config, documents, options)) {
     if (std::filesystem::exists(options.state_file)) {
-      step_ = load_training_state(options.state_file, parameters_, optimiser_, fingerprint_);
+      step_ = load_training_state(options.state_file, parameters_, optimiser_, description_);
       stream_.seek(step_ * options.n_sequences);
     }
   }
@@ -120,9 +160,10 @@ class TrainingRun {
       stream_.next(inputs.data_ptr<TokenId>() + b * T, targets.data_ptr<TokenId>() + b * T);
     }
     parameters_.gradients.zero_();
-    const bool relaxed = step_ >= options_.relax_balancing_after;
+    const bool relaxed =
+        options_.relaxed_balancing_weight && step_ >= options_.relax_balancing_after;
     const RouterLosses losses{
-        relaxed ? options_.relaxed_balancing_weight : options_.load_balancing_weight,
+        relaxed ? *options_.relaxed_balancing_weight : options_.load_balancing_weight,
         options_.router_z_weight / parameters_.model.config.num_hidden_layers};
     TrainingOps ops(parameters_.model.config, table_, {B, T}, losses);
     const auto h =
@@ -157,7 +198,7 @@ class TrainingRun {
   }
 
   void save() const {
-    save_training_state(options_.state_file, parameters_, optimiser_, step_, fingerprint_);
+    save_training_state(options_.state_file, parameters_, optimiser_, step_, description_);
   }
 
  private:
@@ -166,7 +207,7 @@ class TrainingRun {
   AdamW optimiser_;
   RotaryTable table_;
   WindowStream stream_;
-  std::string fingerprint_;
+  RunDescription description_;
   std::int64_t step_ = 0;
 };
 
@@ -176,37 +217,54 @@ class TorchTrainer : public Trainer {
              const std::vector<ValidationSet>& validation, const TrainingOptions& options,
              const std::function<void(const StepReport&)>& on_step,
              const std::atomic<bool>& stop) override {
+    check(config, documents, options);
+    for (const ValidationSet& set : validation) check(config, set.documents, options);
+    refuse_orphaned_log(options);
+    with_translated_errors("train",
+                           [&] { run(config, documents, validation, options, on_step, stop); });
+  }
+
+  void export_checkpoint(const std::filesystem::path& state_file, const ModelConfig& config,
+                         const std::filesystem::path& directory) override {
+    with_translated_errors("export", [&] { write_checkpoint(state_file, config, directory); });
+  }
+
+ private:
+  static void run(const ModelConfig& config, const TokenDocuments& documents,
+                  const std::vector<ValidationSet>& validation, const TrainingOptions& options,
+                  const std::function<void(const StepReport&)>& on_step,
+                  const std::atomic<bool>& stop) {
     keep_freed_memory();
     at::set_num_threads(options.n_threads > 0 ? options.n_threads : available_threads());
-    TrainingRun run(config, documents, options);
-    TrainingLog log(options.log_file, run.step());
+    TrainingRun training(config, documents, options);
+    TrainingLog log(options.log_file, training.step());
     constexpr auto everything = std::numeric_limits<std::int64_t>::max();
-    while (run.step() < options.n_steps && !stop) {
-      const StepReport report = run.train_step();
+    while (training.step() < options.n_steps && !stop) {
+      const StepReport report = training.train_step();
       log.write_step(report);
       on_step(report);
       const bool last = report.step == options.n_steps;
       if (last || report.step % options.evaluate_every == 0) {
         log.write_evaluation(
-            report.step, run.n_tokens(),
-            run.evaluate(validation, last ? everything : options.n_validation_windows));
+            report.step, training.n_tokens(),
+            training.evaluate(validation, last ? everything : options.n_validation_windows));
       }
-      if (last || report.step % options.save_every == 0) run.save();
+      if (last || report.step % options.save_every == 0) training.save();
     }
-    if (run.step() < options.n_steps) {
-      run.save();
-      throw Error(ErrorKind::interrupted, "stopped at step " + std::to_string(run.step()) +
+    if (training.step() < options.n_steps) {
+      training.save();
+      throw Error(ErrorKind::interrupted, "stopped at step " + std::to_string(training.step()) +
                                               "; the same command continues from " +
                                               options.state_file.string());
     }
   }
 
-  void export_checkpoint(const std::filesystem::path& state_file, const ModelConfig& config,
-                         const std::filesystem::path& directory) override {
+  static void write_checkpoint(const std::filesystem::path& state_file, const ModelConfig& config,
+                               const std::filesystem::path& directory) {
     const at::NoGradGuard no_grad;
     Parameters parameters = make_parameters(config, 0);
     AdamW optimiser{at::zeros_like(parameters.values), at::zeros_like(parameters.values)};
-    load_training_state(state_file, parameters, optimiser, {});
+    load_training_state(state_file, parameters, optimiser, {{"config", config_json(config)}});
     std::vector<at::Tensor> kept;
     std::vector<TensorToWrite> tensors;
     for (const NamedTensor& named : named_tensors(parameters.model)) {
@@ -215,7 +273,12 @@ class TorchTrainer : public Trainer {
       tensors.push_back(
           {named.name, "BF16", named.tensor.sizes().vec(), {bytes, kept.back().nbytes()}});
     }
-    std::filesystem::create_directories(directory);
+    std::error_code code;
+    std::filesystem::create_directories(directory, code);
+    if (code) {
+      throw Error(ErrorKind::runtime,
+                  {"cannot make the directory", directory.string(), {}, code.message()});
+    }
     write_safetensors(directory / "model.safetensors", tensors, {{"format", "pt"}});
     write_file_atomically(directory / "config.json", config_json(config).dump(2) + "\n");
   }

@@ -16,7 +16,9 @@ TrainingLog::TrainingLog(const std::filesystem::path& path, std::int64_t step) :
     std::string line;
     while (std::getline(old, line)) {
       const auto record = Json::parse(line, nullptr, false);
-      if (record.is_object() && record.value("step", step + 1) <= step) kept += line + "\n";
+      if (record.is_object() && record.contains("step") && record["step"].is_number_integer() &&
+          record["step"].get<std::int64_t>() <= step)
+        kept += line + "\n";
     }
   }
   write_file_atomically(path, kept);

@@ -38,24 +38,32 @@ const std::string& metadata(const SafetensorsFile& file, const std::string& key)
   return found->second;
 }
 
+void require_run(const SafetensorsFile& file, const RunDescription& expected) {
+  const auto found = RunDescription::parse(metadata(file, "run"), nullptr, false);
+  for (const auto& [key, value] : expected.items()) {
+    const bool has = found.is_object() && found.contains(key);
+    if (!has || found[key] != value) {
+      throw Error(ErrorKind::data,
+                  {"training state of another run", file.path().string() + ": key \"" + key + "\"",
+                   value.dump(), has ? found[key].dump() : "none"});
+    }
+  }
+}
+
 }  // namespace
 
 void save_training_state(const std::filesystem::path& path, const Parameters& parameters,
-                         const AdamW& optimiser, std::int64_t step,
-                         const std::string& fingerprint) {
+                         const AdamW& optimiser, std::int64_t step, const RunDescription& run) {
   const TensorToWrite tensors[] = {to_write("values", parameters.values),
                                    to_write("first_moment", optimiser.first),
                                    to_write("second_moment", optimiser.second)};
-  write_safetensors(path, tensors, {{"step", std::to_string(step)}, {"run", fingerprint}});
+  write_safetensors(path, tensors, {{"step", std::to_string(step)}, {"run", run.dump()}});
 }
 
 std::int64_t load_training_state(const std::filesystem::path& path, Parameters& parameters,
-                                 AdamW& optimiser, const std::string& fingerprint) {
+                                 AdamW& optimiser, const RunDescription& expected) {
   const SafetensorsFile file(path);
-  if (!fingerprint.empty() && metadata(file, "run") != fingerprint) {
-    throw Error(ErrorKind::data, {"training state of another run", path.string(), fingerprint,
-                                  metadata(file, "run")});
-  }
+  require_run(file, expected);
   const std::string& text = metadata(file, "step");
   std::int64_t step = -1;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), step);

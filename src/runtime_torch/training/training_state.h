@@ -1,22 +1,26 @@
 #pragma once
 
 #include <filesystem>
-#include <string>
+#include <nlohmann/json.hpp>
 
 #include "adamw.h"
 #include "parameters.h"
 
 namespace moexray::torch_runtime {
 
-/// Saves parameters, moments and step as safetensors, renamed into place. `fingerprint` says what
-/// run they belong to.
+/// What a training run is: its config, its data and every setting that decides what the parameters
+/// become.
+using RunDescription = nlohmann::ordered_json;
+
+/// Saves parameters, moments, step and description as safetensors, renamed into place.
 void save_training_state(const std::filesystem::path& path, const Parameters& parameters,
-                         const AdamW& optimiser, std::int64_t step, const std::string& fingerprint);
+                         const AdamW& optimiser, std::int64_t step, const RunDescription& run);
 
 /// Loads what save_training_state wrote and returns the step.
-/// @throws Error (data) if the file is damaged, of another size, or its fingerprint differs; an
-/// empty `fingerprint` accepts any.
+/// @param expected keys that the state's description must have with these values.
+/// @throws Error (data) if the file is damaged or of another size, or names the first key that
+/// differs.
 std::int64_t load_training_state(const std::filesystem::path& path, Parameters& parameters,
-                                 AdamW& optimiser, const std::string& fingerprint);
+                                 AdamW& optimiser, const RunDescription& expected);
 
 }  // namespace moexray::torch_runtime

@@ -45,7 +45,7 @@ TEST(ModelConfig, ReadsThePublishedConfig) {
   const std::filesystem::path directory = MOEXRAY_TEST_DATA "/olmoe-1b-7b";
   const ModelConfig config = read_model_config(directory);
   EXPECT_EQ(config.architecture, "OlmoeForCausalLM");
-  EXPECT_EQ(config.name, "allenai/open_instruct_dev");
+  EXPECT_EQ(config.name, "olmoe-1b-7b");
   EXPECT_EQ(config.vocab_size, 50304);
   EXPECT_EQ(config.hidden_size, 2048);
   EXPECT_EQ(config.intermediate_size, 1024);
@@ -218,14 +218,11 @@ TEST(ModelConfig, LetsTheGenerationConfigDecide) {
   expect_error(ErrorKind::data, "generation_config.json: wrong type", [&] { file.read(config); });
 }
 
-TEST(ModelConfig, NamesHubModelsAndKeepsPathsOut) {
+// What `_name_or_path` says is often where somebody trained the model.
+TEST(ModelConfig, IsNamedAfterItsDirectoryAlone) {
   ConfigFile file;
   const std::string own = file.path().filename().string();
-  EXPECT_EQ(file.read_with("_name_or_path", "allenai/OLMoE-1B-7B-0924").name,
-            "allenai/OLMoE-1B-7B-0924");
-  EXPECT_EQ(file.read_with("_name_or_path", "mini").name, "mini");
-  for (const char* name : {"", "/home/someone/model", "./model", "../model", "a/b/c", "a/", "/",
-                           "a b", "C:\\models", "a/.hidden", "a\n"}) {
+  for (const char* name : {"allenai/open_instruct_dev", "mini", "", "/home/someone/model"}) {
     EXPECT_EQ(file.read_with("_name_or_path", name).name, own) << name;
   }
 }
