@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <tuple>
 #include <vector>
 
 #include "moexray/core/error.h"
@@ -74,6 +75,7 @@ std::string decompose(const icu::Normalizer2& data, std::string_view segment) {
   struct Mark {
     UChar32 code_point;
     std::uint8_t combining_class;
+    std::size_t order;  // among equal classes the order of the text stays
   };
   std::vector<Mark> marks;
   for (std::size_t pos = 0; pos < segment.size();) {
@@ -81,7 +83,7 @@ std::string decompose(const icu::Normalizer2& data, std::string_view segment) {
     icu::UnicodeString parts;
     if (!data.getDecomposition(c, parts)) parts = icu::UnicodeString(c);
     for (int32_t i = 0; i < parts.length(); i = parts.moveIndex32(i, 1)) {
-      marks.push_back({parts.char32At(i), u_getCombiningClass(parts.char32At(i))});
+      marks.push_back({parts.char32At(i), u_getCombiningClass(parts.char32At(i)), marks.size()});
     }
   }
   for (auto begin = marks.begin(); begin != marks.end();) {
@@ -91,8 +93,8 @@ std::string decompose(const icu::Normalizer2& data, std::string_view segment) {
     }
     const auto end = std::find_if(begin, marks.end(),
                                   [](const Mark& mark) { return mark.combining_class == 0; });
-    std::stable_sort(begin, end, [](const Mark& a, const Mark& b) {
-      return a.combining_class < b.combining_class;
+    std::sort(begin, end, [](const Mark& a, const Mark& b) {
+      return std::tie(a.combining_class, a.order) < std::tie(b.combining_class, b.order);
     });
     begin = end;
   }
