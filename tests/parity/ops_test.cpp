@@ -128,6 +128,38 @@ TEST_P(InferenceOps, Bfloat16IsAsCloseToFloat32AsPlainLibtorchIs) {
   EXPECT_LT(ours, 1.2 * plain);
 }
 
+// Matrices above the size that our own kernels take in bfloat16: libtorch multiplies them, with
+// weights as checkpoints map them.
+TEST(InferenceOpsLarge, Bfloat16ThroughLibtorchsProducts) {
+  const at::NoGradGuard no_grad;
+  ModelConfig config = small_config(false);
+  config.hidden_size = 520;
+  config.intermediate_size = 516;
+  config.num_attention_heads = 4;
+  config.num_key_value_heads = 4;
+  config.num_experts = 4;
+  config.num_experts_per_tok = 2;
+  config.num_hidden_layers = 1;
+  Olmoe model = random_model(config, at::kBFloat16);
+  for (at::Tensor* matrix :
+       {&model.layers[0].q_proj, &model.layers[0].k_proj, &model.layers[0].v_proj,
+        &model.layers[0].o_proj, &model.layers[0].router}) {
+    *matrix = *matrix / 8;
+  }
+  const auto exact = run<CpuOps>(widened(model), at::kFloat).hidden;
+  const auto error = [&](const Output& output) {
+    return (output.hidden.to(at::kFloat) - exact).abs().mean().item<double>();
+  };
+  at::set_num_threads(1);
+  const Output one = run<CpuOps>(model, at::kBFloat16);
+  at::set_num_threads(2);
+  const Output two = run<CpuOps>(model, at::kBFloat16);
+  EXPECT_TRUE(one.hidden.equal(two.hidden)) << "threads change bfloat16 results";
+  const double plain = error(run<PlainOps>(model, at::kBFloat16));
+  EXPECT_GT(plain, 0);
+  EXPECT_LT(error(two), 1.5 * plain);
+}
+
 INSTANTIATE_TEST_SUITE_P(Normalised, InferenceOps, ::testing::Bool());
 
 TEST(SelectExperts, TiesGoToTheLowerId) {
