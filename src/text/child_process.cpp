@@ -19,6 +19,8 @@ namespace {
 
 constexpr rlim_t max_memory_bytes = rlim_t{8} << 30;
 constexpr std::size_t max_message_bytes = 4096;
+// The child's limit is processor time; on a busy machine that takes longer.
+constexpr int waiting_factor = 3;
 // What a child that finished without a complaint says, so that silence always means death.
 constexpr char all_well = '+';
 
@@ -103,7 +105,7 @@ std::string run_in_child(const std::function<std::string()>& work, int time_limi
   if (child == 0) be_child(work, ends[1], time_limit_seconds);
 
   ::close(ends[1]);
-  const std::string report = read_report(ends[0], time_limit_seconds);
+  const std::string report = read_report(ends[0], waiting_factor * time_limit_seconds);
   ::close(ends[0]);
   if (report.empty()) ::kill(child, SIGKILL);  // still at work, or dead already
   int status = 0;
