@@ -45,9 +45,10 @@ struct PromptReadOptions {
 
 /// Reads a JSON Lines file of prompts. A line is an object with a string under `prompt_key`, or an
 /// array of {"role","content"} there or under "messages" (other keys of a message are ignored), and
-/// optionally an id and a category: strings, or integers, which are taken as their decimal text. Blank lines are skipped and counted. The members of an
-/// object "meta" are merged with the line's other keys. Lines have at most 16 MB and a depth of 64;
-/// ids and categories at most 256 bytes and no control characters.
+/// optionally an id and a category: strings, or integers, which are taken as their decimal text.
+/// Blank lines are skipped and counted. The members of an object "meta" are merged with the line's
+/// other keys. Lines have at most 16 MB and a depth of 64; ids and categories at most 256 bytes and
+/// no control characters.
 /// @throws Error (data) that lists all failures with their lines (20 of them, and the number of the
 /// rest).
 PromptSet read_prompts(const std::filesystem::path& path, const PromptReadOptions& options = {});
