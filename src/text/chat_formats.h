@@ -22,9 +22,9 @@ struct ChatFormat {
   std::string_view last_assistant_after;  ///< where the conversation ends with the assistant
   std::string_view generation_prompt;
   std::string_view default_system = {};  ///< what comes first if no system message does
-  bool trims = false;               ///< white space around a message is taken away
-  bool has_system = true;           ///< system messages are allowed
-  bool alternates = false;          ///< user and assistant must take turns, the user first
+  bool trims = false;                    ///< white space around a message is taken away
+  bool has_system = true;                ///< system messages are allowed
+  bool alternates = false;               ///< user and assistant must take turns, the user first
   bool system_joins_user =
       false;  ///< Llama 2: a system message, first only, goes into the user's turn
 };
