@@ -54,6 +54,7 @@ void install_signal_handlers() {
   // A reader that went away is an error of write(), not a sudden death that leaves files behind.
   action.sa_handler = SIG_IGN;
   ::sigaction(SIGPIPE, &action, nullptr);
+  ::sigaction(SIGXFSZ, &action, nullptr);  // a limit on file sizes becomes a write error
 }
 
 // A file opened while a standard descriptor is closed would take its number, and messages would go

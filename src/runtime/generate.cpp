@@ -13,6 +13,9 @@
 namespace moexray {
 namespace {
 
+// Beyond any model's context, and far from overflow when added to a prompt's length.
+constexpr std::int64_t max_new_tokens_limit = std::int64_t{1} << 40;
+
 // One sequence on its way through the model.
 struct Sequence {
   GenerationInput input;
@@ -34,6 +37,12 @@ void check_options(const GenerationOptions& options) {
                 "the number of new tokens must not be negative, and a forward "
                 "pass must hold a token");
   }
+  if (options.max_new_tokens > max_new_tokens_limit) {
+    throw Error(ErrorKind::usage, {"too many new tokens",
+                                   {},
+                                   "at most " + std::to_string(max_new_tokens_limit),
+                                   std::to_string(options.max_new_tokens)});
+  }
 }
 
 class Batch {
@@ -52,14 +61,16 @@ class Batch {
         throw Error(ErrorKind::data, {"prompt without tokens", std::string(prompt.id), {}, {}});
       }
       Sequence& sequence = sequences_.emplace_back(prompt, RandomStream(options.seed, prompt.id));
-      const std::int64_t capacity = n_forward_tokens(
-          static_cast<std::int64_t>(prompt.token_ids.size()), options.max_new_tokens);
       sequence.output.routing =
           RoutingBuffer(model.config().routing_shape(), options.router_logits);
-      sequence.output.routing.reserve(capacity);
-      capacities.push_back(capacity);
+      capacities.push_back(n_forward_tokens(static_cast<std::int64_t>(prompt.token_ids.size()),
+                                            options.max_new_tokens));
     }
+    // The model refuses sequences that do not fit before anything is reserved for them.
     session_ = model.new_session(capacities);
+    for (std::size_t i = 0; i < sequences_.size(); ++i) {
+      sequences_[i].output.routing.reserve(capacities[i]);
+    }
   }
 
   std::vector<GenerationOutput> run() {

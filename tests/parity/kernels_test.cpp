@@ -80,11 +80,22 @@ TEST_P(RowKernelSets, LinearOfARowDoesNotDependOnOtherRowsOrOnTheSplit) {
   std::vector<float> together(static_cast<std::size_t>(n_rows * n_out)),
       alone(static_cast<std::size_t>(n_out));
   GetParam()->linear_f32(x.data(), n_rows, n_in, w.data(), 0, n_out, n_out, together.data());
+  const auto half = to_bfloat16(w);
+  auto half_together = together;
+  GetParam()->linear_bf16(x.data(), n_rows, n_in, half.data(), 0, n_out, n_out,
+                          half_together.data());
   for (std::int64_t r = 0; r < n_rows; ++r) {
     GetParam()->linear_f32(x.data() + r * n_in, 1, n_in, w.data(), 0, 3, n_out, alone.data());
     GetParam()->linear_f32(x.data() + r * n_in, 1, n_in, w.data(), 3, n_out, n_out, alone.data());
     EXPECT_EQ(std::memcmp(alone.data(), together.data() + r * n_out, alone.size() * sizeof(float)),
               0)
+        << r;
+    GetParam()->linear_bf16(x.data() + r * n_in, 1, n_in, half.data(), 0, 5, n_out, alone.data());
+    GetParam()->linear_bf16(x.data() + r * n_in, 1, n_in, half.data(), 5, n_out, n_out,
+                            alone.data());
+    EXPECT_EQ(
+        std::memcmp(alone.data(), half_together.data() + r * n_out, alone.size() * sizeof(float)),
+        0)
         << r;
   }
 }
@@ -149,6 +160,21 @@ TEST(RowKernels, Avx2AndAvx512GiveTheSameBits) {
   row_kernels_avx2.linear_f32(x.data(), n_rows, n_in, w.data(), 0, n_out, n_out, a.data());
   row_kernels_avx512.linear_f32(x.data(), n_rows, n_in, w.data(), 0, n_out, n_out, b.data());
   EXPECT_EQ(std::memcmp(a.data(), b.data(), a.size() * sizeof(float)), 0);
+  const auto half = to_bfloat16(w);
+  row_kernels_avx2.linear_bf16(x.data(), n_rows, n_in, half.data(), 0, n_out, n_out, a.data());
+  row_kernels_avx512.linear_bf16(x.data(), n_rows, n_in, half.data(), 0, n_out, n_out, b.data());
+  EXPECT_EQ(std::memcmp(a.data(), b.data(), a.size() * sizeof(float)), 0);
+  EXPECT_EQ(row_kernels_avx2.dot(x.data(), w.data(), 899),
+            row_kernels_avx512.dot(x.data(), w.data(), 899));
+  auto ya = w, yb = w;
+  row_kernels_avx2.axpy_f32(0.7F, x.data(), ya.data(), 899);
+  row_kernels_avx512.axpy_f32(0.7F, x.data(), yb.data(), 899);
+  row_kernels_avx2.axpy_bf16(0.7F, half.data(), ya.data(), 899);
+  row_kernels_avx512.axpy_bf16(0.7F, half.data(), yb.data(), 899);
+  EXPECT_EQ(std::memcmp(ya.data(), yb.data(), ya.size() * sizeof(float)), 0);
+  row_kernels_avx2.silu_mul(x.data(), w.data(), 899, ya.data());
+  row_kernels_avx512.silu_mul(x.data(), w.data(), 899, yb.data());
+  EXPECT_EQ(std::memcmp(ya.data(), yb.data(), ya.size() * sizeof(float)), 0);
   auto ea = x, eb = x;
   const float sum_a = row_kernels_avx2.exp_sum(ea.data(), 900, 0.3F),
               sum_b = row_kernels_avx512.exp_sum(eb.data(), 900, 0.3F);
