@@ -1,20 +1,16 @@
+#include "commands.h"
+
 #include <vector>
 
 #include "command.h"
-#include "commands.h"
 
 namespace moexray::app {
 
 std::span<const Command> command_table() {
   static const std::vector<Command> table = {
       // One row per command; each is defined in its own cmd_<name>.cpp and declared in commands.h.
-      trace_command(),
-      analyze_command(),
-      signatures_command(),
-      similarity_command(),
-      classify_command(),
-      model_command(),
-      tokenize_command(),
+      trace_command(),    analyze_command(), signatures_command(), similarity_command(),
+      classify_command(), model_command(),   tokenize_command(),
   };
   return table;
 }

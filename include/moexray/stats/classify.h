@@ -55,8 +55,8 @@ struct ClassifyResult {
   std::vector<int> truth;               ///< [n]
   std::vector<int> predicted;           ///< [n] by the model that did not see the prompt
   std::vector<int> folds;               ///< [n]
-  /// The largest positive weights of each category, largest first, of a model fitted on all prompts (for two
-  /// categories: its one weight vector for the second, its negative for the first).
+  /// The largest positive weights of each category, largest first, of a model fitted on all prompts
+  /// (for two categories: its one weight vector for the second, its negative for the first).
   std::vector<ExpertWeight> top_experts;
   bool converged = false;  ///< every fit reached the tolerance
   std::int64_t n_prompts = 0;

@@ -14,7 +14,7 @@ struct Selection {
   TokenSelection tokens = TokenSelection::all;
   bool exclude_template = false;  ///< skip the tokens that the chat template added
   bool weighted = false;          ///< sum router weights in place of counting selections
-  std::string category_key = {};       ///< "meta.KEY" the categories were read from; empty: `category`
+  std::string category_key = {};  ///< "meta.KEY" the categories were read from; empty: `category`
 
   /// True if the events of this record are counted.
   bool counts(const RoutingRecord& record) const {

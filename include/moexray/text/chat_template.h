@@ -12,7 +12,7 @@
 namespace moexray {
 
 struct ChatMessage {
-  std::string role;     ///< "system", "user" or "assistant"
+  std::string role;  ///< "system", "user" or "assistant"
   std::string content;
 };
 
@@ -22,7 +22,8 @@ struct RenderedChat {
   std::vector<TextSpan> message_spans;  ///< where the messages' own characters are in `text`
 };
 
-/// A chat template that moexray implements by name. Templates of checkpoints are recognised, never executed.
+/// A chat template that moexray implements by name. Templates of checkpoints are recognised, never
+/// executed.
 class ChatTemplate {
  public:
   virtual ~ChatTemplate() = default;
@@ -38,8 +39,8 @@ std::vector<std::string_view> chat_template_names();
 /// @throws Error (usage) for an unknown name, listing the choices.
 std::unique_ptr<ChatTemplate> make_chat_template(std::string_view name, const Tokenizer& tokenizer);
 
-/// The template of a checkpoint (`chat_template.jinja`, or `chat_template` in tokenizer_config.json),
-/// recognised by its text. A checkpoint without one gets "none".
+/// The template of a checkpoint (`chat_template.jinja`, or `chat_template` in
+/// tokenizer_config.json), recognised by its text. A checkpoint without one gets "none".
 /// @throws Error (data) for a template that is not recognised, naming the choices of `--template`.
 std::unique_ptr<ChatTemplate> recognise_chat_template(const std::filesystem::path& model_directory,
                                                       const Tokenizer& tokenizer);

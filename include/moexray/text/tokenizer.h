@@ -41,15 +41,16 @@ class Tokenizer {
   /// The id of a vocabulary entry or added token.
   virtual std::optional<TokenId> id_of(std::string_view piece) const = 0;
 
-  virtual int vocab_size() const = 0;           ///< ids are below this (added tokens included)
-  virtual std::string_view kind() const = 0;    ///< "byte_level_bpe" or "sentencepiece"
+  virtual int vocab_size() const = 0;             ///< ids are below this (added tokens included)
+  virtual std::string_view kind() const = 0;      ///< "byte_level_bpe" or "sentencepiece"
   virtual const std::string& sha256() const = 0;  ///< of tokenizer.json or tokenizer.model
-  virtual std::string bos_token() const = 0;    ///< text of the begin token, "" if there is none
+  virtual std::string bos_token() const = 0;      ///< text of the begin token, "" if there is none
   virtual std::string eos_token() const = 0;
 };
 
-/// Opens the tokenizer of a checkpoint directory: `tokenizer.json` (byte-level BPE) if that is there, else
-/// `tokenizer.model` (SentencePiece, through its module, whose directory is `module_directory`).
+/// Opens the tokenizer of a checkpoint directory: `tokenizer.json` (byte-level BPE) if that is
+/// there, else `tokenizer.model` (SentencePiece, through its module, whose directory is
+/// `module_directory`).
 /// @throws Error (data) for a malformed or unsupported tokenizer, naming file and key.
 std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& model_directory,
                                           const std::filesystem::path& module_directory);
