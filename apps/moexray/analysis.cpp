@@ -120,7 +120,7 @@ std::string report_text(const AnalysisInput& input, const std::vector<Section>& 
       traces.shape.n_layers, traces.shape.n_layers == 1 ? "" : "s", traces.shape.n_experts,
       traces.shape.top_k, tokens, selection.exclude_template ? " without template" : "",
       selection.weighted ? ", weighted by the router" : "");
-  for (const Section& section : sections) text += "\n" + section.text;
+  for (const Section& section : sections) text += "\n" + section.document.text();
   return text;
 }
 

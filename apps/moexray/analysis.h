@@ -9,6 +9,8 @@
 #include "analysis_flags.h"
 #include "command.h"
 #include "console.h"
+#include "moexray/report/document.h"
+#include "moexray/report/figure.h"
 #include "moexray/report/json.h"
 #include "moexray/stats/signatures.h"
 #include "moexray/trace/reader.h"
@@ -35,9 +37,10 @@ OutputFile text_file(std::string name, std::string content);
 struct Section {
   std::string name;               ///< the command's; its key in report.json
   report::Json json;              ///< an object, or null if the analysis was left out
-  std::string text;               ///< for people, ends in a newline
+  report::Document document;      ///< for people
   std::vector<OutputFile> files;  ///< a name that another section wrote already is skipped
   std::vector<std::string> notices;
+  std::vector<report::Figure> figures = {};
 };
 
 using SectionFunction = Section (*)(const AnalysisInput&, const Arguments&);

@@ -15,7 +15,9 @@ Section or_left_out(const std::string& name, SectionFunction section, const Anal
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::data) throw;
     const std::string message = name + " left out: " + error.what();
-    return {name, {}, message + "\n", {}, {message}};
+    Section section{name, {}, {}, {}, {message}};
+    section.document.paragraph(message);
+    return section;
   }
 }
 

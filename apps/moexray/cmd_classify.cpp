@@ -70,17 +70,17 @@ Json json_of(const ClassifyResult& result, const stats::Signatures& signatures) 
                        {"notices", Json::array(result.notices)}});
 }
 
-std::string class_table(const ClassifyResult& result) {
+report::Table class_table(const ClassifyResult& result) {
   report::Table table({"category", "precision", "recall", "F1", "prompts"});
   for (std::size_t k = 0; k < result.categories.size(); ++k) {
     const stats::ClassMetrics& metrics = result.per_class[k];
     table.add_row({result.categories[k], fixed(metrics.precision, 3), fixed(metrics.recall, 3),
                    fixed(metrics.f1, 3), std::to_string(metrics.support)});
   }
-  return table.text();
+  return table;
 }
 
-std::string confusion_table(const ClassifyResult& result) {
+report::Table confusion_table(const ClassifyResult& result) {
   std::vector<std::string> headings{"true \\ predicted"};
   headings.insert(headings.end(), result.categories.begin(), result.categories.end());
   report::Table table(headings);
@@ -91,11 +91,12 @@ std::string confusion_table(const ClassifyResult& result) {
     }
     table.add_row(cells);
   }
-  return table.text();
+  return table;
 }
 
 // The prompts that a reader will want to look at, a few of them.
-std::string wrong_table(const ClassifyResult& result, const stats::Signatures& signatures) {
+void add_wrong_prompts(const ClassifyResult& result, const stats::Signatures& signatures,
+                       report::Document& document) {
   constexpr int n_shown = 20;
   using Align = report::Table::Align;
   report::Table table({"misclassified", "category", "predicted", "fold"},
@@ -106,13 +107,12 @@ std::string wrong_table(const ClassifyResult& result, const stats::Signatures& s
     table.add_row({signatures.ids[i], signatures.categories[i],
                    category_of(result, result.predicted[i]), std::to_string(result.folds[i])});
   }
-  if (n_wrong == 0) return {};
-  std::string text = "\n" + table.text();
-  if (n_wrong > n_shown) text += fmt::format("… and {} more\n", n_wrong - n_shown);
-  return text;
+  if (n_wrong == 0) return;
+  document.table(std::move(table));
+  if (n_wrong > n_shown) document.note(fmt::format("… and {} more", n_wrong - n_shown));
 }
 
-std::string experts_table(const ClassifyResult& result) {
+report::Table experts_table(const ClassifyResult& result) {
   constexpr int n_shown = 5;
   using Align = report::Table::Align;
   report::Table table({"category", "experts that speak for it (layer/expert, weight)"},
@@ -127,18 +127,23 @@ std::string experts_table(const ClassifyResult& result) {
     }
     table.add_row({result.categories[k], cell});
   }
-  return table.text();
+  return table;
 }
 
-std::string text_of(const ClassifyResult& result, const stats::Signatures& signatures) {
+report::Document document_of(const ClassifyResult& result, const stats::Signatures& signatures) {
   const stats::Accuracy& accuracy = result.accuracy;
-  return fmt::format(
-      "classification accuracy {} ± {} over {} folds, chance {}, macro F1 {}\n"
-      "Wilson 95% interval {}–{} (binomial, ignores training variability)\n\n{}\n{}{}\n{}",
-      fixed(accuracy.mean, 3), fixed(accuracy.std, 3), accuracy.folds.size(),
-      fixed(result.chance, 3), fixed(result.macro_f1, 3), fixed(accuracy.wilson95[0], 3),
-      fixed(accuracy.wilson95[1], 3), class_table(result), confusion_table(result),
-      wrong_table(result, signatures), experts_table(result));
+  report::Document document;
+  document.paragraph(
+      fmt::format("classification accuracy {} ± {} over {} folds, chance {}, macro F1 {}\n"
+                  "Wilson 95% interval {}–{} (binomial, ignores training variability)",
+                  fixed(accuracy.mean, 3), fixed(accuracy.std, 3), accuracy.folds.size(),
+                  fixed(result.chance, 3), fixed(result.macro_f1, 3),
+                  fixed(accuracy.wilson95[0], 3), fixed(accuracy.wilson95[1], 3)));
+  document.table(class_table(result));
+  document.table(confusion_table(result));
+  add_wrong_prompts(result, signatures, document);
+  document.table(experts_table(result));
+  return document;
 }
 
 std::vector<OutputFile> files_of(const ClassifyResult& result,
@@ -179,7 +184,7 @@ Section classify_section(const AnalysisInput& input, const Arguments& arguments)
     options.folds = read_folds(arguments.text("folds-file"), input.signatures);
   }
   const ClassifyResult result = stats::classify(input.signatures, options);
-  return {"classify", json_of(result, input.signatures), text_of(result, input.signatures),
+  return {"classify", json_of(result, input.signatures), document_of(result, input.signatures),
           files_of(result, input.signatures), result.notices};
 }
 

@@ -13,7 +13,7 @@ namespace {
 
 using report::Json;
 
-std::string text_of(const stats::Signatures& signatures) {
+report::Document document_of(const stats::Signatures& signatures) {
   struct Group {
     std::int64_t n = 0;
     std::int64_t low = 0;
@@ -33,8 +33,11 @@ std::string text_of(const stats::Signatures& signatures) {
                    group.low == group.high ? std::to_string(group.low)
                                            : fmt::format("{}–{}", group.low, group.high)});
   }
-  return fmt::format("Signatures: {} prompts × {} values\n\n{}", signatures.size(),
-                     signatures.values.cols(), table.text());
+  report::Document document;
+  document.paragraph(fmt::format("Signatures: {} prompts × {} values", signatures.size(),
+                                 signatures.values.cols()));
+  document.table(std::move(table));
+  return document;
 }
 
 Json json_of(const stats::Signatures& signatures) {
@@ -77,7 +80,7 @@ OutputFile labels_file(const AnalysisInput& input) {
 
 Section signatures_section(const AnalysisInput& input, const Arguments&) {
   const stats::Signatures& signatures = input.signatures;
-  Section section{"signatures", json_of(signatures), text_of(signatures), {}, {}};
+  Section section{"signatures", json_of(signatures), document_of(signatures), {}, {}};
   section.files.push_back({"signatures.npy", [&signatures](const std::filesystem::path& path) {
                              const stats::Matrix& m = signatures.values;
                              report::write_npy(path, {m.data(), static_cast<std::size_t>(m.size())},

@@ -37,7 +37,7 @@ Json json_of(const SimilarityResult& result) {
                        {"notices", Json::array(result.notices)}});
 }
 
-std::string text_of(const SimilarityResult& result) {
+report::Document document_of(const SimilarityResult& result) {
   report::Table pairs({"similarity", "mean", "std", "pairs"});
   for (const auto& [name, side] :
        {std::pair{"within categories", result.within}, {"across categories", result.across}}) {
@@ -53,8 +53,12 @@ std::string text_of(const SimilarityResult& result) {
     }
     matrix.add_row(row);
   }
-  return fmt::format("{}gap {}, Cohen's d {}\n\n{}", pairs.text(), fixed(result.gap, 4),
-                     fixed(result.cohens_d, 2), matrix.text());
+  report::Document document;
+  document.table(std::move(pairs));
+  document.note(
+      fmt::format("gap {}, Cohen's d {}", fixed(result.gap, 4), fixed(result.cohens_d, 2)));
+  document.table(std::move(matrix));
+  return document;
 }
 
 std::string tsv_of(const SimilarityResult& result) {
@@ -85,7 +89,7 @@ void run(const Arguments& arguments, Console& console) {
 Section similarity_section(const AnalysisInput& input, const Arguments&) {
   const stats::Signatures& signatures = input.signatures;
   const SimilarityResult result = stats::similarity(signatures);
-  Section section{"similarity", json_of(result), text_of(result), {}, result.notices};
+  Section section{"similarity", json_of(result), document_of(result), {}, result.notices};
   section.files.push_back(text_file("similarity.tsv", tsv_of(result)));
   if (signatures.size() <= max_matrix_prompts) {
     section.files.push_back({"similarity.npy", [&signatures](const std::filesystem::path& path) {

@@ -1,11 +1,14 @@
 #include "moexray/report/table.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdint>
 
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
+#include "moexray/report/document.h"
 
 namespace moexray::report {
 namespace {
@@ -109,6 +112,21 @@ std::string Table::text() const {
     out += line + '\n';
   }
   return out;
+}
+
+std::string Table::html() const {
+  std::string out = "<div class=\"scroll\"><table>\n";
+  for (std::size_t i = 0; i < rows_.size(); ++i) {
+    const char* cell = i == 0 ? "th" : "td";
+    out += i == 0 ? "<thead><tr>" : i == 1 ? "<tbody>\n<tr>" : "<tr>";
+    for (std::size_t j = 0; j < rows_[i].size(); ++j) {
+      out += fmt::format("<{}{}>{}</{}>", cell, alignment_[j] == Align::right ? " class=\"n\"" : "",
+                         html_escaped(rows_[i][j]), cell);
+    }
+    out += i == 0 ? "</tr></thead>\n" : "</tr>\n";
+  }
+  if (rows_.size() > 1) out += "</tbody>\n";
+  return out + "</table></div>\n";
 }
 
 void Tsv::add_row(const std::vector<std::string>& cells) {

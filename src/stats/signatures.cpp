@@ -117,6 +117,7 @@ bool SignatureAccumulator::has_every_layer(std::size_t prompt) const {
 Signatures SignatureAccumulator::finish() && {
   Signatures result;
   result.shape = shape_;
+  result.layer_sums.resize(sums_.rows(), shape_.n_layers);
   Eigen::Index n = 0;
   for (std::size_t prompt = 0; prompt < prompts_.size(); ++prompt) {
     if (!has_every_layer(prompt)) {
@@ -130,12 +131,14 @@ Signatures SignatureAccumulator::finish() && {
       const double total = block.sum();
       if (!(total > 0)) fail(where(prompt, layer), "router weights sum to zero");
       block /= total;
+      result.layer_sums(n, layer) = total;
     }
     // Rows of prompts left out are closed up in place, so that no second matrix is needed.
     if (n != from) {
       sums_.row(n) = sums_.row(from);
       layer_tokens_.row(n) = layer_tokens_.row(from);
     }
+    result.prompt_indices.push_back(prompt);
     result.n_tokens.push_back(layer_tokens_.row(n).maxCoeff());
     result.ids.push_back(std::move(prompts_[prompt].id));
     result.categories.push_back(std::move(prompts_[prompt].category));
@@ -148,6 +151,7 @@ Signatures SignatureAccumulator::finish() && {
   if (n != sums_.rows()) {
     sums_.conservativeResize(n, Eigen::NoChange);
     layer_tokens_.conservativeResize(n, Eigen::NoChange);
+    result.layer_sums.conservativeResize(n, Eigen::NoChange);
   }
   result.values = std::move(sums_);
   result.layer_tokens = std::move(layer_tokens_);

@@ -24,6 +24,8 @@ class Table {
   void add_row(const std::vector<std::string>& cells);
   /// Headings and rows, each line ended by a newline and free of trailing blanks.
   std::string text() const;
+  /// A `<table>` element inside a `<div class="scroll">`; cells aligned right have the class "n".
+  std::string html() const;
 
  private:
   std::vector<Align> alignment_;

@@ -34,7 +34,9 @@ struct Signatures {
   std::vector<std::string> ids;         ///< [n]
   std::vector<std::string> categories;  ///< [n], empty where none was given
   std::vector<std::int64_t> n_tokens;   ///< [n] selected tokens: the largest of layer_tokens' row
-  std::vector<LeftOut> left_out;        ///< prompts without a selected token, in input order
+  std::vector<std::size_t> prompt_indices;  ///< [n] which of the accumulator's prompts a row is
+  Matrix layer_sums;                        ///< [n, L] Σ_e A: `values` times this gives A back
+  std::vector<LeftOut> left_out;            ///< prompts without a selected token, in input order
 
   std::size_t size() const { return ids.size(); }
 };

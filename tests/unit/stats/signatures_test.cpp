@@ -66,6 +66,12 @@ TEST(Signatures, CountsAllTokens) {
   expect_row(s, 1, {0.25, 0, 0.25, 0.5, 0.25, 0.25, 0, 0.5});
 }
 
+TEST(Signatures, GivesCountsBackThroughLayerSums) {
+  const Signatures s = accumulate(small_trace(), {});
+  EXPECT_EQ(s.layer_sums, (Matrix(2, 2) << 6, 6, 4, 4).finished());
+  EXPECT_EQ(s.prompt_indices, (std::vector<std::size_t>{0, 1}));
+}
+
 TEST(Signatures, CountsPromptTokensWithoutTemplate) {
   const Signatures s =
       accumulate(small_trace(), {.tokens = TokenSelection::prompt, .exclude_template = true});
@@ -98,6 +104,8 @@ TEST(Signatures, ClosesUpRowsOfPromptsLeftOut) {
   EXPECT_EQ(s.values.rows(), 1);
   EXPECT_EQ(s.ids[0], "b");
   EXPECT_EQ(s.categories[0], "y");
+  EXPECT_EQ(s.prompt_indices, std::vector<std::size_t>{1});
+  EXPECT_EQ(s.layer_sums, Matrix::Constant(1, 2, 2));
   expect_row(s, 0, {0, 0.5, 0, 0.5, 0, 0.5, 0.5, 0});
 }
 

@@ -42,6 +42,7 @@ stats::Signatures signatures_from_counts(const std::vector<std::vector<int>>& co
   const auto n = static_cast<Eigen::Index>(counts.size());
   result.values.resize(n, static_cast<Eigen::Index>(n_layers) * n_experts);
   result.layer_tokens.resize(n, n_layers);
+  result.layer_sums.resize(n, n_layers);
   for (std::size_t i = 0; i < counts.size(); ++i) {
     const auto row = static_cast<Eigen::Index>(i);
     for (int layer = 0; layer < n_layers; ++layer) {
@@ -51,9 +52,11 @@ stats::Signatures signatures_from_counts(const std::vector<std::vector<int>>& co
         result.values(row, layer * n_experts + e) = static_cast<double>(first[e]) / total;
       }
       result.layer_tokens(row, layer) = total / top_k;
+      result.layer_sums(row, layer) = total;
     }
     result.n_tokens.push_back(result.layer_tokens.row(row).maxCoeff());
     result.ids.push_back("p" + std::to_string(i));
+    result.prompt_indices.push_back(i);
   }
   result.categories = categories;
   return result;

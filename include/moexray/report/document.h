@@ -1,0 +1,38 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "moexray/report/table.h"
+
+namespace moexray::report {
+
+/// Paragraphs and tables: the readable part of a result, for a terminal or as a part of a page.
+class Document {
+ public:
+  /// Adds lines of text, a blank line before them.
+  void paragraph(std::string text);
+  /// Adds lines of text right below the block before.
+  void note(std::string text);
+  void table(Table table);
+
+  /// Plain text that ends in a newline; empty without a block.
+  std::string text() const;
+  /// `<p>` and `<table>` elements, everything foreign escaped.
+  std::string html() const;
+
+ private:
+  struct Lines {
+    std::string text;
+    bool attached;
+  };
+  std::vector<std::variant<Lines, Table>> blocks_;
+};
+
+/// `text` with the characters that mean something to HTML replaced, fit for elements and quoted
+/// attributes. Control characters and bytes that are not UTF-8 are escaped as in printable().
+std::string html_escaped(std::string_view text);
+
+}  // namespace moexray::report

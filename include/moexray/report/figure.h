@@ -1,0 +1,66 @@
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace moexray::report {
+
+/// A matrix as coloured cells.
+struct Heatmap {
+  std::vector<std::string> row_labels;     ///< [rows], first row on top
+  std::vector<std::string> column_labels;  ///< [cols]
+  std::vector<double> values;              ///< [rows · cols] row by row; NaN: an empty cell
+  std::string row_title = {};
+  std::string column_title = {};
+  std::string value_title = {};  ///< of the colour scale
+  bool show_values = false;      ///< prints every value in its cell
+  int n_decimals = 2;
+  /// Consecutive rows (and, if the matrix is square, columns) that belong together, by size: lines
+  /// separate them and their names stand in place of the labels. Empty: every row has its label.
+  std::vector<std::string> group_names = {};
+  std::vector<int> group_sizes = {};
+};
+
+/// Named values with error bars.
+struct BarChart {
+  std::vector<std::string> labels;  ///< [n]
+  std::vector<double> values;       ///< [n]
+  std::vector<double> errors;       ///< [n] half lengths; NaN: none
+  std::string value_title = {};
+  std::string error_title = {};  ///< what the error bars show
+};
+
+/// A value for each of 0, 1, 2, …
+struct LineChart {
+  std::vector<double> values;  ///< [n]; NaN leaves a gap
+  std::string x_title = {};
+  std::string value_title = {};
+  int marked = -1;  ///< index of the value to point out, −1: none
+  std::string mark_label = {};
+};
+
+/// Points in the plane, told apart by the colour and the marker of their group.
+struct ScatterPlot {
+  struct Point {
+    double x = 0;
+    double y = 0;
+    int group = 0;          ///< into `groups`
+    std::string label;      ///< the prompt's id
+    std::string text = {};  ///< shown when the pointer rests on it
+  };
+  std::vector<Point> points;
+  std::vector<std::string> groups;
+  std::string x_title = {};
+  std::string y_title = {};
+};
+
+/// What is to be drawn, whatever draws it: files for print, or the page of the report.
+struct Figure {
+  std::string name;     ///< of its files, without suffix: "fig3_layers"
+  std::string title;    ///< one line
+  std::string caption;  ///< what is shown and how to read it, a sentence or two
+  std::variant<Heatmap, BarChart, LineChart, ScatterPlot> chart;
+};
+
+}  // namespace moexray::report

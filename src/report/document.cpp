@@ -1,0 +1,72 @@
+#include "moexray/report/document.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "moexray/core/escape.h"
+
+namespace moexray::report {
+
+std::string html_escaped(std::string_view text) {
+  std::string out;
+  for (const char c : printable(text, std::numeric_limits<std::size_t>::max())) {
+    switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      default:
+        out += c;
+    }
+  }
+  return out;
+}
+
+void Document::paragraph(std::string text) { blocks_.emplace_back(Lines{std::move(text), false}); }
+
+void Document::note(std::string text) { blocks_.emplace_back(Lines{std::move(text), true}); }
+
+void Document::table(Table table) { blocks_.emplace_back(std::move(table)); }
+
+std::string Document::text() const {
+  std::string out;
+  for (const auto& block : blocks_) {
+    const auto* lines = std::get_if<Lines>(&block);
+    if (!out.empty() && !(lines && lines->attached)) out += '\n';
+    out += lines ? lines->text + '\n' : std::get<Table>(block).text();
+  }
+  return out;
+}
+
+std::string Document::html() const {
+  std::string out;
+  for (const auto& block : blocks_) {
+    if (const auto* table = std::get_if<Table>(&block)) {
+      out += table->html();
+      continue;
+    }
+    std::string_view rest = std::get<Lines>(block).text;
+    out += "<p>";
+    for (bool first = true; !rest.empty(); first = false) {
+      const std::size_t end = std::min(rest.find('\n'), rest.size());
+      if (!first) out += "<br>\n";
+      out += html_escaped(rest.substr(0, end));
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+    out += "</p>\n";
+  }
+  return out;
+}
+
+}  // namespace moexray::report
