@@ -4,6 +4,7 @@
 #include <array>
 #include <cassert>
 #include <cmath>
+#include <limits>
 
 #include "moexray/core/escape.h"
 #include "moexray/report/number.h"
@@ -67,10 +68,30 @@ void Json::set(std::string key, Json value) {
 }
 
 const Json* Json::find(std::string_view key) const {
-  for (const Member& member : std::get<Object>(value_)) {
+  const auto* members = std::get_if<Object>(&value_);
+  if (members == nullptr) return nullptr;
+  for (const Member& member : *members) {
     if (member.first == key) return &member.second;
   }
   return nullptr;
+}
+
+double Json::number() const {
+  if (const auto* integer = std::get_if<std::int64_t>(&value_)) {
+    return static_cast<double>(*integer);
+  }
+  const auto* number = std::get_if<double>(&value_);
+  return number == nullptr ? std::numeric_limits<double>::quiet_NaN() : *number;
+}
+
+std::string_view Json::text() const {
+  const auto* text = std::get_if<std::string>(&value_);
+  return text == nullptr ? std::string_view() : *text;
+}
+
+std::span<const Json> Json::elements() const {
+  const auto* array = std::get_if<Array>(&value_);
+  return array == nullptr ? std::span<const Json>() : std::span<const Json>(*array);
 }
 
 std::string Json::dump() const {

@@ -20,6 +20,10 @@ struct Heatmap {
   /// separate them and their names stand in place of the labels. Empty: every row has its label.
   std::vector<std::string> group_names = {};
   std::vector<int> group_sizes = {};
+  /// Shown behind the label when the pointer rests on a cell of the row or column: a prompt's text,
+  /// say. [rows], [cols], or empty.
+  std::vector<std::string> row_texts = {};
+  std::vector<std::string> column_texts = {};
 };
 
 /// Named values with error bars.

@@ -2,6 +2,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -41,9 +42,16 @@ class Json {
 
   /// Adds a member to an object. The key must be new.
   void set(std::string key, Json value);
-  /// The member of an object, or nullptr.
+  /// The member of an object, or nullptr; nullptr too if this is no object.
   const Json* find(std::string_view key) const;
   const Object& members() const { return std::get<Object>(value_); }
+  bool is_null() const { return value_.index() == 0; }
+  /// A number as a double; NaN if this is none.
+  double number() const;
+  /// A string; empty if this is none.
+  std::string_view text() const;
+  /// The elements of an array; none if this is no array.
+  std::span<const Json> elements() const;
 
   /// The text: two blanks a level, an array whose elements hold no further values on one line,
   /// every number in its shortest form that reads back as the same double, a newline at the end.

@@ -44,6 +44,23 @@ TEST(Json, EveryDoubleReadsBackTheSame) {
   EXPECT_EQ(shortest(1.0 / 3), "0.3333333333333333");
 }
 
+TEST(Json, ReadsItsValuesBack) {
+  const Json json = Json::object({{"n", 3}, {"x", 0.5}, {"name", "a"}, {"none", Json()}});
+  EXPECT_EQ(json.find("n")->number(), 3);
+  EXPECT_EQ(json.find("x")->number(), 0.5);
+  EXPECT_TRUE(std::isnan(json.find("name")->number()));
+  EXPECT_EQ(json.find("name")->text(), "a");
+  EXPECT_EQ(json.find("n")->text(), "");
+  EXPECT_TRUE(json.find("none")->is_null());
+  EXPECT_FALSE(json.is_null());
+  EXPECT_EQ(json.find("other"), nullptr);
+  EXPECT_EQ(Json().find("n"), nullptr);
+  const Json array = Json::array(std::vector<int>{1, 2});
+  ASSERT_EQ(array.elements().size(), 2U);
+  EXPECT_EQ(array.elements()[1].number(), 2);
+  EXPECT_TRUE(json.elements().empty());
+}
+
 TEST(Json, EscapesForeignText) {
   const std::string text =
       "quote \" slash \\ tab \t null " + std::string(1, '\0') + " del \x7F é 漢 🙂";
