@@ -1,75 +1,17 @@
 #include "moexray/checkpoint/safetensors_writer.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
 
 #include "moexray/checkpoint/safetensors.h"
 #include "moexray/core/error.h"
+#include "moexray/core/file.h"
 
 namespace moexray {
 namespace {
 
 constexpr std::size_t alignment_bytes = 64;
-
-// A file that appears under its name only when it is complete.
-class PendingFile {
- public:
-  explicit PendingFile(const std::filesystem::path& path)
-      : path_(path), temporary_(path.string() + ".tmp-XXXXXX") {
-    fd_ = ::mkostemp(temporary_.data(), O_CLOEXEC);
-    if (fd_ < 0) fail();
-  }
-  ~PendingFile() {
-    if (fd_ >= 0) ::close(fd_);
-    if (!is_done_) ::unlink(temporary_.c_str());
-  }
-  PendingFile(const PendingFile&) = delete;
-  PendingFile& operator=(const PendingFile&) = delete;
-
-  void write(std::span<const std::byte> bytes) {
-    while (!bytes.empty()) {
-      const ssize_t n = ::write(fd_, bytes.data(), bytes.size());
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) fail();
-      bytes = bytes.subspan(static_cast<std::size_t>(n));
-    }
-  }
-
-  void commit() {
-    // mkostemp creates files for the owner alone; results get the user's usual permissions.
-    const mode_t mask = ::umask(0);
-    ::umask(mask);
-    if (::fchmod(fd_, 0666 & ~mask) != 0) fail();
-    if (::fsync(fd_) != 0) fail();
-    if (::close(std::exchange(fd_, -1)) != 0) fail();
-    if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail();
-    is_done_ = true;
-    const std::filesystem::path parent = path_.parent_path();
-    const int directory =
-        ::open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (directory < 0) return;
-    ::fsync(directory);
-    ::close(directory);
-  }
-
- private:
-  [[noreturn]] void fail() const {
-    throw Error(ErrorKind::runtime,
-                {std::string("cannot write: ") + std::strerror(errno), path_.string(), {}, {}});
-  }
-
-  std::filesystem::path path_;
-  std::string temporary_;
-  int fd_ = -1;
-  bool is_done_ = false;
-};
 
 [[noreturn]] void reject(const TensorToWrite& tensor, std::string what, std::string expected = {},
                          std::string found = {}) {
@@ -134,8 +76,8 @@ std::string make_header(std::span<const TensorToWrite> tensors,
 void write_safetensors(const std::filesystem::path& path, std::span<const TensorToWrite> tensors,
                        const std::map<std::string, std::string>& metadata) {
   const std::string header = make_header(tensors, metadata);
-  PendingFile file(path);
-  file.write(std::as_bytes(std::span(header)));
+  AtomicFile file(path);
+  file.write(header);
   for (const TensorToWrite& tensor : tensors) file.write(tensor.bytes);
   file.commit();
 }

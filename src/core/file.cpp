@@ -7,7 +7,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <utility>
 
 #include "moexray/core/error.h"
@@ -31,7 +30,6 @@ class Descriptor {
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
   int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
 
  private:
   int fd_;
@@ -82,31 +80,49 @@ std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes
   return bytes;
 }
 
-void write_file_atomically(const std::filesystem::path& path, std::string_view bytes) {
-  std::string temporary = path.string() + ".tmp-XXXXXX";
-  Descriptor fd(::mkostemp(temporary.data(), O_CLOEXEC));
-  if (fd.get() < 0) throw_errno(ErrorKind::runtime, "cannot write", path);
-  const auto fail = [&](std::string_view what) {
-    const int code = errno;
-    ::unlink(temporary.c_str());
-    errno = code;
-    throw_errno(ErrorKind::runtime, what, path);
-  };
-  // mkostemp creates files for the owner alone; results get the user's usual permissions.
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  if (::fchmod(fd.get(), 0666 & ~mask) != 0) fail("cannot write");
-  std::size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t n = ::write(fd.get(), bytes.data() + done, bytes.size() - done);
+AtomicFile::AtomicFile(std::filesystem::path path)
+    : path_(std::move(path)), temporary_(path_.string() + ".tmp-XXXXXX") {
+  fd_ = ::mkostemp(temporary_.data(), O_CLOEXEC);
+  if (fd_ < 0) throw_errno(ErrorKind::runtime, "cannot write", path_);
+}
+
+AtomicFile::~AtomicFile() {
+  if (fd_ >= 0) ::close(fd_);
+  if (!is_committed_) ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd_, bytes.data(), bytes.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail("cannot write");
-    done += static_cast<std::size_t>(n);
+    if (n < 0) throw_errno(ErrorKind::runtime, "cannot write", path_);
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
   }
-  if (::fsync(fd.get()) != 0) fail("cannot write");
-  if (::close(fd.release()) != 0) fail("cannot write");
-  if (::rename(temporary.c_str(), path.c_str()) != 0) fail("cannot rename into place");
-  sync_directory(path.parent_path());
+}
+
+void AtomicFile::commit() {
+  // mkostemp creates files for the owner alone.
+  if (::fchmod(fd_, user_permissions(0666)) != 0 || ::fsync(fd_) != 0 ||
+      ::close(std::exchange(fd_, -1)) != 0) {
+    throw_errno(ErrorKind::runtime, "cannot write", path_);
+  }
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    throw_errno(ErrorKind::runtime, "cannot rename into place", path_);
+  }
+  is_committed_ = true;
+  sync_directory(path_.parent_path());
+}
+
+void write_file_atomically(const std::filesystem::path& path, std::string_view bytes) {
+  AtomicFile file(path);
+  file.write(bytes);
+  file.commit();
+}
+
+unsigned user_permissions(unsigned mode) {
+  const mode_t mask = ::umask(0);  // the only way to read it is to set it
+  ::umask(mask);
+  return mode & ~mask;
 }
 
 MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {

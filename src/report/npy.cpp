@@ -1,11 +1,9 @@
 #include "moexray/report/npy.h"
 
 #include <bit>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 
 #include "moexray/core/error.h"
+#include "moexray/core/file.h"
 
 namespace moexray::report {
 
@@ -31,16 +29,10 @@ void write_npy(const std::filesystem::path& path, std::span<const double> values
                 {"matrix", path.string(), std::to_string(n_rows * n_cols) + " values",
                  std::to_string(values.size())});
   }
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  const std::string header = npy_header(n_rows, n_cols);
-  file.write(header.data(), static_cast<std::streamsize>(header.size()));
-  file.write(reinterpret_cast<const char*>(values.data()),
-             static_cast<std::streamsize>(values.size_bytes()));
-  file.close();
-  if (!file) {
-    throw Error(ErrorKind::runtime,
-                {std::string("cannot write: ") + std::strerror(errno), path.string(), {}, {}});
-  }
+  AtomicFile file(path);
+  file.write(npy_header(n_rows, n_cols));
+  file.write(std::as_bytes(values));
+  file.commit();
 }
 
 }  // namespace moexray::report

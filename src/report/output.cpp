@@ -154,10 +154,10 @@ OutputDirectory::OutputDirectory(fs::path target, bool force, std::span<const fs
   std::string name = target_.string() + ".tmp-XXXXXX";
   if (::mkdtemp(name.data()) == nullptr) fail(target, "cannot make a directory");
   temporary_ = name;
-  // mkdtemp makes directories for the owner alone; results get the user's usual permissions.
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  if (::chmod(temporary_.c_str(), 0777 & ~mask) != 0) fail(target, "cannot make a directory");
+  // mkdtemp makes directories for the owner alone.
+  if (::chmod(temporary_.c_str(), user_permissions(0777)) != 0) {
+    fail(target, "cannot make a directory");
+  }
 }
 
 OutputDirectory::~OutputDirectory() {

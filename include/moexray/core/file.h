@@ -13,8 +13,30 @@ namespace moexray {
 /// @throws Error (data) if it cannot be read or is larger than `max_bytes`.
 std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes);
 
-/// Writes `bytes` to a temporary file beside `path`, syncs it to disk and renames it over `path`,
-/// so that `path` holds either its old or its new content, whatever happens in between.
+/// A file that appears under its name only when it is complete: its bytes go to a temporary file
+/// beside it, which commit() syncs to disk and renames. So `path` holds either its old or its new
+/// content, whatever happens in between.
+class AtomicFile {
+ public:
+  /// @throws Error (runtime) with the system's reason (no permission), as the others do.
+  explicit AtomicFile(std::filesystem::path path);
+  /// Removes the temporary file if it was not committed.
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view bytes) { write(std::as_bytes(std::span(bytes))); }
+  void commit();
+
+ private:
+  std::filesystem::path path_;
+  std::string temporary_;
+  int fd_ = -1;
+  bool is_committed_ = false;
+};
+
+/// Writes a whole file through an AtomicFile.
 /// @throws Error (runtime) with the system's reason (no space, no permission).
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);
 
@@ -39,6 +61,10 @@ class MappedFile {
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
 };
+
+/// The permissions that new files and directories of this user get: `mode` without the bits of the
+/// umask.
+unsigned user_permissions(unsigned mode);
 
 /// True if `name` is a plain file name: not empty, not "." or "..", no '/', no NUL byte.
 bool is_plain_file_name(std::string_view name);
