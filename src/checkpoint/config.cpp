@@ -320,4 +320,40 @@ ModelConfig read_model_config(const std::filesystem::path& directory) {
   return config;
 }
 
+std::string model_config_json(const ModelConfig& config) {
+  using Json = nlohmann::ordered_json;
+  const auto or_null = [](const auto& value) { return value ? Json(*value) : Json(); };
+  Json eos = config.eos_token_ids;
+  if (config.eos_token_ids.size() < 2) eos = eos.empty() ? Json() : eos[0];
+  const Json json = {{"architectures", {config.architecture}},
+                     {"attention_bias", false},
+                     {"attention_dropout", 0.0},
+                     {"bos_token_id", or_null(config.bos_token_id)},
+                     {"clip_qkv", or_null(config.clip_qkv)},
+                     {"eos_token_id", eos},
+                     {"hidden_act", "silu"},
+                     {"hidden_size", config.hidden_size},
+                     {"initializer_range", 0.02},
+                     {"intermediate_size", config.intermediate_size},
+                     {"max_position_embeddings", config.max_position_embeddings},
+                     {"model_type", "olmoe"},
+                     {"norm_topk_prob", config.norm_topk_prob},
+                     {"num_attention_heads", config.num_attention_heads},
+                     {"num_experts", config.num_experts},
+                     {"num_experts_per_tok", config.num_experts_per_tok},
+                     {"num_hidden_layers", config.num_hidden_layers},
+                     {"num_key_value_heads", config.num_key_value_heads},
+                     {"output_router_logits", false},
+                     {"pad_token_id", or_null(config.pad_token_id)},
+                     {"rms_norm_eps", config.rms_norm_eps},
+                     {"rope_scaling", nullptr},
+                     {"rope_theta", config.rope_theta},
+                     {"router_aux_loss_coef", 0.01},
+                     {"tie_word_embeddings", config.tie_word_embeddings},
+                     {"torch_dtype", config.dtype},
+                     {"use_cache", true},
+                     {"vocab_size", config.vocab_size}};
+  return json.dump(2) + "\n";
+}
+
 }  // namespace moexray

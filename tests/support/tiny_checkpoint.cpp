@@ -81,39 +81,11 @@ ModelConfig tiny_config() {
 }
 
 std::string config_json(const ModelConfig& config, bool transformers_5) {
-  nlohmann::ordered_json json = {{"architectures", {config.architecture}},
-                                 {"attention_bias", false},
-                                 {"bos_token_id", nullptr},
-                                 {"clip_qkv", nullptr},
-                                 {"eos_token_id", nullptr},
-                                 {"hidden_act", "silu"},
-                                 {"hidden_size", config.hidden_size},
-                                 {"intermediate_size", config.intermediate_size},
-                                 {"max_position_embeddings", config.max_position_embeddings},
-                                 {"model_type", "olmoe"},
-                                 {"norm_topk_prob", config.norm_topk_prob},
-                                 {"num_attention_heads", config.num_attention_heads},
-                                 {"num_experts", config.num_experts},
-                                 {"num_experts_per_tok", config.num_experts_per_tok},
-                                 {"num_hidden_layers", config.num_hidden_layers},
-                                 {"num_key_value_heads", config.num_key_value_heads},
-                                 {"pad_token_id", nullptr},
-                                 {"rms_norm_eps", config.rms_norm_eps},
-                                 {"tie_word_embeddings", config.tie_word_embeddings},
-                                 {"vocab_size", config.vocab_size}};
-  if (config.clip_qkv) json["clip_qkv"] = *config.clip_qkv;
-  if (config.bos_token_id) json["bos_token_id"] = *config.bos_token_id;
-  if (config.pad_token_id) json["pad_token_id"] = *config.pad_token_id;
-  if (config.eos_token_ids.size() == 1) json["eos_token_id"] = config.eos_token_ids[0];
-  if (config.eos_token_ids.size() > 1) json["eos_token_id"] = config.eos_token_ids;
-  if (transformers_5) {
-    json["dtype"] = config.dtype;
-    json["rope_parameters"] = {{"rope_theta", config.rope_theta}, {"rope_type", "default"}};
-  } else {
-    json["torch_dtype"] = config.dtype;
-    json["rope_theta"] = config.rope_theta;
-    json["rope_scaling"] = nullptr;
-  }
+  if (!transformers_5) return model_config_json(config);
+  auto json = nlohmann::ordered_json::parse(model_config_json(config));
+  for (const char* key : {"rope_theta", "rope_scaling", "torch_dtype"}) json.erase(key);
+  json["dtype"] = config.dtype;
+  json["rope_parameters"] = {{"rope_theta", config.rope_theta}, {"rope_type", "default"}};
   return json.dump(2) + "\n";
 }
 

@@ -54,4 +54,8 @@ ModelConfig parse_model_config(std::string_view text, std::string_view where);
 ///   `hidden_act`, attention bias, another architecture), and sizes beyond sane bounds.
 ModelConfig read_model_config(const std::filesystem::path& directory);
 
+/// The text of a `config.json` for this config as transformers 4 writes it; read_model_config()
+/// gives the config back, apart from `name` and `sha256`.
+std::string model_config_json(const ModelConfig& config);
+
 }  // namespace moexray
