@@ -238,17 +238,6 @@ at::Tensor CpuOps::attention(int layer, const at::Tensor& q, const at::Tensor& k
   return out;
 }
 
-RouterOutput CpuOps::route(const at::Tensor& logits) {
-  const auto values = logits.to(at::kFloat);
-  const std::int64_t n = values.size(0), k = config_.num_experts_per_tok;
-  auto experts = at::empty({n, k}, at::kInt);
-  auto weights = at::empty({n, k}, at::kFloat);
-  select_experts(values.data_ptr<float>(), n, config_.num_experts, config_.num_experts_per_tok,
-                 config_.norm_topk_prob, experts.data_ptr<ExpertId>(), weights.data_ptr<float>(),
-                 nullptr);
-  return {logits, experts, weights.to(logits.scalar_type())};
-}
-
 at::Tensor CpuOps::mix_experts(const at::Tensor& x, const RouterOutput& routing,
                                const ExpertWeights& experts) {
   const std::int64_t n = x.size(0), H = x.size(1), k = routing.experts.size(1);
@@ -284,17 +273,7 @@ at::Tensor CpuOps::mix_experts(const at::Tensor& x, const RouterOutput& routing,
     run_experts(0, n_active);
   }
   auto out = at::empty({n, H}, at::kFloat);
-  float* sums = out.data_ptr<float>();
-  at::parallel_for(0, n, std::max<std::int64_t>(1, parallel_grain / (k * H)),
-                   [&](std::int64_t begin, std::int64_t end) {
-                     for (std::int64_t r = begin; r < end; ++r) {
-                       std::copy_n(parts_data + r * k * H, H, sums + r * H);
-                       for (std::int64_t j = 1; j < k; ++j) {
-                         for (std::int64_t c = 0; c < H; ++c)
-                           sums[r * H + c] += parts_data[(r * k + j) * H + c];
-                       }
-                     }
-                   });
+  sum_over_ranks(parts_data, n, k, H, out.data_ptr<float>());
   return out.to(x.scalar_type());
 }
 

@@ -19,48 +19,48 @@ struct RaggedBatch {
   std::vector<RowPlace> rows;
 };
 
-/// The operations of inference on the CPU. In float32 every row's result depends on that row and
-/// its sequence alone, whatever the batch and the number of threads (kernels/row_kernels.h). In
-/// bfloat16 products with large matrices are libtorch's, those with small ones the same kernels
-/// rounded once; norms, softmax and sums run in float32 and are rounded once.
-class CpuOps : public Ops {
+/// What the operations of inference know, and the routing, which all of them do alike.
+class InferenceOps : public Ops {
  public:
-  CpuOps(const ModelConfig& config, TorchSession& session, const RaggedBatch& batch)
+  InferenceOps(const ModelConfig& config, TorchSession& session, const RaggedBatch& batch)
       : config_(config), session_(session), batch_(batch) {}
 
-  at::Tensor linear(const at::Tensor& x, const at::Tensor& w) override;
-  at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) override;
-  at::Tensor attention(int layer, const at::Tensor& q, const at::Tensor& k,
-                       const at::Tensor& v) override;
   RouterOutput route(const at::Tensor& logits) override;
-  at::Tensor mix_experts(const at::Tensor& x, const RouterOutput& routing,
-                         const ExpertWeights& experts) override;
 
- private:
+ protected:
   const ModelConfig& config_;
   TorchSession& session_;
   const RaggedBatch& batch_;
 };
 
-/// The same operations in plain libtorch calls, for any device: what runs on CUDA, and what the
-/// tests compare CpuOps with.
-class PlainOps : public Ops {
+/// The operations of inference on the CPU. In float32 every row's result depends on that row and
+/// its sequence alone, whatever the batch and the number of threads (kernels/row_kernels.h). In
+/// bfloat16 products with large matrices are libtorch's, those with small ones the same kernels
+/// rounded once; norms, softmax and sums run in float32 and are rounded once.
+class CpuOps : public InferenceOps {
  public:
-  PlainOps(const ModelConfig& config, TorchSession& session, const RaggedBatch& batch)
-      : config_(config), session_(session), batch_(batch) {}
+  using InferenceOps::InferenceOps;
 
   at::Tensor linear(const at::Tensor& x, const at::Tensor& w) override;
   at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) override;
   at::Tensor attention(int layer, const at::Tensor& q, const at::Tensor& k,
                        const at::Tensor& v) override;
-  RouterOutput route(const at::Tensor& logits) override;
   at::Tensor mix_experts(const at::Tensor& x, const RouterOutput& routing,
                          const ExpertWeights& experts) override;
+};
 
- private:
-  const ModelConfig& config_;
-  TorchSession& session_;
-  const RaggedBatch& batch_;
+/// The same operations in plain libtorch calls, for any device: what runs on CUDA, and what the
+/// tests compare CpuOps with.
+class PlainOps : public InferenceOps {
+ public:
+  using InferenceOps::InferenceOps;
+
+  at::Tensor linear(const at::Tensor& x, const at::Tensor& w) override;
+  at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) override;
+  at::Tensor attention(int layer, const at::Tensor& q, const at::Tensor& k,
+                       const at::Tensor& v) override;
+  at::Tensor mix_experts(const at::Tensor& x, const RouterOutput& routing,
+                         const ExpertWeights& experts) override;
 };
 
 }  // namespace moexray::torch_runtime

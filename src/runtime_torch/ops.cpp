@@ -59,6 +59,20 @@ ExpertGroups group_by_expert(const at::Tensor& experts, int n_experts) {
   return groups;
 }
 
+void sum_over_ranks(const float* parts, std::int64_t n, std::int64_t k, std::int64_t d,
+                    float* out) {
+  at::parallel_for(0, n, 64, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t r = begin; r < end; ++r) {
+      float* row = out + r * d;
+      std::copy_n(parts + r * k * d, d, row);
+      for (std::int64_t j = 1; j < k; ++j) {
+        const float* part = parts + (r * k + j) * d;
+        for (std::int64_t i = 0; i < d; ++i) row[i] += part[i];
+      }
+    }
+  });
+}
+
 RotaryTable make_rotary_table(const ModelConfig& config, std::int64_t n_positions) {
   // As transformers computes it: the inverse frequencies and the angles are rounded to float32.
   const std::int64_t half = config.head_dim() / 2;

@@ -62,6 +62,10 @@ struct ExpertGroups {
 
 ExpertGroups group_by_expert(const at::Tensor& experts, int n_experts);
 
+/// out[row] = Σ_rank parts[row · k + rank], in the order of the ranks; parts [n · k, d], out [n,
+/// d].
+void sum_over_ranks(const float* parts, std::int64_t n, std::int64_t k, std::int64_t d, float* out);
+
 /// cos and sin of position · θ^(−2i/d): two tensors [n_positions, d / 2] in float32.
 struct RotaryTable {
   at::Tensor cos;

@@ -6,19 +6,17 @@
 
 #include <functional>
 
+#include "support/tiny_checkpoint.h"
+
 namespace moexray::torch_runtime {
 namespace {
 
 ModelConfig small_config() {
-  ModelConfig config;
-  config.vocab_size = 50;
+  ModelConfig config = test::tiny_config();
   config.hidden_size = 24;
   config.intermediate_size = 10;
   config.num_hidden_layers = 1;
-  config.num_attention_heads = 4;
-  config.num_key_value_heads = 2;
   config.num_experts = 6;
-  config.num_experts_per_tok = 2;
   config.max_position_embeddings = 300;
   return config;
 }

@@ -7,21 +7,19 @@
 #include "inference_ops.h"
 #include "models/olmoe.h"
 #include "moexray/core/random.h"
+#include "support/tiny_checkpoint.h"
 
 namespace moexray::torch_runtime {
 namespace {
 
 ModelConfig small_config(bool normalise) {
-  ModelConfig config;
-  config.vocab_size = 40;
+  ModelConfig config = test::tiny_config();
   config.hidden_size = 36;
   config.intermediate_size = 20;
   config.num_hidden_layers = 3;
   config.num_attention_heads = 6;
-  config.num_key_value_heads = 2;
   config.num_experts = 9;
   config.num_experts_per_tok = 3;
-  config.max_position_embeddings = 64;
   config.clip_qkv = 1.5;
   config.norm_topk_prob = normalise;
   return config;
