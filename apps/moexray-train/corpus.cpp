@@ -71,8 +71,26 @@ void for_each_record(const std::filesystem::path& corpus, const std::string& spl
   });
 }
 
+std::vector<CorpusRecord> read_records(const std::filesystem::path& corpus,
+                                       const std::string& split, const std::string& category,
+                                       const RecordSelection& selection) {
+  std::vector<CorpusRecord> records;
+  for_each_record(corpus, split, category, [&](const CorpusRecord& record) {
+    const bool fits = !record.prompt.empty() && record.text.size() >= selection.min_answer_bytes;
+    if (selection.min_answer_bytes == 0 || fits) records.push_back(record);
+  });
+  const std::size_t n = records.size();
+  if (selection.max_records == 0 || n <= selection.max_records) return records;
+  for (std::size_t i = 0; i < selection.max_records; ++i) {
+    std::swap(records[i], records[i * n / selection.max_records]);
+  }
+  records.resize(selection.max_records);
+  return records;
+}
+
 TokenDocuments tokenize_records(const std::filesystem::path& corpus, const std::string& split,
-                                const std::string& category, const Tokenizer& tokenizer) {
+                                const std::string& category, const Tokenizer& tokenizer,
+                                const RecordSelection& selection) {
   const auto chat = make_chat_template("olmoe", tokenizer);
   const auto eos = tokenizer.id_of(tokenizer.eos_token());
   const auto bos = tokenizer.id_of(tokenizer.bos_token());
@@ -81,7 +99,7 @@ TokenDocuments tokenize_records(const std::filesystem::path& corpus, const std::
   const auto append = [&](const std::vector<TokenId>& ids) {
     documents.tokens.insert(documents.tokens.end(), ids.begin(), ids.end());
   };
-  for_each_record(corpus, split, category, [&](const CorpusRecord& record) {
+  for (const CorpusRecord& record : read_records(corpus, split, category, selection)) {
     if (record.prompt.empty()) {
       documents.tokens.push_back(*bos);
     } else {
@@ -91,7 +109,7 @@ TokenDocuments tokenize_records(const std::filesystem::path& corpus, const std::
     append(tokenizer.encode(record.text).ids);
     documents.tokens.push_back(*eos);
     documents.starts.push_back(static_cast<std::int64_t>(documents.tokens.size()));
-  });
+  }
   return documents;
 }
 

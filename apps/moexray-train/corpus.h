@@ -19,15 +19,30 @@ struct CorpusRecord {
   std::string text;
 };
 
+/// Which records of a category are used.
+struct RecordSelection {
+  /// Only instructions whose answers have at least this many bytes; 0: everything.
+  std::size_t min_answer_bytes = 0;
+  std::size_t max_records = 0;  ///< that many of them, evenly spaced; 0: all
+};
+
 /// Reads `CORPUS/SPLIT/CATEGORY.jsonl.zst`, record by record.
 /// @throws Error (data) naming file and line.
 void for_each_record(const std::filesystem::path& corpus, const std::string& split,
                      const std::string& category,
                      const std::function<void(const CorpusRecord&)>& visit);
 
-/// The records of one category as token documents. A text becomes BOS text EOS; an instruction
-/// becomes the chat template's rendering of it (which starts with BOS), the answer and EOS.
+/// The selected records of one category, in the order of the file.
+/// @throws Error (data) naming file and line.
+std::vector<CorpusRecord> read_records(const std::filesystem::path& corpus,
+                                       const std::string& split, const std::string& category,
+                                       const RecordSelection& selection);
+
+/// The selected records of one category as token documents. A text becomes BOS text EOS; an
+/// instruction becomes the chat template's rendering of it (which starts with BOS), the answer and
+/// EOS.
 TokenDocuments tokenize_records(const std::filesystem::path& corpus, const std::string& split,
-                                const std::string& category, const Tokenizer& tokenizer);
+                                const std::string& category, const Tokenizer& tokenizer,
+                                const RecordSelection& selection = {});
 
 }  // namespace moexray::train

@@ -69,13 +69,13 @@ void stop_on_signals() {
 }
 
 void train(const std::filesystem::path& corpus, const std::filesystem::path& model,
-           TrainingOptions options) {
+           const RecordSelection& selection, TrainingOptions options) {
   const ModelConfig config = read_model_config(model);
   const auto tokenizer = open_tokenizer(model, module_directory());
   TokenDocuments documents;
   std::vector<ValidationSet> validation;
   for (const std::string& category : categories) {
-    append(documents, tokenize_records(corpus, "train", category, *tokenizer));
+    append(documents, tokenize_records(corpus, "train", category, *tokenizer, selection));
     validation.push_back({category, tokenize_records(corpus, "valid", category, *tokenizer)});
     std::cerr << category << ": " << documents.tokens.size() << " training tokens so far, "
               << validation.back().documents.tokens.size() << " for validation\n";
@@ -91,6 +91,7 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", std::string(version()));
   app.require_subcommand(1);
   std::string corpus, model, output;
+  RecordSelection selection;
   TrainingOptions options;
   options.state_file = "training-state.safetensors";
   options.log_file = "training-log.jsonl";
@@ -105,6 +106,12 @@ int run(int argc, char** argv) {
   training->add_option("CORPUS", corpus, "Corpus directory")->required();
   training->add_option("--model", model, "Directory with config.json and the tokenizer")
       ->required();
+  training->add_option("--initial", options.initial_checkpoint,
+                       "Start from the weights of this checkpoint directory, not from random ones");
+  training->add_option("--min-answer", selection.min_answer_bytes,
+                       "Use only instructions with answers of at least this many bytes");
+  training->add_option("--max-records", selection.max_records,
+                       "Use at most this many records a category");
   training->add_option("--state", options.state_file, "Training state, written and continued from")
       ->capture_default_str();
   training->add_option("--log", options.log_file, "Log, JSON Lines")->capture_default_str();
@@ -146,7 +153,7 @@ int run(int argc, char** argv) {
   training->add_option("--save-every", options.save_every, "Steps")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
-  training->callback([&] { train(corpus, model, options); });
+  training->callback([&] { train(corpus, model, selection, options); });
 
   auto* exporting = app.add_subcommand(
       "export", "Write a training state as a Hugging Face checkpoint in bfloat16");

@@ -33,16 +33,7 @@ class Loader {
 
  private:
   at::Tensor mapped(const std::string& name) const {
-    const TensorView& view = checkpoint_.tensor(name);
-    const auto options = at::TensorOptions(scalar_type(view.type));
-    const auto address = reinterpret_cast<std::uintptr_t>(view.bytes.data());
-    if (address % size_of(view.type) == 0) {
-      // The mapping is read-only and nothing writes to weights; libtorch has no const tensors.
-      return at::from_blob(const_cast<std::byte*>(view.bytes.data()), view.shape, options);
-    }
-    auto copy = at::empty(view.shape, options);
-    std::memcpy(copy.data_ptr(), view.bytes.data(), view.bytes.size());
-    return copy;
+    return mapped_tensor(checkpoint_.tensor(name));
   }
 
   const Checkpoint& checkpoint_;
@@ -51,6 +42,18 @@ class Loader {
 };
 
 }  // namespace
+
+at::Tensor mapped_tensor(const TensorView& view) {
+  const auto options = at::TensorOptions(scalar_type(view.type));
+  const auto address = reinterpret_cast<std::uintptr_t>(view.bytes.data());
+  if (address % size_of(view.type) == 0) {
+    // The mapping is read-only and nothing writes to weights; libtorch has no const tensors.
+    return at::from_blob(const_cast<std::byte*>(view.bytes.data()), view.shape, options);
+  }
+  auto copy = at::empty(view.shape, options);
+  std::memcpy(copy.data_ptr(), view.bytes.data(), view.bytes.size());
+  return copy;
+}
 
 Olmoe load_olmoe(const Checkpoint& checkpoint, at::ScalarType dtype, const at::Device& device) {
   const Loader load(checkpoint, dtype, device);

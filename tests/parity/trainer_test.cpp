@@ -12,6 +12,7 @@
 #include "moexray/checkpoint/safetensors.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
+#include "support/tiny_checkpoint.h"
 #include "torch_model.h"
 #include "training/adamw.h"
 #include "training/batches.h"
@@ -22,15 +23,9 @@ namespace moexray::torch_runtime {
 namespace {
 
 ModelConfig small_config() {
-  ModelConfig config;
+  ModelConfig config = test::tiny_config();
   config.vocab_size = 30;
-  config.hidden_size = 16;
-  config.intermediate_size = 8;
-  config.num_hidden_layers = 2;
-  config.num_attention_heads = 2;
-  config.num_key_value_heads = 2;
   config.num_experts = 4;
-  config.num_experts_per_tok = 2;
   config.max_position_embeddings = 16;
   config.eos_token_ids = {0};
   return config;
@@ -170,6 +165,30 @@ TEST_F(TrainerTest, AnExportedCheckpointComputesWhatWasTrained) {
   other.num_experts_per_tok = 1;
   test::expect_error(ErrorKind::data, "key \"config\"",
                      [&] { trainer().export_checkpoint(run.state_file, other, target); });
+}
+
+TEST_F(TrainerTest, StartsFromACheckpoint) {
+  const auto first = options("first");
+  train(first);
+  const auto exported = directory_.path() / "exported";
+  trainer().export_checkpoint(first.state_file, small_config(), exported);
+
+  auto second = options("second");
+  second.initial_checkpoint = exported;
+  second.n_steps = 1;
+  second.learning_rate = 1e-12;  // the weights stay where they are
+  train(second);
+  const auto again = directory_.path() / "again";
+  trainer().export_checkpoint(second.state_file, small_config(), again);
+  EXPECT_EQ(content(exported / "model.safetensors"), content(again / "model.safetensors"));
+
+  second.initial_checkpoint.clear();
+  test::expect_error(ErrorKind::data, "key \"initial_router_sha256\"", [&] { train(second); });
+
+  test::write_tiny_checkpoint(directory_.path() / "other", test::tiny_config());
+  auto third = options("third");
+  third.initial_checkpoint = directory_.path() / "other";
+  test::expect_error(ErrorKind::data, "another config", [&] { train(third); });
 }
 
 TEST(WindowStream, SeekFindsThePlaceOfSoManyWindows) {

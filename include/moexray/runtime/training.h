@@ -48,10 +48,11 @@ struct TrainingOptions {
   int n_threads = 0;                  ///< 0: all this process may use
   std::int64_t evaluate_every = 250;  ///< steps
   std::int64_t n_validation_windows =
-      32;                            ///< a category and evaluation; the last one uses everything
-  std::int64_t save_every = 250;     ///< steps
-  std::filesystem::path state_file;  ///< safetensors; continued from if it exists
-  std::filesystem::path log_file;    ///< JSON Lines; lines after the state's step are cut on resume
+      32;                         ///< a category and evaluation; the last one uses everything
+  std::int64_t save_every = 250;  ///< steps
+  std::filesystem::path initial_checkpoint;  ///< where the weights start; empty: random
+  std::filesystem::path state_file;          ///< safetensors; continued from if it exists
+  std::filesystem::path log_file;  ///< JSON Lines; lines after the state's step are cut on resume
 };
 
 struct StepReport {
@@ -68,10 +69,10 @@ struct StepReport {
 class Trainer {
  public:
   virtual ~Trainer() = default;
-  /// Trains from random weights, or from the state file if there is one, until `n_steps` or `stop`;
-  /// the state is saved either way, and a run that was stopped continues as if it had not been.
-  /// Model parameters, optimiser moments and the place in the data are all of the state: every
-  /// random choice is a function of the seed and the step.
+  /// Trains from random weights, those of a checkpoint, or the state file if there is one, until
+  /// `n_steps` or `stop`; the state is saved either way, and a run that was stopped continues as if
+  /// it had not been. Model parameters, optimiser moments and the place in the data are all of the
+  /// state: every random choice is a function of the seed and the step.
   /// @throws Error (data) if the state file belongs to another config or other options.
   virtual void train(const ModelConfig& config, const TokenDocuments& documents,
                      const std::vector<ValidationSet>& validation, const TrainingOptions& options,

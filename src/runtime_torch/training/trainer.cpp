@@ -7,6 +7,7 @@
 #include <numbers>
 #include <optional>
 
+#include "../loader.h"
 #include "../memory.h"
 #include "../translate_errors.h"
 #include "batches.h"
@@ -25,36 +26,10 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json config_json(const ModelConfig& config) {
-  return {
-      {"architectures", {"OlmoeForCausalLM"}},
-      {"attention_bias", false},
-      {"attention_dropout", 0.0},
-      {"bos_token_id", config.bos_token_id ? Json(*config.bos_token_id) : Json()},
-      {"clip_qkv", config.clip_qkv ? Json(*config.clip_qkv) : Json()},
-      {"eos_token_id", config.eos_token_ids.empty() ? Json() : Json(config.eos_token_ids.front())},
-      {"hidden_act", "silu"},
-      {"hidden_size", config.hidden_size},
-      {"initializer_range", 0.02},
-      {"intermediate_size", config.intermediate_size},
-      {"max_position_embeddings", config.max_position_embeddings},
-      {"model_type", "olmoe"},
-      {"norm_topk_prob", config.norm_topk_prob},
-      {"num_attention_heads", config.num_attention_heads},
-      {"num_experts", config.num_experts},
-      {"num_experts_per_tok", config.num_experts_per_tok},
-      {"num_hidden_layers", config.num_hidden_layers},
-      {"num_key_value_heads", config.num_key_value_heads},
-      {"output_router_logits", false},
-      {"pad_token_id", config.pad_token_id ? Json(*config.pad_token_id) : Json()},
-      {"rms_norm_eps", config.rms_norm_eps},
-      {"rope_scaling", nullptr},
-      {"rope_theta", config.rope_theta},
-      {"router_aux_loss_coef", 0.01},
-      {"tie_word_embeddings", config.tie_word_embeddings},
-      {"torch_dtype", "bfloat16"},
-      {"use_cache", true},
-      {"vocab_size", config.vocab_size}};
+// What the exported checkpoint will say of itself.
+Json config_json(ModelConfig config) {
+  config.dtype = "bfloat16";
+  return Json::parse(model_config_json(config));
 }
 
 // Everything that decides what the parameters become, the number of threads aside.
@@ -82,7 +57,8 @@ RunDescription describe(const ModelConfig& config, const TokenDocuments& documen
        options.relaxed_balancing_weight ? Json(*options.relaxed_balancing_weight) : Json()},
       {"relax_balancing_after", options.relax_balancing_after},
       {"router_z_weight", options.router_z_weight},
-      {"seed", options.seed}};
+      {"seed", options.seed},
+      {"initial_router_sha256", nullptr}};  // of the checkpoint the weights come from
 }
 
 // Linear warm-up to the full rate, then half a cosine down to `final_rate_share` of it.
@@ -143,6 +119,7 @@ class TrainingRun {
         table_(make_rotary_table(config, options.n_positions)),
         stream_(documents, options.n_positions, options.seed),
         description_(describe(config, documents, options)) {
+    if (!options.initial_checkpoint.empty()) start_from(options.initial_checkpoint);
     if (std::filesystem::exists(options.state_file)) {
       step_ = load_training_state(options.state_file, parameters_, optimiser_, description_);
       stream_.seek(step_ * options.n_sequences);
@@ -202,6 +179,21 @@ class TrainingRun {
   }
 
  private:
+  void start_from(const std::filesystem::path& directory) {
+    const Checkpoint checkpoint(directory);
+    const auto wanted = config_json(parameters_.model.config),
+               found = config_json(checkpoint.config());
+    if (wanted != found) {
+      throw Error(ErrorKind::data, {"the initial weights belong to another config",
+                                    directory.string(), wanted.dump(), found.dump()});
+    }
+    const at::NoGradGuard no_grad;
+    for (NamedTensor& named : named_tensors(parameters_.model)) {
+      named.tensor.copy_(mapped_tensor(checkpoint.tensor(named.name)));
+    }
+    description_["initial_router_sha256"] = checkpoint.router_sha256();
+  }
+
   const TrainingOptions& options_;
   Parameters parameters_;
   AdamW optimiser_;
