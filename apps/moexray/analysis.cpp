@@ -55,6 +55,7 @@ AnalysisInput read_input(AnalysisSettings settings, Console& console) {
   read_events(input.traces, visitor, settings.reading);
   input.signatures = std::move(signatures).finish();
   input.settings = std::move(settings);
+  input.stop = &console.stop_requested();
   return input;
 }
 
@@ -157,9 +158,13 @@ void run_analysis(const std::string& command, std::span<const SectionFunction> f
   const AnalysisInput input = read_input(std::move(settings), console);
   tell_left_out(input.signatures.left_out, console);
   std::vector<Section> sections;
+  std::set<std::string> told;
   for (const SectionFunction function : functions) {
     sections.push_back(function(input, arguments));
-    for (const std::string& notice : sections.back().notices) console.notice(notice);
+    // Sections that look at the same data may have the same to say.
+    for (const std::string& notice : sections.back().notices) {
+      if (told.insert(notice).second) console.notice(notice);
+    }
     if (console.stop_requested()) throw Error(ErrorKind::interrupted, "interrupted");
   }
   if (input.settings.output) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <filesystem>
 #include <functional>
 #include <span>
@@ -22,6 +23,7 @@ struct AnalysisInput {
   AnalysisSettings settings;
   TraceSet traces;
   stats::Signatures signatures;
+  const std::atomic<bool>* stop = nullptr;  ///< true once the user wants long work to end
 };
 
 /// A file of the output directory. It is written to the path given, while the input still exists.

@@ -25,15 +25,32 @@ Section similarity_part(const AnalysisInput& input, const Arguments& arguments) 
   return or_left_out("similarity", similarity_section, input, arguments);
 }
 
+Section baselines_part(const AnalysisInput& input, const Arguments& arguments) {
+  return or_left_out("baselines", baselines_section, input, arguments);
+}
+
+Section layers_part(const AnalysisInput& input, const Arguments& arguments) {
+  return or_left_out("layers", layers_section, input, arguments);
+}
+
 Section classify_part(const AnalysisInput& input, const Arguments& arguments) {
   // Who names a folds file wants it used, or to hear what is wrong with it.
   if (arguments.has("folds-file")) return classify_section(input, arguments);
   return or_left_out("classify", classify_section, input, arguments);
 }
 
+// The flags of all sections.
+std::vector<Flag> section_flags() {
+  std::vector<Flag> flags;
+  for (const auto& own : {baselines_flags(), classify_flags(), experts_flags()}) {
+    flags.insert(flags.end(), own.begin(), own.end());
+  }
+  return flags;
+}
+
 void run(const Arguments& arguments, Console& console) {
-  constexpr std::array<SectionFunction, 3> sections = {signatures_section, similarity_part,
-                                                       classify_part};
+  constexpr std::array sections = {signatures_section, similarity_part, baselines_part,
+                                   layers_part,        classify_part,   experts_section};
   run_analysis("analyze", sections, arguments, console);
 }
 
@@ -43,11 +60,11 @@ Command analyze_command() {
   return {.name = "analyze",
           .summary = "All analyses in one pass over a trace",
           .description =
-              "Reads the routing events once and runs signatures, similarity and classify. Writes "
-              "their data files and report.json, one section per command, and prints a short "
-              "report.",
+              "Reads the routing events once and runs signatures, similarity, baselines, layers, "
+              "classify and experts. Writes their data files and report.json, one section per "
+              "command, and prints a short report.",
           .positionals = trace_positionals(),
-          .flags = with_analysis_flags(classify_flags(), "analysis"),
+          .flags = with_analysis_flags(section_flags(), "analysis"),
           .examples = {{"moexray analyze traces", "everything, into analysis/"},
                        {"moexray analyze part-0 part-1 -o analysis --force",
                         "two parts of a sharded run, in place of older results"}},

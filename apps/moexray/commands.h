@@ -6,7 +6,10 @@ namespace moexray::app {
 
 // Each is defined in cmd_<name>.cpp.
 Command analyze_command();
+Command baselines_command();
 Command classify_command();
+Command experts_command();
+Command layers_command();
 Command model_command();
 Command signatures_command();
 Command similarity_command();

@@ -10,10 +10,15 @@ namespace moexray::app {
 // all.
 Section signatures_section(const AnalysisInput& input, const Arguments& arguments);
 Section similarity_section(const AnalysisInput& input, const Arguments& arguments);
+Section baselines_section(const AnalysisInput& input, const Arguments& arguments);
+Section layers_section(const AnalysisInput& input, const Arguments& arguments);
 Section classify_section(const AnalysisInput& input, const Arguments& arguments);
+Section experts_section(const AnalysisInput& input, const Arguments& arguments);
 
 // Flags that a section reads beside those of all analyses.
+std::vector<Flag> baselines_flags();
 std::vector<Flag> classify_flags();
+std::vector<Flag> experts_flags();
 
 /// labels.tsv: row, id, category, n_tokens of every row of the matrices.
 OutputFile labels_file(const AnalysisInput& input);

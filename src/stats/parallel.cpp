@@ -6,6 +6,8 @@
 #include <thread>
 #include <vector>
 
+#include "moexray/core/error.h"
+
 namespace moexray::stats {
 
 void parallel_for(int n, int n_threads, const std::function<void(int)>& body) {
@@ -27,6 +29,12 @@ void parallel_for(int n, int n_threads, const std::function<void(int)>& body) {
   }
   for (const std::exception_ptr& error : errors) {
     if (error) std::rethrow_exception(error);
+  }
+}
+
+void throw_if_stopped(const std::atomic<bool>* stop) {
+  if (stop && stop->load(std::memory_order_relaxed)) {
+    throw Error(ErrorKind::interrupted, "interrupted");
   }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 
 namespace moexray::stats {
@@ -7,5 +8,8 @@ namespace moexray::stats {
 /// Calls body(0) … body(n − 1), up to n_threads at a time. After all have ended, rethrows the
 /// exception of the lowest index that threw.
 void parallel_for(int n, int n_threads, const std::function<void(int)>& body);
+
+/// Throws Error (interrupted) once `stop`, if there is one, is true.
+void throw_if_stopped(const std::atomic<bool>* stop);
 
 }  // namespace moexray::stats

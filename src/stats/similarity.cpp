@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "moexray/core/error.h"
+#include "pair_means.h"
 
 namespace moexray::stats {
 namespace {
@@ -31,54 +31,6 @@ struct ShiftedSums {
     return result;
   }
 };
-
-std::int64_t n_within_pairs(const CategoryIndex& categories) {
-  std::int64_t n = 0;
-  for (const std::int64_t members : categories.n_prompts) n += members * (members - 1) / 2;
-  return n;
-}
-
-std::int64_t n_all_pairs(Eigen::Index n) { return static_cast<std::int64_t>(n) * (n - 1) / 2; }
-
-// Pair means need only the sums of rows: Σ_{a∈A, b∈B} x_a·x_b = (Σ x_a)·(Σ x_b).
-struct PairMeans {
-  double within = 0;  // 0 without a pair
-  double across = 0;
-  Matrix categories;  // [K, K]; undefined without a pair
-};
-
-PairMeans pair_means(const Matrix& blocks, const CategoryIndex& categories) {
-  const auto n_categories = static_cast<Eigen::Index>(categories.names.size());
-  Matrix sums = Matrix::Zero(n_categories, blocks.cols());
-  Vector self = Vector::Zero(n_categories);
-  for (Eigen::Index i = 0; i < blocks.rows(); ++i) {
-    const int category = categories.of_prompt[static_cast<std::size_t>(i)];
-    sums.row(category) += blocks.row(i);
-    self(category) += blocks.row(i).squaredNorm();
-  }
-  PairMeans means;
-  means.categories = Matrix::Constant(n_categories, n_categories, undefined);
-  double n_within = 0;
-  double n_across = 0;
-  for (Eigen::Index a = 0; a < n_categories; ++a) {
-    const auto n_a = static_cast<double>(categories.n_prompts[static_cast<std::size_t>(a)]);
-    const double within = (sums.row(a).squaredNorm() - self(a)) / 2;
-    const double n_pairs = n_a * (n_a - 1) / 2;
-    if (n_a > 1) means.categories(a, a) = within / n_pairs;
-    means.within += within;
-    n_within += n_pairs;
-    for (Eigen::Index b = 0; b < a; ++b) {
-      const auto n_b = static_cast<double>(categories.n_prompts[static_cast<std::size_t>(b)]);
-      const double across = sums.row(a).dot(sums.row(b));
-      means.categories(a, b) = means.categories(b, a) = across / (n_a * n_b);
-      means.across += across;
-      n_across += n_a * n_b;
-    }
-  }
-  means.within = n_within > 0 ? means.within / n_within : 0;
-  means.across = n_across > 0 ? means.across / n_across : 0;
-  return means;
-}
 
 // Rows of `blocks` that belong to a category, with the category's centred rows y = x − μ, and two
 // more columns: z = [y, μ·y, 1]. With the last two swapped in one factor, z_a · swap(z_b) = y_a·y_b
@@ -116,16 +68,7 @@ double swapped_square(const Eigen::VectorXd& z) {
 void add_notices(const Signatures& signatures, const CategoryIndex& categories,
                  SimilarityResult& result) {
   auto& notices = result.notices;
-  if (result.across.n_pairs == 0) {
-    notices.push_back("only one category (\"" + categories.names[0] +
-                      "\"): across, gap and Cohen's d are undefined");
-  }
-  for (std::size_t c = 0; c < categories.names.size(); ++c) {
-    if (categories.n_prompts[c] == 1) {
-      notices.push_back("category \"" + categories.names[c] +
-                        "\" has one prompt: it has no pair within");
-    }
-  }
+  notices = category_notices(categories);
   if (result.within.n_pairs > 0 && result.across.n_pairs > 0 && std::isnan(result.cohens_d)) {
     notices.push_back("Cohen's d is undefined: too few pairs or no spread among them");
   }
@@ -231,12 +174,15 @@ WithinAcross pair_statistics_by_moments(const Matrix& blocks, const CategoryInde
   return {within.statistics(shift), across.statistics(shift)};
 }
 
+WithinAcross pair_statistics(const Matrix& blocks, const CategoryIndex& categories) {
+  return blocks.rows() <= blocks.cols() ? pair_statistics_by_rows(blocks, categories)
+                                        : pair_statistics_by_moments(blocks, categories);
+}
+
 SimilarityResult similarity(const Signatures& signatures) {
   const CategoryIndex categories = index_categories(signatures);
   const Matrix blocks = unit_blocks(signatures);
-  const WithinAcross pairs = blocks.rows() <= blocks.cols()
-                                 ? pair_statistics_by_rows(blocks, categories)
-                                 : pair_statistics_by_moments(blocks, categories);
+  const WithinAcross pairs = pair_statistics(blocks, categories);
   SimilarityResult result;
   result.within = pairs.within;
   result.across = pairs.across;

@@ -38,7 +38,8 @@ TEST(AnalyzeCommand, WritesEverythingTheSameEveryTime) {
   std::vector<std::string> names;
   for (const auto& [name, bytes] : files) names.push_back(name);
   EXPECT_EQ(names,
-            (std::vector<std::string>{"classify.tsv", "labels.tsv", "report.json", "signatures.npy",
+            (std::vector<std::string>{"baselines.tsv", "classify.tsv", "expert_usage.tsv",
+                                      "labels.tsv", "layers.tsv", "report.json", "signatures.npy",
                                       "similarity.npy", "similarity.tsv", "top_experts.tsv"}));
   std::vector<std::string> again = words;
   again.insert(again.end(), {"--force", "--threads", "1"});
@@ -56,9 +57,10 @@ TEST(AnalyzeCommand, ReportHoldsASectionPerCommand) {
   EXPECT_EQ(json::parse(content(out / "report.json")), found);
   std::vector<std::string> keys;
   for (const auto& [key, value] : found.items()) keys.push_back(key);
-  EXPECT_EQ(keys, (std::vector<std::string>{"classify", "moexray", "selection", "signatures",
-                                            "similarity", "trace"}));
-  for (const std::string command : {"signatures", "similarity", "classify"}) {
+  EXPECT_EQ(keys, (std::vector<std::string>{"baselines", "classify", "experts", "layers", "moexray",
+                                            "selection", "signatures", "similarity", "trace"}));
+  for (const std::string command :
+       {"signatures", "similarity", "baselines", "layers", "classify", "experts"}) {
     std::vector<std::string> words{command, small_trace()};
     if (command == "classify") words.insert(words.end(), {"--folds", "4"});
     const json alone = run_for_json(words);
@@ -106,6 +108,9 @@ TEST(AnalyzeCommand, LeavesOutWhatTheDataDoNotAllow) {
   EXPECT_EQ(result.exit_code, 0) << result.err;
   report = json::parse(content(out / "report.json"));
   EXPECT_TRUE(report.at("similarity").is_null());
+  EXPECT_TRUE(report.at("baselines").is_null());
+  EXPECT_TRUE(report.at("layers").is_null());
+  EXPECT_EQ(report.at("experts").at("layers").size(), 1U);
   EXPECT_EQ(report.at("signatures").at("n_prompts"), 2);
 }
 

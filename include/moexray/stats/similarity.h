@@ -50,11 +50,14 @@ double cohens_d(const PairStatistics& within, const PairStatistics& across);
 /// @throws Error (data) naming prompts without a category.
 SimilarityResult similarity(const Signatures& signatures);
 
-/// The two ways similarity() computes its pair statistics, for tests and for further analyses.
+/// Pair statistics of the products of rows, and the two ways to compute them: pair_statistics takes
+/// the cheaper one.
+/// @param blocks [n, D] from unit_blocks, or one layer's unit vectors.
 struct WithinAcross {
   PairStatistics within;
   PairStatistics across;
 };
+WithinAcross pair_statistics(const Matrix& blocks, const CategoryIndex& categories);
 WithinAcross pair_statistics_by_rows(const Matrix& blocks, const CategoryIndex& categories);
 WithinAcross pair_statistics_by_moments(const Matrix& blocks, const CategoryIndex& categories);
 

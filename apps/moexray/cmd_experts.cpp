@@ -1,0 +1,207 @@
+#include <fmt/core.h>
+
+#include "commands.h"
+#include "moexray/report/number.h"
+#include "moexray/report/table.h"
+#include "moexray/stats/experts.h"
+#include "sections.h"
+
+namespace moexray::app {
+namespace {
+
+using report::fixed;
+using report::Json;
+using report::shortest;
+using stats::ExpertsResult;
+using stats::ExpertUse;
+
+Json use_json(const ExpertUse& use) {
+  return Json::object({{"layer", use.layer},
+                       {"expert", use.expert},
+                       {"count", use.count},
+                       {"share", use.share},
+                       {"share_over_uniform", use.share_over_uniform}});
+}
+
+Json uses_json(const std::vector<ExpertUse>& uses) {
+  Json::Array result;
+  for (const ExpertUse& use : uses) result.push_back(use_json(use));
+  return result;
+}
+
+Json json_of(const ExpertsResult& result, const stats::ExpertOptions& options) {
+  Json::Array categories;
+  for (const std::string& category : result.categories) {
+    categories.push_back(category.empty() ? Json() : Json(category));
+  }
+  Json::Array layers;
+  for (std::size_t i = 0; i < result.layers.size(); ++i) {
+    const stats::LayerLoad& load = result.layers[i];
+    layers.push_back(Json::object({{"layer", i},
+                                   {"count", load.count},
+                                   {"normalized_entropy", load.entropy},
+                                   {"load_cv", load.load_cv},
+                                   {"busiest", use_json(load.busiest)},
+                                   {"n_unused", load.n_unused},
+                                   {"n_underused", load.n_underused},
+                                   {"n_overloaded", load.n_overloaded}}));
+  }
+  return Json::object({{"counted", options.weighted ? "router weights" : "selections"},
+                       {"thresholds", Json::object({{"underused_below", options.underused},
+                                                    {"overloaded_above", options.overloaded}})},
+                       {"categories", std::move(categories)},
+                       {"layers", std::move(layers)},
+                       {"unused", uses_json(result.unused)},
+                       {"underused", uses_json(result.underused)},
+                       {"overloaded", uses_json(result.overloaded)},
+                       {"notices", Json::array(result.notices)}});
+}
+
+report::Table layers_table(const ExpertsResult& result) {
+  report::Table table(
+      {"layer", "entropy", "load CV", "busiest", "× uniform", "unused", "underused", "overloaded"},
+      {report::Table::Align::right});
+  for (std::size_t i = 0; i < result.layers.size(); ++i) {
+    const stats::LayerLoad& load = result.layers[i];
+    table.add_row({std::to_string(i), fixed(load.entropy, 3), fixed(load.load_cv, 2),
+                   std::to_string(load.busiest.expert), fixed(load.busiest.share_over_uniform, 2),
+                   std::to_string(load.n_unused), std::to_string(load.n_underused),
+                   std::to_string(load.n_overloaded)});
+  }
+  return table;
+}
+
+// "overloaded: 3/17 (5.21), 0/4 (4.10), … and 5 more"; nothing for an empty list.
+void list_experts(const std::string& name, const std::vector<ExpertUse>& uses, bool with_value,
+                  report::Document& document) {
+  constexpr std::size_t n_shown = 12;
+  if (uses.empty()) return;
+  std::string text = name + ":";
+  for (std::size_t i = 0; i < uses.size() && i < n_shown; ++i) {
+    text += fmt::format("{} {}/{}", i > 0 ? "," : "", uses[i].layer, uses[i].expert);
+    if (with_value) text += fmt::format(" ({})", fixed(uses[i].share_over_uniform, 2));
+  }
+  if (uses.size() > n_shown) text += fmt::format(", … and {} more", uses.size() - n_shown);
+  document.note(text);
+}
+
+report::Document document_of(const ExpertsResult& result, const stats::ExpertOptions& options,
+                             const RoutingShape& shape) {
+  report::Document document;
+  document.paragraph(fmt::format(
+      "expert usage: × uniform is an expert's share of its layer's {} over the even share 1/{}{}\n"
+      "underused: used, but below {} × uniform; overloaded: above {} × uniform",
+      options.weighted ? "router weight" : "selections", shape.n_experts,
+      options.weighted ? std::string()
+                       : fmt::format(", {} if every token uses it",
+                                     shortest(static_cast<double>(shape.n_experts) / shape.top_k)),
+      shortest(options.underused), shortest(options.overloaded)));
+  document.table(layers_table(result));
+  list_experts("unused (layer/expert)", result.unused, false, document);
+  list_experts("overloaded (layer/expert, × uniform)", result.overloaded, true, document);
+  return document;
+}
+
+// `scope` tells the rows of all prompts from those of a category, whatever it is called.
+void add_rows(const std::string& scope, const std::string& category, const stats::Matrix& counts,
+              report::Tsv& tsv) {
+  const stats::Matrix shares = stats::expert_shares(counts);
+  const auto n_experts = static_cast<double>(counts.cols());
+  for (Eigen::Index layer = 0; layer < counts.rows(); ++layer) {
+    for (Eigen::Index e = 0; e < counts.cols(); ++e) {
+      tsv.add_row({std::to_string(layer), std::to_string(e), scope, category,
+                   shortest(counts(layer, e)), shortest(shares(layer, e)),
+                   shortest(shares(layer, e) * n_experts)});
+    }
+  }
+}
+
+std::string tsv_of(const ExpertsResult& result) {
+  report::Tsv tsv({"layer", "expert", "scope", "category", "count", "share", "share_over_uniform"});
+  add_rows("all", "", result.counts, tsv);
+  for (std::size_t k = 0; k < result.categories.size(); ++k) {
+    add_rows("category", result.categories[k], result.category_counts[k], tsv);
+  }
+  return tsv.text();
+}
+
+report::Figure figure_of(const ExpertsResult& result) {
+  const stats::Matrix shares = stats::expert_shares(result.counts);
+  report::Heatmap chart;
+  for (Eigen::Index layer = 0; layer < shares.rows(); ++layer) {
+    chart.row_labels.push_back(std::to_string(layer));
+  }
+  for (Eigen::Index e = 0; e < shares.cols(); ++e) {
+    chart.column_labels.push_back(std::to_string(e));
+  }
+  for (Eigen::Index i = 0; i < shares.size(); ++i) {
+    chart.values.push_back(shares.data()[i] * static_cast<double>(shares.cols()));
+  }
+  chart.row_title = "MoE layer";
+  chart.column_title = "expert";
+  chart.value_title = "share ÷ uniform";
+  return {"experts", "Expert usage by layer",
+          "Each expert's share of its layer's selections over the uniform share, all prompts "
+          "together: 1 is an even share, 0 an expert that is never used.",
+          std::move(chart)};
+}
+
+void run(const Arguments& arguments, Console& console) {
+  constexpr SectionFunction section = experts_section;
+  run_analysis("experts", {&section, 1}, arguments, console);
+}
+
+}  // namespace
+
+Section experts_section(const AnalysisInput& input, const Arguments& arguments) {
+  stats::ExpertOptions options;
+  options.underused = arguments.number("underused");
+  options.overloaded = arguments.number("overloaded");
+  options.weighted = input.settings.selection.weighted;
+  const ExpertsResult result = stats::expert_usage(input.signatures, options);
+  Section section{"experts",
+                  json_of(result, options),
+                  document_of(result, options, input.signatures.shape),
+                  {},
+                  result.notices};
+  // Not experts.tsv, which is the figure's.
+  section.files.push_back(text_file("expert_usage.tsv", tsv_of(result)));
+  section.figures.push_back(figure_of(result));
+  return section;
+}
+
+std::vector<Flag> experts_flags() {
+  return {{.name = "--underused",
+           .type = FlagType::number,
+           .value_name = "X",
+           .default_value = "0.2",
+           .help = "an expert counts as underused below X times the uniform share",
+           .min = 0,
+           .max = 1},
+          {.name = "--overloaded",
+           .type = FlagType::number,
+           .value_name = "X",
+           .default_value = "4",
+           .help = "an expert counts as overloaded above X times the uniform share",
+           .min = 1,
+           .max = 1e9}};
+}
+
+Command experts_command() {
+  return {.name = "experts",
+          .summary = "Expert usage by layer and category; unused and overloaded experts",
+          .description =
+              "How often each layer selects each expert: its share of the layer's selections, "
+              "relative to the uniform share, and how even each layer's load is. Names experts "
+              "that are never used, hardly used or overloaded. With --weighted sums of router "
+              "weights take the place of counts. Categories are not needed. With -o DIR it writes "
+              "expert_usage.tsv (layer, expert, over all prompts and by category) and report.json.",
+          .positionals = trace_positionals(),
+          .flags = with_analysis_flags(experts_flags()),
+          .examples = {{"moexray experts traces", "the load of each layer"},
+                       {"moexray experts traces --overloaded 3 -o usage",
+                        "a lower threshold, and the table of all experts"}},
+          .run = run};
+}
+
+}  // namespace moexray::app

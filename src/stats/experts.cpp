@@ -1,0 +1,105 @@
+#include "moexray/stats/experts.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+namespace moexray::stats {
+namespace {
+
+// A of the prompts [rows], summed over them: [L, E].
+Matrix summed_counts(const Signatures& signatures, const std::vector<Eigen::Index>& rows,
+                     bool weighted) {
+  const Eigen::Index n_layers = signatures.shape.n_layers;
+  const Eigen::Index n_experts = signatures.shape.n_experts;
+  Matrix counts = Matrix::Zero(n_layers, n_experts);
+  for (const Eigen::Index row : rows) {
+    for (Eigen::Index layer = 0; layer < n_layers; ++layer) {
+      counts.row(layer) += signatures.layer_sums(row, layer) *
+                           signatures.values.row(row).segment(layer * n_experts, n_experts);
+    }
+  }
+  // Shares times their sums miss the integers they come from by rounding errors.
+  if (!weighted) counts = counts.array().round().matrix();
+  return counts;
+}
+
+double normalised_entropy(const Eigen::RowVectorXd& shares) {
+  if (shares.size() < 2) return undefined;
+  double entropy = 0;
+  for (const double share : shares) {
+    if (share > 0) entropy -= share * std::log(share);
+  }
+  return entropy / std::log(static_cast<double>(shares.size()));
+}
+
+void add_layer(int layer, const ExpertOptions& options, ExpertsResult& result) {
+  const Eigen::RowVectorXd counts = result.counts.row(layer);
+  const auto n_experts = static_cast<double>(counts.size());
+  LayerLoad load;
+  load.count = counts.sum();
+  const Eigen::RowVectorXd shares = counts / load.count;
+  load.entropy = normalised_entropy(shares);
+  load.load_cv = std::sqrt((shares.array() * n_experts - 1).square().mean());
+  for (Eigen::Index e = 0; e < counts.size(); ++e) {
+    const ExpertUse use{layer, static_cast<int>(e), counts(e), shares(e), shares(e) * n_experts};
+    if (e == 0 || use.count > load.busiest.count) load.busiest = use;
+    if (use.count == 0) {
+      ++load.n_unused;
+      result.unused.push_back(use);
+    } else if (use.share_over_uniform < options.underused) {
+      ++load.n_underused;
+      result.underused.push_back(use);
+    } else if (use.share_over_uniform > options.overloaded) {
+      ++load.n_overloaded;
+      result.overloaded.push_back(use);
+    }
+  }
+  result.layers.push_back(load);
+}
+
+// Few selections leave experts unused by chance.
+void tell_if_few(const Signatures& signatures, ExpertsResult& result) {
+  const std::int64_t n_tokens = signatures.layer_tokens.colwise().sum().minCoeff();
+  const double expected =
+      static_cast<double>(n_tokens) * signatures.shape.top_k / signatures.shape.n_experts;
+  if (expected < 5 && signatures.shape.top_k < signatures.shape.n_experts) {
+    result.notices.push_back("only " + std::to_string(n_tokens) + " token" +
+                             (n_tokens == 1 ? "" : "s") +
+                             ": experts may be unused or overloaded by chance");
+  }
+}
+
+}  // namespace
+
+ExpertsResult expert_usage(const Signatures& signatures, const ExpertOptions& options) {
+  std::map<std::string, std::vector<Eigen::Index>> members;
+  for (std::size_t i = 0; i < signatures.size(); ++i) {
+    members[signatures.categories[i]].push_back(static_cast<Eigen::Index>(i));
+  }
+  ExpertsResult result;
+  result.counts = Matrix::Zero(signatures.shape.n_layers, signatures.shape.n_experts);
+  for (const auto& [category, rows] : members) {
+    result.categories.push_back(category);
+    result.category_counts.push_back(summed_counts(signatures, rows, options.weighted));
+    result.counts += result.category_counts.back();
+  }
+  for (int layer = 0; layer < signatures.shape.n_layers; ++layer) {
+    add_layer(layer, options, result);
+  }
+  std::stable_sort(result.overloaded.begin(), result.overloaded.end(),
+                   [](const ExpertUse& a, const ExpertUse& b) { return a.share > b.share; });
+  tell_if_few(signatures, result);
+  return result;
+}
+
+Matrix expert_shares(const Matrix& counts) {
+  Matrix shares = counts;
+  for (Eigen::Index layer = 0; layer < shares.rows(); ++layer) {
+    const double sum = shares.row(layer).sum();
+    if (sum > 0) shares.row(layer) /= sum;
+  }
+  return shares;
+}
+
+}  // namespace moexray::stats

@@ -1,0 +1,63 @@
+#include "pair_means.h"
+
+namespace moexray::stats {
+
+PairMeans pair_means(const CategorySums& sums, const CategoryIndex& categories) {
+  const Matrix& rows = sums.sums();
+  const Eigen::Index n_categories = rows.rows();
+  PairMeans means;
+  means.categories = Matrix::Constant(n_categories, n_categories, undefined);
+  double n_within = 0;
+  double n_across = 0;
+  for (Eigen::Index a = 0; a < n_categories; ++a) {
+    const auto n_a = static_cast<double>(categories.n_prompts[static_cast<std::size_t>(a)]);
+    const double within = (rows.row(a).squaredNorm() - sums.self()(a)) / 2;
+    const double n_pairs = n_a * (n_a - 1) / 2;
+    if (n_a > 1) means.categories(a, a) = within / n_pairs;
+    means.within += within;
+    n_within += n_pairs;
+    for (Eigen::Index b = 0; b < a; ++b) {
+      const auto n_b = static_cast<double>(categories.n_prompts[static_cast<std::size_t>(b)]);
+      const double across = rows.row(a).dot(rows.row(b));
+      means.categories(a, b) = means.categories(b, a) = across / (n_a * n_b);
+      means.across += across;
+      n_across += n_a * n_b;
+    }
+  }
+  means.within = n_within > 0 ? means.within / n_within : 0;
+  means.across = n_across > 0 ? means.across / n_across : 0;
+  return means;
+}
+
+PairMeans pair_means(const Matrix& blocks, const CategoryIndex& categories) {
+  CategorySums sums(categories.names.size(), blocks.cols());
+  for (Eigen::Index i = 0; i < blocks.rows(); ++i) {
+    sums.add(categories.of_prompt[static_cast<std::size_t>(i)], blocks.row(i));
+  }
+  return pair_means(sums, categories);
+}
+
+std::int64_t n_within_pairs(const CategoryIndex& categories) {
+  std::int64_t n = 0;
+  for (const std::int64_t members : categories.n_prompts) n += members * (members - 1) / 2;
+  return n;
+}
+
+std::int64_t n_all_pairs(Eigen::Index n) { return static_cast<std::int64_t>(n) * (n - 1) / 2; }
+
+std::vector<std::string> category_notices(const CategoryIndex& categories) {
+  std::vector<std::string> notices;
+  if (categories.names.size() == 1) {
+    notices.push_back("only one category (\"" + categories.names[0] +
+                      "\"): what compares categories is undefined");
+  }
+  for (std::size_t c = 0; c < categories.names.size(); ++c) {
+    if (categories.n_prompts[c] == 1) {
+      notices.push_back("category \"" + categories.names[c] +
+                        "\" has one prompt: it has no pair within");
+    }
+  }
+  return notices;
+}
+
+}  // namespace moexray::stats
