@@ -61,7 +61,7 @@ Moments plain_load_balance(int n_tokens, int n_experts, int top_k, bool distinct
     }
     return counts;
   };
-  constexpr int n_pairs = 20000;
+  constexpr int n_pairs = 60000;
   double sum = 0;
   double squares = 0;
   for (int pair = 0; pair < n_pairs; ++pair) {
@@ -111,9 +111,9 @@ TEST(Baselines, ClosedFormAgreesWithSimulation) {
       SCOPED_TRACE(testing::Message() << n_tokens << " tokens, " << top_k << " of " << n_experts);
       const Signatures s =
           prompts_of(std::vector<std::vector<int>>(24, {n_tokens, n_tokens}), n_experts, top_k);
-      const BaselinesResult result = baselines(s, {.n_draws = 60, .n_shuffles = 1});
+      const BaselinesResult result = baselines(s, {.n_draws = 100, .n_shuffles = 1});
       EXPECT_NEAR(result.load_balance.expected, result.load_balance.all.mean, 0.005);
-      EXPECT_LT(result.load_balance.all.draw_std / std::sqrt(60), 0.0015);
+      EXPECT_LT(result.load_balance.all.draw_std / 10, 0.002);
     }
   }
 }
@@ -145,9 +145,9 @@ TEST(Baselines, PaperShapeGivesTheKnownNumbers) {
   const auto similarity = [&](int n_tokens) {
     return std::pow(uniform_factor(olmoe, n_tokens, LoadBalance::distinct), 2);
   };
-  EXPECT_NEAR(similarity(31), 0.82, 0.005);
-  EXPECT_NEAR(similarity(38), 0.85, 0.005);
-  EXPECT_NEAR(similarity(64), 0.90, 0.005);
+  EXPECT_NEAR(similarity(31), 0.816, 0.001);
+  EXPECT_NEAR(similarity(38), 0.845, 0.001);
+  EXPECT_NEAR(similarity(64), 0.901, 0.001);
   EXPECT_NEAR(std::pow(uniform_factor(olmoe, 64, LoadBalance::multinomial), 2), 1 / (1 + 63. / 512),
               1e-15);
 }
