@@ -33,6 +33,14 @@ std::string html_escaped(std::string_view text) {
   return out;
 }
 
+std::string one_line(std::string_view text, std::size_t max_bytes) {
+  // A prompt can be megabytes long; behind this many bytes nothing is shown of it.
+  std::string line(text.substr(0, 4 * max_bytes + 4));
+  std::replace_if(
+      line.begin(), line.end(), [](char c) { return c == '\n' || c == '\r' || c == '\t'; }, ' ');
+  return printable(line, max_bytes);
+}
+
 void Document::paragraph(std::string text) { blocks_.emplace_back(Lines{std::move(text), false}); }
 
 void Document::note(std::string text) { blocks_.emplace_back(Lines{std::move(text), true}); }

@@ -12,6 +12,7 @@
 
 #include "moexray/core/error.h"
 #include "moexray/core/file.h"
+#include "moexray/report/html_page.h"
 
 namespace moexray::report {
 namespace fs = std::filesystem;
@@ -20,12 +21,14 @@ namespace {
 // Every JSON result of moexray starts with this (see Json::dump).
 constexpr std::string_view result_start = "{\n  \"moexray\": {";
 
-bool is_result_file(const fs::path& path) {
+bool begins_with(const fs::path& path, std::string_view wanted) {
   std::ifstream file(path, std::ios::binary);
-  std::string start(result_start.size(), '\0');
+  std::string start(wanted.size(), '\0');
   file.read(start.data(), static_cast<std::streamsize>(start.size()));
-  return file && start == result_start;
+  return file && start == wanted;
 }
+
+bool is_result_file(const fs::path& path) { return begins_with(path, result_start); }
 
 [[noreturn]] void fail(const fs::path& path, std::string_view what) {
   const int code = errno;
@@ -114,9 +117,10 @@ void check_file(const fs::path& file, bool force) {
     throw Error(ErrorKind::data,
                 {"output exists", file.string(), "a new file, or --force to replace it", {}});
   }
-  if (!is_result_file(file) && fs::file_size(file) > 0) {
+  const bool is_ours = is_result_file(file) || begins_with(file, html_page_start);
+  if (!is_ours && fs::file_size(file) > 0) {
     throw Error(ErrorKind::data, {"not replaced even with --force", file.string(),
-                                  "a JSON result of moexray", "another file"});
+                                  "a result of moexray", "another file"});
   }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -34,5 +35,9 @@ class Document {
 /// `text` with the characters that mean something to HTML replaced, fit for elements and quoted
 /// attributes. Control characters and bytes that are not UTF-8 are escaped as in printable().
 std::string html_escaped(std::string_view text);
+
+/// `text` on one line: tabs and line ends become blanks, other control characters are escaped as in
+/// printable(), and what is longer than `max_bytes` is cut at a character and ends in "…".
+std::string one_line(std::string_view text, std::size_t max_bytes);
 
 }  // namespace moexray::report

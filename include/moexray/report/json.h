@@ -46,6 +46,7 @@ class Json {
   const Json* find(std::string_view key) const;
   const Object& members() const { return std::get<Object>(value_); }
   bool is_null() const { return value_.index() == 0; }
+  bool is_integer() const { return std::holds_alternative<std::int64_t>(value_); }
   /// A number as a double; NaN if this is none.
   double number() const;
   /// A string; empty if this is none.

@@ -16,7 +16,8 @@ namespace moexray::report {
 void check_output_directory(const std::filesystem::path& directory, bool force,
                             std::span<const std::filesystem::path> kept = {});
 
-/// The same for a single JSON file: with `force` an older result of moexray may be replaced.
+/// The same for a single file: with `force` an older result of moexray, JSON or HTML, may be
+/// replaced.
 /// Devices and pipes may always be written.
 void check_output_file(const std::filesystem::path& file, bool force);
 

@@ -16,7 +16,7 @@ Document example() {
 }
 
 TEST(Document, IsTextWithBlankLinesBetweenBlocks) {
-  EXPECT_EQ(example().text(), "first\nsecond\n\nname   value\n<b>&\"'      1\nright below\n");
+  EXPECT_EQ(example().text(), "first\nsecond\n\nname    value\n<b>&\"'      1\nright below\n");
   EXPECT_EQ(Document().text(), "");
 }
 
@@ -32,6 +32,15 @@ TEST(Document, IsHtmlWithForeignTextEscaped) {
 
 TEST(HtmlEscaped, EscapesControlCharactersAndBadBytes) {
   EXPECT_EQ(html_escaped("a\x1b[31m\xff"), "a\\x1b[31m\\xff");
+}
+
+TEST(OneLine, JoinsLinesAndCuts) {
+  EXPECT_EQ(one_line("a\nb\tc\r\n", 100), "a b c  ");
+  EXPECT_EQ(one_line("abc\x1b", 100), "abc\\x1b");
+  EXPECT_EQ(one_line("ééééé", 4), "éé…");
+  // Where the text is cut before it is looked at, no half character may show.
+  EXPECT_EQ(one_line(std::string(9, 'a') + "é" + std::string(100, 'b'), 4), "aaaa…");
+  EXPECT_EQ(one_line(std::string(23, 'a') + "é", 5), "aaaaa…");
 }
 
 }  // namespace

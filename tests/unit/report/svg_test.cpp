@@ -1,0 +1,224 @@
+#include "moexray/report/svg.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <set>
+
+#include "moexray/core/error.h"
+#include "support/markup.h"
+
+namespace moexray::report {
+namespace {
+
+using test::count_of;
+using test::markup_fault;
+
+const double nan_value = std::nan("");
+const std::string hostile = "</title><script>alert(\"1\")</script>&'\x1b[31m\xff";
+
+bool holds(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
+
+Figure figure_of(std::variant<Heatmap, BarChart, LineChart, ScatterPlot> chart) {
+  return {"fig", "A title", "A caption.", std::move(chart)};
+}
+
+Heatmap category_map() {
+  Heatmap map{{"code", "math"}, {"code", "math"}, {0.9, 0.25, 0.5, nan_value}};
+  map.value_title = "mean similarity";
+  map.show_values = true;
+  return map;
+}
+
+TEST(MarkupFault, SeesWhatIsWrong) {
+  EXPECT_EQ(markup_fault("<a b=\"c\">x &amp; y<br></a>"), "");
+  for (const char* wrong : {"<a>", "<a></b>", "a & b", "<a b=c/>", "1 > 0", "<a b=\"<\"/>"}) {
+    EXPECT_NE(markup_fault(wrong), "") << wrong;
+  }
+}
+
+TEST(Svg, HeatmapShowsValuesAndHoverTexts) {
+  Heatmap map = category_map();
+  map.row_texts = {"sort a\nlist", "add"};
+  map.column_texts = map.row_texts;
+  const std::string text = svg(figure_of(map));
+  EXPECT_EQ(markup_fault(text), "");
+  EXPECT_TRUE(holds(text, "aria-label=\"A title\""));
+  // The largest value is yellow with dark text, the smallest dark blue with light text.
+  EXPECT_TRUE(holds(text,
+                    "fill=\"#fde725\"><title>code × code\nmean similarity: 0.9000\n"
+                    "sort a list</title>"))
+      << text;
+  EXPECT_TRUE(holds(text,
+                    "fill=\"#440154\"><title>code × math\nmean similarity: 0.2500\n"
+                    "sort a list\nadd</title>"));
+  EXPECT_TRUE(holds(text, "class=\"none\"><title>math × math\nmean similarity: n/a"));
+  EXPECT_TRUE(holds(text, "mid on-light\""));
+  EXPECT_TRUE(holds(text, ">0.90</text>"));
+  EXPECT_EQ(count_of(text, "<title>"), 4U);
+}
+
+TEST(Svg, HeatmapOfGroupsNamesThemOnce) {
+  Heatmap map{{"a1", "a2", "b1"}, {"a1", "a2", "b1"}, {1, 0.5, 0, 0.5, 1, 0, 0, 0, 1}};
+  map.group_names = {"alpha", "beta"};
+  map.group_sizes = {2, 1};
+  const std::string text = svg(figure_of(map));
+  EXPECT_EQ(markup_fault(text), "");
+  EXPECT_EQ(count_of(text, ">alpha</text>"), 2U);  // beside the rows and below the columns
+  EXPECT_EQ(count_of(text, ">a1</text>"), 0U);
+  EXPECT_TRUE(holds(text, "a2 (alpha) × b1 (beta)"));
+  EXPECT_EQ(count_of(text, "class=\"split\""), 2U);
+}
+
+TEST(Svg, HeatmapOfManyColumnsLabelsSomeOfThem) {
+  Heatmap map;
+  for (int layer = 0; layer < 16; ++layer) map.row_labels.push_back(std::to_string(layer));
+  for (int expert = 0; expert < 64; ++expert) map.column_labels.push_back(std::to_string(expert));
+  map.values.assign(16 * 64, 0.0);
+  map.values[5] = 3;
+  map.row_title = "layer";
+  map.column_title = "expert";
+  const std::string text = svg(figure_of(map));
+  EXPECT_EQ(markup_fault(text), "");
+  EXPECT_TRUE(holds(text, "layer 0 × expert 5"));
+  EXPECT_EQ(count_of(text, "<title>"), 16U * 64U);
+  EXPECT_LT(count_of(text, "<text"), 50U);
+}
+
+TEST(Svg, BarChartHasAnErrorBarWhereOneIsGiven) {
+  BarChart chart{{"across", "load balance", "within"}, {0.6, 0.8, 0.84}, {0.1, nan_value, 0.05}};
+  chart.value_title = "similarity";
+  chart.error_title = "standard deviation over pairs";
+  const std::string text = svg(figure_of(chart));
+  EXPECT_EQ(markup_fault(text), "");
+  EXPECT_EQ(count_of(text, "class=\"error\""), 2U);
+  EXPECT_TRUE(holds(text, "across: 0.6000 ± 0.1000\n± standard deviation over pairs"));
+  EXPECT_TRUE(holds(text, "<title>load balance: 0.8000</title>"));
+  EXPECT_TRUE(holds(text, ">0.840</text>"));
+}
+
+// The y coordinate at which a bar begins, and its height.
+std::pair<double, double> bar_of(const std::string& text, const std::string& name) {
+  const std::size_t title = text.find("<title>" + name + ":");
+  const std::size_t rect = text.rfind("<rect", title);
+  const auto value = [&](const char* key) {
+    return std::stod(text.substr(text.find(key, rect) + std::string(key).size()));
+  };
+  return {value(" y=\""), value(" height=\"")};
+}
+
+TEST(Svg, BarsStandOnZeroAndHaveTheirLength) {
+  const std::string text =
+      svg(figure_of(BarChart{{"a", "b", "c"}, {1, 2, -1}, {nan_value, nan_value, nan_value}}));
+  const auto [a_top, a_height] = bar_of(text, "a");
+  const auto [b_top, b_height] = bar_of(text, "b");
+  const auto [c_top, c_height] = bar_of(text, "c");
+  EXPECT_NEAR(b_height, 2 * a_height, 0.03);
+  EXPECT_NEAR(c_height, a_height, 0.03);
+  EXPECT_NEAR(a_top + a_height, b_top + b_height, 0.03);
+  EXPECT_NEAR(c_top, a_top + a_height, 0.03);
+}
+
+TEST(Svg, LineChartBreaksAtUndefinedValues) {
+  LineChart chart{{0.5, nan_value, 1.5, 1.0}};
+  chart.x_title = "layer";
+  chart.value_title = "Cohen's d";
+  chart.marked = 2;
+  chart.mark_label = "peak: layer 2";
+  const std::string text = svg(figure_of(chart));
+  EXPECT_EQ(markup_fault(text), "");
+  const std::size_t trend = text.find("class=\"trend\"");
+  const std::string path = text.substr(trend, text.find("/>", trend) - trend);
+  EXPECT_EQ(count_of(path, "M"), 2U);
+  EXPECT_EQ(count_of(path, "L"), 1U);
+  EXPECT_TRUE(holds(text, "<title>layer 2\nCohen&#39;s d: 1.5000\npeak: layer 2</title>"));
+  EXPECT_EQ(count_of(text, "<title>"), 3U);
+  EXPECT_EQ(count_of(text, "class=\"point g1\""), 1U);
+}
+
+TEST(Svg, ScatterPlotTellsGroupsApartByColourAndMarker) {
+  ScatterPlot plot;
+  plot.groups = {"a", "b"};
+  plot.points = {{0, 0, 0, "p", "text of p"}, {1, 1, 1, "q"}, {0.5, nan_value, 1, "lost"}};
+  plot.x_title = "PC 1";
+  const std::string text = svg(figure_of(plot));
+  EXPECT_EQ(markup_fault(text), "");
+  EXPECT_TRUE(holds(text, "<title>p (a)\ntext of p</title>"));
+  EXPECT_TRUE(holds(text, "<title>q (b)</title>"));
+  EXPECT_FALSE(holds(text, "lost"));
+  EXPECT_EQ(count_of(text, "class=\"point g0\""), 2U);  // the point and the legend
+  EXPECT_EQ(count_of(text, "a4.2 4.2"), 4U) << "discs";
+  EXPECT_EQ(count_of(text, "h7.6v7.6h-7.6z"), 2U) << "squares";
+}
+
+TEST(Svg, ManyGroupsAreAllDifferent) {
+  ScatterPlot plot;
+  for (int g = 0; g < 24; ++g) plot.groups.push_back("group " + std::to_string(g));
+  const std::string text = svg(figure_of(plot));
+  EXPECT_EQ(markup_fault(text), "");
+  std::set<std::string> kinds;
+  for (std::size_t at = text.find("class=\"point"); at != std::string::npos;
+       at = text.find("class=\"point", at + 1)) {
+    // The class and the path without the point it starts at.
+    const std::size_t shape = text.find_first_of("ahl", text.find(" d=\"M", at) + 5);
+    kinds.insert(text.substr(at, 16) + text.substr(shape, text.find('"', shape) - shape));
+  }
+  EXPECT_EQ(kinds.size(), 24U);
+}
+
+TEST(Svg, EscapesForeignTextEverywhere) {
+  Heatmap map{{hostile, hostile}, {hostile, hostile}, {1, 2, 3, 4}};
+  map.row_title = map.column_title = map.value_title = hostile;
+  map.row_texts = map.column_texts = {hostile, hostile};
+  Heatmap grouped = map;
+  grouped.group_names = {hostile};
+  grouped.group_sizes = {2};
+  BarChart bars{{hostile}, {1}, {1}, hostile, hostile};
+  LineChart line{{1, 2}, hostile, hostile, 1, hostile};
+  ScatterPlot plot{{{0, 0, 0, hostile, hostile}}, {hostile}, hostile, hostile};
+  for (Figure figure :
+       {figure_of(map), figure_of(grouped), figure_of(bars), figure_of(line), figure_of(plot)}) {
+    figure.title = hostile;
+    const std::string text = svg(figure);
+    EXPECT_EQ(markup_fault(text), "");
+    EXPECT_FALSE(holds(text, "<script"));
+    EXPECT_FALSE(holds(text, "\x1b"));
+    EXPECT_FALSE(holds(text, "\xff"));
+    EXPECT_TRUE(holds(text, "&lt;script&gt;"));
+  }
+}
+
+TEST(Svg, DrawsWhatIsEmptyOrConstant) {
+  for (const Figure& figure :
+       {figure_of(Heatmap{}), figure_of(Heatmap{{"a"}, {"b"}, {nan_value}}),
+        figure_of(Heatmap{{"a"}, {"b"}, {2.5}}), figure_of(BarChart{}),
+        figure_of(BarChart{{"a"}, {0}, {0}}), figure_of(BarChart{{"a"}, {nan_value}, {nan_value}}),
+        figure_of(LineChart{}), figure_of(LineChart{{nan_value, nan_value}}),
+        figure_of(LineChart{{1}}), figure_of(ScatterPlot{}),
+        figure_of(ScatterPlot{{{1, 1, 0, "p"}}, {"g"}})}) {
+    const std::string text = svg(figure);
+    EXPECT_EQ(markup_fault(text), "");
+    EXPECT_FALSE(holds(text, "nan")) << text;
+    EXPECT_FALSE(holds(text, "inf")) << text;
+  }
+}
+
+TEST(Svg, RefusesPartsThatDoNotFit) {
+  EXPECT_THROW(svg(figure_of(Heatmap{{"a"}, {"b"}, {1, 2}})), Error);
+  EXPECT_THROW(svg(figure_of(BarChart{{"a"}, {1}, {}})), Error);
+  EXPECT_THROW(svg(figure_of(ScatterPlot{{{0, 0, 1, "p"}}, {"g"}})), Error);
+  EXPECT_THROW(svg(figure_of(ScatterPlot{{{0, 0, -1, "p"}}, {"g"}})), Error);
+  Heatmap map = category_map();
+  map.group_names = {"g"};
+  map.group_sizes = {3};
+  EXPECT_THROW(svg(figure_of(map)), Error);
+}
+
+TEST(SvgStyles, FollowTheSchemeAndKeepPaperLight) {
+  EXPECT_TRUE(holds(std::string(svg_styles()), "@media screen and (prefers-color-scheme: dark)"));
+}
+
+}  // namespace
+}  // namespace moexray::report
