@@ -26,6 +26,13 @@ foreach(folder models prompts)
     install(DIRECTORY ${folder} DESTINATION ${CMAKE_INSTALL_BINDIR}/../share/moexray)
   endif()
 endforeach()
+# Where bash-completion, zsh and fish look for them.
+set(completions_dir ${PROJECT_BINARY_DIR}/completions)
+install(FILES ${completions_dir}/moexray.bash RENAME moexray
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+install(FILES ${completions_dir}/moexray.zsh RENAME _moexray
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+install(FILES ${completions_dir}/moexray.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 install(FILES LICENSE README.md CITATION.cff DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
 
 # The libraries. What they link to must be found again by whoever uses them.

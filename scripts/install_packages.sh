@@ -13,7 +13,7 @@ build_packages=(
 )
 test_packages=(libgtest-dev)
 # The tests do without these, and say so.
-optional_test_packages=(clang-format-19 shellcheck)
+optional_test_packages=(clang-format-19 shellcheck tidy)
 
 usage() {
   cat <<'END'

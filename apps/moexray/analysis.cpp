@@ -126,7 +126,7 @@ std::string report_text(const AnalysisInput& input, const std::vector<Section>& 
 }
 
 void write_directory(const AnalysisInput& input, const std::vector<Section>& sections,
-                     const Json& report, Console& console) {
+                     FilesFunction closing_files, const Json& report, Console& console) {
   const AnalysisSettings& settings = input.settings;
   report::OutputDirectory directory(*settings.output, settings.force, settings.traces);
   std::set<std::string> written;
@@ -134,6 +134,12 @@ void write_directory(const AnalysisInput& input, const std::vector<Section>& sec
   for (const Section& section : sections) {
     for (const OutputFile& file : section.files) {
       if (!written.insert(file.name).second) continue;
+      file.write(directory.path() / file.name);
+      names += file.name + ", ";
+    }
+  }
+  if (closing_files != nullptr) {
+    for (const OutputFile& file : closing_files(input, sections)) {
       file.write(directory.path() / file.name);
       names += file.name + ", ";
     }
@@ -152,7 +158,7 @@ OutputFile text_file(std::string name, std::string content) {
 }
 
 void run_analysis(const std::string& command, std::span<const SectionFunction> functions,
-                  const Arguments& arguments, Console& console) {
+                  const Arguments& arguments, Console& console, FilesFunction closing_files) {
   AnalysisSettings settings = analysis_settings(arguments);
   check_outputs(settings);
   const AnalysisInput input = read_input(std::move(settings), console);
@@ -168,7 +174,7 @@ void run_analysis(const std::string& command, std::span<const SectionFunction> f
     if (console.stop_requested()) throw Error(ErrorKind::interrupted, "interrupted");
   }
   if (input.settings.output) {
-    write_directory(input, sections, report_json(command, input, sections), console);
+    write_directory(input, sections, closing_files, report_json(command, input, sections), console);
   }
   if (input.settings.json.empty()) {
     console.print(report_text(input, sections));

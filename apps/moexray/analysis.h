@@ -47,6 +47,10 @@ struct Section {
 
 using SectionFunction = Section (*)(const AnalysisInput&, const Arguments&);
 
+/// Files of the output directory that are made from all sections together.
+using FilesFunction = std::vector<OutputFile> (*)(const AnalysisInput&,
+                                                  const std::vector<Section>&);
+
 /// Runs an analysis command: reads the traces once, computes the sections, writes the output
 /// directory (with report.json) and the JSON file if they are wanted, and prints.
 ///
@@ -54,6 +58,7 @@ using SectionFunction = Section (*)(const AnalysisInput&, const Arguments&);
 /// `selection`; report.json, and the JSON of a command with several, holds them under the section's
 /// name.
 void run_analysis(const std::string& command, std::span<const SectionFunction> sections,
-                  const Arguments& arguments, Console& console);
+                  const Arguments& arguments, Console& console,
+                  FilesFunction closing_files = nullptr);
 
 }  // namespace moexray::app

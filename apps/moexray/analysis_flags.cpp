@@ -62,14 +62,17 @@ std::vector<Flag> with_analysis_flags(std::vector<Flag> own, const std::string& 
   return own;
 }
 
-AnalysisSettings analysis_settings(const Arguments& arguments) {
+AnalysisSettings analysis_settings(const Arguments& arguments, std::size_t first_trace) {
   AnalysisSettings settings;
-  for (const std::string& directory : arguments.positionals()) settings.traces.push_back(directory);
+  const std::vector<std::string>& words = arguments.positionals();
+  for (std::size_t i = first_trace; i < words.size(); ++i) settings.traces.emplace_back(words[i]);
   if (settings.traces.empty()) settings.traces.push_back("traces");
   if (arguments.has("output")) settings.output = arguments.text("output");
   if (arguments.has("json")) settings.json = arguments.text("json");
   settings.force = arguments.on("force");
-  settings.seed = static_cast<std::uint64_t>(arguments.integer("seed"));
+  if (arguments.has("seed")) {
+    settings.seed = static_cast<std::uint64_t>(arguments.integer("seed"));
+  }
   settings.n_threads = arguments.has("threads") ? static_cast<int>(arguments.integer("threads"))
                                                 : available_threads();
   settings.selection.tokens = stats::parse_token_selection(arguments.text("tokens"));

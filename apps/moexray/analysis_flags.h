@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -32,8 +33,9 @@ std::vector<Positional> trace_positionals();
 std::vector<Flag> with_analysis_flags(std::vector<Flag> own,
                                       const std::string& default_output = {});
 
-/// Reads the flags of with_analysis_flags.
+/// Reads the flags of with_analysis_flags; a command may do without --output and --seed.
+/// @param first_trace how many positionals stand before the trace directories
 /// @throws Error (usage)
-AnalysisSettings analysis_settings(const Arguments& arguments);
+AnalysisSettings analysis_settings(const Arguments& arguments, std::size_t first_trace = 0);
 
 }  // namespace moexray::app

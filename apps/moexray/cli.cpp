@@ -175,6 +175,15 @@ void check_positionals(const Command& command, const std::vector<std::string>& g
   }
   if (!repeated && given.size() > command.positionals.size())
     refuse_word(command, given[command.positionals.size()]);
+  for (std::size_t i = 0; i < std::min(given.size(), command.positionals.size()); ++i) {
+    const Positional& positional = command.positionals[i];
+    const std::vector<std::string>& choices = positional.choices;
+    if (choices.empty() || std::find(choices.begin(), choices.end(), given[i]) != choices.end()) {
+      continue;
+    }
+    throw Error(ErrorKind::usage, {"wrong value", positional.name, "one of " + join(choices, ", "),
+                                   in_quotes(given[i])});
+  }
 }
 
 }  // namespace

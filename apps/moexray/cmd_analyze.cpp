@@ -1,6 +1,7 @@
 #include <array>
 
 #include "commands.h"
+#include "html_report.h"
 #include "moexray/core/error.h"
 #include "sections.h"
 
@@ -48,10 +49,15 @@ std::vector<Flag> section_flags() {
   return flags;
 }
 
+std::vector<OutputFile> page_file(const AnalysisInput& input,
+                                  const std::vector<Section>& sections) {
+  return {text_file("report.html", html_report(input, sections))};
+}
+
 void run(const Arguments& arguments, Console& console) {
   constexpr std::array sections = {signatures_section, similarity_part, baselines_part,
                                    layers_part,        classify_part,   experts_section};
-  run_analysis("analyze", sections, arguments, console);
+  run_analysis("analyze", sections, arguments, console, page_file);
 }
 
 }  // namespace
@@ -61,7 +67,8 @@ Command analyze_command() {
           .summary = "All analyses in one pass over a trace",
           .description =
               "Reads the routing events once and runs signatures, similarity, baselines, layers, "
-              "classify and experts. Writes their data files and report.json, one section per "
+              "classify and experts. Writes their data files, report.html, a page to read, and "
+              "report.json, one section per "
               "command, and prints a short report.",
           .positionals = trace_positionals(),
           .flags = with_analysis_flags(section_flags(), "analysis"),

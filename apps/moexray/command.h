@@ -39,6 +39,7 @@ struct Positional {
   std::string help = {};
   bool required = true;
   bool repeated = false;
+  std::vector<std::string> choices = {};  ///< empty: any text
 };
 
 struct Example {

@@ -8,9 +8,11 @@ namespace moexray::app {
 Command analyze_command();
 Command baselines_command();
 Command classify_command();
+Command completions_command();
 Command experts_command();
 Command layers_command();
 Command model_command();
+Command show_command();
 Command signatures_command();
 Command similarity_command();
 Command tokenize_command();

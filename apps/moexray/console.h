@@ -25,6 +25,7 @@ class Console {
   bool quiet() const { return quiet_; }
   /// True if stderr is a terminal.
   bool stderr_is_terminal() const { return stderr_is_terminal_; }
+  bool stdout_is_terminal() const { return stdout_is_terminal_; }
   /// True once stdout turned out to be a pipe that nobody reads any more.
   bool stdout_is_closed() const { return stdout_is_closed_; }
   /// Becomes true when the user presses Ctrl-C (or SIGTERM arrives). Long work looks at it often

@@ -37,10 +37,10 @@ TEST(AnalyzeCommand, WritesEverythingTheSameEveryTime) {
   const auto files = contents(place.path() / "analysis");
   std::vector<std::string> names;
   for (const auto& [name, bytes] : files) names.push_back(name);
-  EXPECT_EQ(names,
-            (std::vector<std::string>{"baselines.tsv", "classify.tsv", "expert_usage.tsv",
-                                      "labels.tsv", "layers.tsv", "report.json", "signatures.npy",
-                                      "similarity.npy", "similarity.tsv", "top_experts.tsv"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"baselines.tsv", "classify.tsv", "expert_usage.tsv",
+                                             "labels.tsv", "layers.tsv", "report.html",
+                                             "report.json", "signatures.npy", "similarity.npy",
+                                             "similarity.tsv", "top_experts.tsv"}));
   std::vector<std::string> again = words;
   again.insert(again.end(), {"--force", "--threads", "1"});
   const CommandResult second = run_moexray(again, options);

@@ -95,8 +95,7 @@ TEST(BaselinesCommand, SaysWhatWeightsMean) {
   const CommandResult result =
       run_moexray({"baselines", small_trace(), "--weighted", "--draws", "2"});
   EXPECT_EQ(result.exit_code, 0);
-  EXPECT_NE(result.err.find("--weighted: the permutation moves sums of weights"),
-            std::string::npos)
+  EXPECT_NE(result.err.find("--weighted: the permutation moves sums of weights"), std::string::npos)
       << result.err;
 }
 
@@ -114,9 +113,8 @@ TEST(LayersCommand, HasStableKeys) {
   const json similarity = run_for_json({"similarity", small_trace()});
   ASSERT_EQ(found.at("layers").size(), 2U);
   const json& layers = found.at("layers");
-  EXPECT_EQ(keys_of(layers[1]),
-            (std::vector<std::string>{"across_mean", "across_std", "cohens_d", "layer",
-                                      "within_mean", "within_std"}));
+  EXPECT_EQ(keys_of(layers[1]), (std::vector<std::string>{"across_mean", "across_std", "cohens_d",
+                                                          "layer", "within_mean", "within_std"}));
   EXPECT_EQ(layers[1].at("layer"), 1);
   EXPECT_NEAR(
       (layers[0].at("within_mean").get<double>() + layers[1].at("within_mean").get<double>()) / 2,
@@ -163,9 +161,8 @@ TEST(ExpertsCommand, WritesEveryExpert) {
   const CommandResult result =
       run_moexray({"experts", place.path() / "t", "-o", out, "--overloaded", "2.5"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_EQ(result.err,
-            "only 4 tokens: experts may be unused or overloaded by chance\nwrote " + out.string() +
-                ": expert_usage.tsv, report.json\n");
+  EXPECT_EQ(result.err, "only 4 tokens: experts may be unused or overloaded by chance\nwrote " +
+                            out.string() + ": expert_usage.tsv, report.json\n");
   EXPECT_EQ(result.out,
             "2 prompts, 1 layer × 4 experts, top-1; all tokens\n"
             "\n"

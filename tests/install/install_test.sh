@@ -40,6 +40,11 @@ for module in "$build_dir"/lib/moexray/*.so; do
 done
 cmp "$source_dir/prompts/paper80.jsonl" "$prefix/share/moexray/prompts/paper80.jsonl"
 
+# Completions are where shells look for them.
+for completion in bash-completion/completions/moexray zsh/site-functions/_moexray fish/vendor_completions.d/moexray.fish; do
+  grep -q similarity "$prefix/share/$completion"
+done
+
 flags=()
 [[ -z ${MOEXRAY_SANITIZE:-} ]] || flags+=("-DCMAKE_CXX_FLAGS=-fsanitize=$MOEXRAY_SANITIZE")
 if command -v ccache >/dev/null; then flags+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache); fi

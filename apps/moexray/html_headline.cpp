@@ -1,0 +1,152 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "html_report_parts.h"
+#include "moexray/report/document.h"
+#include "moexray/report/number.h"
+#include "moexray/report/table.h"
+#include "report_results.h"
+
+namespace moexray::app {
+namespace {
+
+using report::fixed;
+using report::html_escaped;
+using report::Json;
+using report::shortest;
+
+std::string joined(const Json& names, std::string_view separator) {
+  std::string text;
+  for (const Json& name : names.elements()) {
+    text += (text.empty() ? "" : std::string(separator)) + std::string(name.text());
+  }
+  std::replace(text.begin(), text.end(), '_', ' ');
+  return text;
+}
+
+void add_similarity_rows(const ReportResults& results, report::Table& table) {
+  if (!results.has("similarity")) return;
+  for (const std::string_view side : {"within", "across"}) {
+    table.add_row({fmt::format("similarity {} categories", side),
+                   with_spread(results.number("similarity", {side, "mean"}),
+                               results.number("similarity", {side, "std"}), 4),
+                   whole(results.number("similarity", {side, "n_pairs"})) +
+                       " pairs; ± standard deviation over pairs"});
+  }
+  table.add_row({"gap", fixed(results.number("similarity", {"gap"}), 4), "within − across"});
+  table.add_row({"Cohen's d", fixed(results.number("similarity", {"cohens_d"}), 2),
+                 "gap over the pooled standard deviation"});
+}
+
+void add_baseline_rows(const ReportResults& results, report::Table& table) {
+  if (!results.has("baselines")) return;
+  table.add_row({"load-balance baseline",
+                 with_spread(results.number("baselines", {"load_balance", "mean"}),
+                             results.number("baselines", {"load_balance", "std"}), 4),
+                 "uniform routing, same numbers of tokens; closed form " +
+                     fixed(results.number("baselines", {"load_balance", "expected"}), 4)});
+  table.add_row({"permutation baseline",
+                 fixed(results.number("baselines", {"permutation", "expected"}), 4),
+                 "experts permuted in every prompt and layer; exact expectation"});
+  const Json& ordering = results.at("baselines", {"ordering"});
+  if (!ordering.elements().empty()) {
+    table.add_row({"ordering", joined(ordering, " < "), "mean similarities"});
+  }
+  table.add_row({"label shuffle",
+                 "p = " + shortest(results.number("baselines", {"label_shuffle", "p_value"})),
+                 "of the gap, " + whole(results.number("baselines", {"label_shuffle", "draws"})) +
+                     " shuffles of the categories"});
+}
+
+void add_layer_rows(const ReportResults& results, report::Table& table) {
+  const double peak = results.number("layers", {"peak_layer"});
+  if (!std::isfinite(peak)) return;
+  const auto layers = results.at("layers", {"layers"}).elements();
+  const auto index = static_cast<std::size_t>(peak);
+  const Json* d = index < layers.size() ? layers[index].find("cohens_d") : nullptr;
+  table.add_row({"layer of the largest separation", whole(peak),
+                 "counted from 0; Cohen's d " + fixed(d == nullptr ? NAN : d->number(), 2)});
+}
+
+void add_projection_rows(const ReportResults& results, report::Table& table) {
+  const auto ratios = results.at("project", {"pca", "explained_variance_ratio"}).elements();
+  if (ratios.size() >= 2) {
+    table.add_row({"variance along two principal components",
+                   fixed(100 * (ratios[0].number() + ratios[1].number()), 1) + " %",
+                   "of the centred signatures"});
+  }
+  const double trust = results.number("project", {"tsne", "trustworthiness"});
+  if (std::isfinite(trust)) {
+    table.add_row({"trustworthiness of t-SNE", fixed(trust, 3),
+                   fmt::format("perplexity {}, KL divergence {}",
+                               shortest(results.number("project", {"tsne", "perplexity"})),
+                               fixed(results.number("project", {"tsne", "kl_divergence"}), 3))});
+  }
+}
+
+void add_classifier_rows(const ReportResults& results, report::Table& table) {
+  if (!results.has("classify")) return;
+  const Json& wilson = results.at("classify", {"accuracy", "wilson95"});
+  std::string remark = fmt::format("{} folds, ± over folds; chance {}",
+                                   results.at("classify", {"accuracy", "folds"}).elements().size(),
+                                   fixed(results.number("classify", {"chance"}), 3));
+  if (wilson.elements().size() == 2) {
+    remark += fmt::format("; Wilson 95% {}–{}", fixed(wilson.elements()[0].number(), 3),
+                          fixed(wilson.elements()[1].number(), 3));
+  }
+  table.add_row({"classification accuracy",
+                 with_spread(results.number("classify", {"accuracy", "mean"}),
+                             results.number("classify", {"accuracy", "std"}), 3),
+                 std::move(remark)});
+  table.add_row({"macro F1", fixed(results.number("classify", {"macro_f1"}), 3),
+                 "pooled held-out predictions"});
+}
+
+void add_expert_rows(const ReportResults& results, report::Table& table) {
+  if (!results.has("experts")) return;
+  const auto n = [&](std::string_view key) {
+    return std::to_string(results.at("experts", {key}).elements().size());
+  };
+  table.add_row({"experts that are never used", n("unused"), "of all layers"});
+  table.add_row({"overloaded experts", n("overloaded"),
+                 "above " +
+                     shortest(results.number("experts", {"thresholds", "overloaded_above"})) +
+                     " × an even share"});
+}
+
+// What sections, the reader and the selection had to say, each once.
+std::string notices_html(const AnalysisInput& input, const std::vector<Section>& sections) {
+  std::vector<std::string> notices = input.traces.notices;
+  for (const stats::LeftOut& prompt : input.signatures.left_out) {
+    notices.push_back("prompt \"" + prompt.id + "\" left out: " + prompt.reason);
+  }
+  for (const Section& section : sections) {
+    notices.insert(notices.end(), section.notices.begin(), section.notices.end());
+  }
+  std::set<std::string> seen;
+  std::string items;
+  for (const std::string& notice : notices) {
+    if (seen.insert(notice).second) items += "<li>" + html_escaped(notice) + "</li>\n";
+  }
+  return items.empty() ? "" : "<h3>Notices</h3>\n<ul>\n" + items + "</ul>\n";
+}
+
+}  // namespace
+
+std::string headline_html(const AnalysisInput& input, const std::vector<Section>& sections) {
+  const ReportResults results(sections);
+  using Align = report::Table::Align;
+  report::Table table({"quantity", "value", "of what"}, {Align::left, Align::left, Align::left});
+  add_similarity_rows(results, table);
+  add_baseline_rows(results, table);
+  add_layer_rows(results, table);
+  add_projection_rows(results, table);
+  add_classifier_rows(results, table);
+  add_expert_rows(results, table);
+  return table.html() + notices_html(input, sections);
+}
+
+}  // namespace moexray::app

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <string>
+
+#include "show_text.h"
+
+namespace moexray::app {
+
+/// A prompt token by token as a page of its own: its text with coloured tokens, layer by layer, the
+/// top expert of every token and layer, and all experts with their weights.
+std::string show_html(const ShownPrompt& shown, const ShowOptions& options);
+
+}  // namespace moexray::app
