@@ -87,8 +87,9 @@ class PromptTable {
     html_ += "</tr></thead>\n<tbody>\n";
   }
 
-  void add_row(const std::vector<std::string>& cells, const std::string& text) {
-    html_ += "<tr>";
+  void add_row(const std::string& id, const std::vector<std::string>& cells,
+               const std::string& text) {
+    html_ += "<tr><td class=\"id\">" + html_escaped(one_line(id, 256)) + "</td>";
     for (const std::string& cell : cells)
       html_ += "<td>" + html_escaped(one_line(cell, 256)) + "</td>";
     html_ += "<td class=\"text\">" + html_escaped(one_line(text, max_text_bytes_)) + "</td></tr>\n";
@@ -119,8 +120,9 @@ std::string misclassified_html(const AnalysisInput& input, std::span<const Json>
     if (text_of(prediction, "category") == text_of(prediction, "predicted")) continue;
     ++n_wrong;
     const Json* fold = prediction.find("fold");
-    table.add_row({text_of(prediction, "id"), text_of(prediction, "category"),
-                   text_of(prediction, "predicted"), whole(fold == nullptr ? NAN : fold->number())},
+    table.add_row(text_of(prediction, "id"),
+                  {text_of(prediction, "category"), text_of(prediction, "predicted"),
+                   whole(fold == nullptr ? NAN : fold->number())},
                   prompt_of(input, i).text);
   }
   if (n_wrong == 0) return html_paragraph("No prompt was misclassified.");
@@ -213,10 +215,10 @@ std::string prompts_html(const AnalysisInput& input, const std::vector<Section>&
   const auto predictions = ReportResults(sections).at("classify", {"predictions"}).elements();
   PromptTable table({"prompt", "category", "tokens", "predicted", "text"}, 300);
   for (std::size_t i = 0; i < signatures.size(); ++i) {
-    table.add_row(
-        {signatures.ids[i], signatures.categories[i], std::to_string(signatures.n_tokens[i]),
-         i < predictions.size() ? text_of(predictions[i], "predicted") : ""},
-        prompt_of(input, i).text);
+    table.add_row(signatures.ids[i],
+                  {signatures.categories[i], std::to_string(signatures.n_tokens[i]),
+                   i < predictions.size() ? text_of(predictions[i], "predicted") : ""},
+                  prompt_of(input, i).text);
   }
   return html_details(fmt::format("All {} prompts", signatures.size()), table.html());
 }

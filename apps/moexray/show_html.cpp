@@ -40,7 +40,7 @@ td.e2, td.e3, td.e4, td.e5, td.e6, td.e7, .key { -webkit-print-color-adjust: exa
 .e6 { background: #444444; color: #ffffff; }
 .e7 { background: #f0e442; color: #000000; }
 .view { display: none; }
-.views label { margin-right: .5rem; }
+.views label { margin-right: .5rem; white-space: nowrap; }
 td.token { font-family: ui-monospace, monospace; white-space: nowrap; }
 )";
 

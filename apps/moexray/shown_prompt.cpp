@@ -119,7 +119,12 @@ std::string in_quotes(const std::string& text) { return '"' + text + '"'; }
 std::string visible_token(std::string_view token, std::string_view tokenizer_kind) {
   std::string text(token);
   if (tokenizer_kind == "byte_level_bpe") text = byte_level_text(token).value_or(text);
-  if (tokenizer_kind == "sentencepiece") replace_all(text, "▁", "␣");
+  if (tokenizer_kind == "sentencepiece") {
+    replace_all(text, "▁", "␣");
+    // Bytes without an entry of their own have names.
+    if (text == "<0x0A>") text = "\n";
+    if (text == "<0x09>") text = "\t";
+  }
   for (const auto& [from, to] : {std::pair{" ", "␣"}, {"\r\n", "⏎"}, {"\n", "⏎"}, {"\t", "⇥"}}) {
     replace_all(text, from, to);
   }

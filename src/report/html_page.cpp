@@ -38,6 +38,7 @@ table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabul
 th, td { padding: .2rem .6rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--rule); }
 thead th { background: var(--raised); white-space: nowrap; }
 th.n, td.n { text-align: right; white-space: nowrap; }
+td.id { white-space: nowrap; }
 td.text { min-width: 14rem; }
 td.hash { font-family: ui-monospace, monospace; overflow-wrap: anywhere; min-width: 10rem; }
 figure { margin: 1.4rem 0 2rem; }

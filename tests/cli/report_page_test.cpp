@@ -64,7 +64,7 @@ TEST(ReportPage, HoldsEveryPromptAndTheHeadline) {
     const std::string id = prediction.at("id");
     const bool is_wrong = prediction.at("category") != prediction.at("predicted");
     n_wrong += is_wrong ? 1 : 0;
-    const std::string row = "<tr><td>" + id + "</td>";
+    const std::string row = "<tr><td class=\"id\">" + id + "</td>";
     EXPECT_EQ(count_of(part_of(page, "prompts"), row), 1U) << id;
     EXPECT_EQ(count_of(part_of(page, "classification"), row), is_wrong ? 1U : 0U) << id;
   }

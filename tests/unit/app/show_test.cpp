@@ -22,6 +22,8 @@ TEST(VisibleToken, ShowsBlanksAndUndoesByteLevelNames) {
   // Added tokens are no entries of the byte-level alphabet.
   EXPECT_EQ(visible_token("a 漢", "byte_level_bpe"), "a␣漢");
   EXPECT_EQ(visible_token("▁hello▁there", "sentencepiece"), "␣hello␣there");
+  EXPECT_EQ(visible_token("<0x0A>", "sentencepiece"), "⏎");
+  EXPECT_EQ(visible_token("<0x0A>", "byte_level_bpe"), "<0x0A>");
   EXPECT_EQ(visible_token("a\x1b[2J\n", ""), "a\\x1b[2J⏎");
   EXPECT_EQ(visible_token("▁Ġ", ""), "▁Ġ") << "of a vocabulary that is not known";
   EXPECT_EQ(visible_token("", "byte_level_bpe"), "");
