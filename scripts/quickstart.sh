@@ -16,12 +16,6 @@ END
   exit 2
 fi
 
-# Shows the command, so that it can be repeated by hand.
-run() {
-  printf '$ %s\n' "$*"
-  "$@"
-}
-
 heading "1/4 Packages"
 scripts/install_packages.sh
 
@@ -40,8 +34,10 @@ heading "Done. What was written:"
 find traces analysis -type f -printf '%10s bytes  %p\n' | sort -k 3
 cat <<'END'
 
+The figures are analysis/fig*.svg, .png and .pdf.
 Next: build/bin/moexray --help, or one analysis alone, with its table on the terminal:
   build/bin/moexray classify traces --folds 5
   build/bin/moexray similarity traces
+scripts/reproduce_paper.sh sets the paper's numbers beside those found here.
 The README tells how to run the full-size OLMoE.
 END
