@@ -11,6 +11,7 @@
 #include "moexray/core/file.h"
 #include "moexray/core/version.h"
 #include "moexray/report/output.h"
+#include "moexray/report/plot.h"
 
 namespace moexray::app {
 namespace {
@@ -125,6 +126,35 @@ std::string report_text(const AnalysisInput& input, const std::vector<Section>& 
   return text;
 }
 
+// "fig3_layers.{tsv,gp,svg}" for the files of each figure.
+std::string names_of_figures(const std::vector<std::string>& files) {
+  std::string text;
+  std::string last;
+  for (const std::string& file : files) {
+    const std::string stem = file.substr(0, file.rfind('.'));
+    if (stem != last) text += (last.empty() ? "" : "}, ") + stem + ".{";
+    if (stem == last) text += ",";
+    text += file.substr(stem.size() + 1);
+    last = stem;
+  }
+  return last.empty() ? text : text + "}, ";
+}
+
+// Draws the figures of all sections; returns the names of their files.
+std::vector<std::string> write_figures(const std::vector<Section>& sections,
+                                       const std::filesystem::path& directory, Console& console) {
+  std::vector<report::Figure> figures;
+  for (const Section& section : sections) {
+    figures.insert(figures.end(), section.figures.begin(), section.figures.end());
+  }
+  report::PlotOptions options;
+  options.stop = &console.stop_requested();
+  const report::PlotFiles plots = report::write_plots(directory, figures, options);
+  if (console.stop_requested()) throw Error(ErrorKind::interrupted, "interrupted");
+  for (const std::string& notice : plots.notices) console.notice(notice);
+  return plots.names;
+}
+
 void write_directory(const AnalysisInput& input, const std::vector<Section>& sections,
                      FilesFunction closing_files, const Json& report, Console& console) {
   const AnalysisSettings& settings = input.settings;
@@ -138,6 +168,7 @@ void write_directory(const AnalysisInput& input, const std::vector<Section>& sec
       names += file.name + ", ";
     }
   }
+  names += names_of_figures(write_figures(sections, directory.path(), console));
   if (closing_files != nullptr) {
     for (const OutputFile& file : closing_files(input, sections)) {
       file.write(directory.path() / file.name);

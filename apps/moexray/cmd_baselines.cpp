@@ -203,7 +203,8 @@ Command baselines_command() {
               "every token's experts are drawn uniformly, each prompt keeping its number of "
               "tokens; a closed form stands beside the simulation. Label shuffle: the categories "
               "are permuted over the prompts, which gives the p-value of the gap between within "
-              "and across. With -o DIR it writes baselines.tsv and report.json.",
+              "and across. With -o DIR it writes baselines.tsv, the figure "
+              "fig2_baselines and report.json.",
           .positionals = trace_positionals(),
           .flags = with_analysis_flags(baselines_flags()),
           .examples = {{"moexray baselines traces", "100 draws, 9,999 shuffles"},

@@ -195,7 +195,8 @@ Command experts_command() {
               "relative to the uniform share, and how even each layer's load is. Names experts "
               "that are never used, hardly used or overloaded. With --weighted sums of router "
               "weights take the place of counts. Categories are not needed. With -o DIR it writes "
-              "expert_usage.tsv (layer, expert, over all prompts and by category) and report.json.",
+              "expert_usage.tsv (layer, expert, over all prompts and by category), the figure "
+              "experts and report.json.",
           .positionals = trace_positionals(),
           .flags = with_analysis_flags(experts_flags()),
           .examples = {{"moexray experts traces", "the load of each layer"},

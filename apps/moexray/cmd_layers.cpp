@@ -96,7 +96,7 @@ Command layers_command() {
           .description =
               "Similarity within and across categories and Cohen's d at each MoE layer, from that "
               "layer's cosine alone, and the layer where d is largest. Layers count from 0. With "
-              "-o DIR it writes layers.tsv and report.json.",
+              "-o DIR it writes layers.tsv, the figure fig3_layers and report.json.",
           .positionals = trace_positionals(),
           .flags = with_analysis_flags({}),
           .examples = {{"moexray layers traces", "the table"},

@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include "commands.h"
+#include "moexray/core/escape.h"
 #include "moexray/report/npy.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
@@ -12,12 +13,13 @@ namespace {
 
 using report::fixed;
 using report::Json;
-using report::shortest;
 using stats::PairStatistics;
 using stats::SimilarityResult;
 
 // The prompt × prompt matrix grows with the square of the prompts: 200 MB here.
 constexpr std::size_t max_matrix_prompts = 5000;
+// More would be smaller than a printed dot, and the figure's table would exceed 10 MB.
+constexpr std::size_t max_figure_prompts = 500;
 
 Json pairs_json(const PairStatistics& pairs) {
   return Json::object({{"mean", pairs.mean}, {"std", pairs.std}, {"n_pairs", pairs.n_pairs}});
@@ -61,16 +63,50 @@ report::Document document_of(const SimilarityResult& result) {
   return document;
 }
 
-std::string tsv_of(const SimilarityResult& result) {
-  report::Tsv tsv({"category", "other_category", "mean_similarity"});
-  for (std::size_t i = 0; i < result.categories.size(); ++i) {
-    for (std::size_t j = 0; j < result.categories.size(); ++j) {
-      tsv.add_row({result.categories[i], result.categories[j],
-                   shortest(result.category_matrix(static_cast<Eigen::Index>(i),
-                                                   static_cast<Eigen::Index>(j)))});
+report::Figure category_figure(const SimilarityResult& result) {
+  report::Heatmap chart;
+  chart.row_labels = chart.column_labels = result.categories;
+  chart.values.assign(result.category_matrix.data(),
+                      result.category_matrix.data() + result.category_matrix.size());
+  chart.value_title = "mean similarity";
+  chart.show_values = true;
+  return {
+      "fig1_similarity", "Similarity of routing by category",
+      "Mean similarity of the routing signatures over all pairs of prompts of two categories; on "
+      "the diagonal over the pairs within one category.",
+      std::move(chart)};
+}
+
+// Prompt × prompt, ordered by category.
+report::Figure prompts_figure(const SimilarityResult& result, const AnalysisInput& input) {
+  constexpr std::size_t max_text_bytes = 200;
+  const stats::Signatures& signatures = input.signatures;
+  std::vector<std::size_t> order;
+  report::Heatmap chart;
+  for (const std::string& category : result.categories) {
+    const std::size_t n_before = order.size();
+    for (std::size_t i = 0; i < signatures.size(); ++i) {
+      if (signatures.categories[i] == category) order.push_back(i);
+    }
+    chart.group_names.push_back(category);
+    chart.group_sizes.push_back(static_cast<int>(order.size() - n_before));
+  }
+  const stats::Matrix matrix = stats::pair_similarity(stats::unit_blocks(signatures));
+  for (const std::size_t i : order) {
+    chart.row_labels.push_back(signatures.ids[i]);
+    chart.row_texts.push_back(
+        printable(input.traces.prompts[signatures.prompt_indices[i]].text, max_text_bytes));
+    for (const std::size_t j : order) {
+      chart.values.push_back(matrix(static_cast<Eigen::Index>(i), static_cast<Eigen::Index>(j)));
     }
   }
-  return tsv.text();
+  chart.column_labels = chart.row_labels;
+  chart.column_texts = chart.row_texts;
+  chart.value_title = "similarity";
+  return {"fig1_prompts", "Similarity of routing, prompt by prompt",
+          "Each cell is the similarity of the routing signatures of two prompts, ordered by "
+          "category. The diagonal, each prompt with itself, is 1.",
+          std::move(chart)};
 }
 
 void write_matrix(const stats::Signatures& signatures, const std::filesystem::path& path) {
@@ -90,7 +126,16 @@ Section similarity_section(const AnalysisInput& input, const Arguments&) {
   const stats::Signatures& signatures = input.signatures;
   const SimilarityResult result = stats::similarity(signatures);
   Section section{"similarity", json_of(result), document_of(result), {}, result.notices};
-  section.files.push_back(text_file("similarity.tsv", tsv_of(result)));
+  section.figures.push_back(category_figure(result));
+  // The pairs are worth their time only where they are drawn.
+  if (input.settings.output) {
+    if (signatures.size() <= max_figure_prompts) {
+      section.figures.push_back(prompts_figure(result, input));
+    } else {
+      section.notices.push_back(
+          fmt::format("fig1_prompts is not drawn for more than {} prompts", max_figure_prompts));
+    }
+  }
   if (signatures.size() <= max_matrix_prompts) {
     section.files.push_back({"similarity.npy", [&signatures](const std::filesystem::path& path) {
                                write_matrix(signatures, path);
@@ -111,7 +156,9 @@ Command similarity_command() {
               "averaged over layers. Prints mean and standard deviation over the pairs within "
               "and across categories, their standardised difference, and the means for every "
               "pair of categories. With -o DIR it writes similarity.npy (prompts × prompts), "
-              "labels.tsv, similarity.tsv (categories × categories) and report.json.",
+              "labels.tsv, report.json and the figures fig1_similarity (categories × categories) "
+              "and fig1_prompts (prompts × prompts, for up to 500 prompts), each as .tsv, .svg, "
+              ".png and .pdf with the gnuplot script that draws it.",
           .positionals = trace_positionals(),
           .flags = with_analysis_flags({}),
           .examples = {{"moexray similarity traces", "the table"},

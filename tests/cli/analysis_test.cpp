@@ -180,7 +180,7 @@ TEST(SignaturesCommand, ShardsGiveTheSameAsTheWhole) {
   const std::string whole = run({small_trace()}, "whole");
   EXPECT_EQ(whole, run({place.path() / "s0", place.path() / "s1"}, "parts"));
   for (const char* name :
-       {"signatures.npy", "similarity.npy", "labels.tsv", "similarity.tsv", "baselines.tsv",
+       {"signatures.npy", "similarity.npy", "labels.tsv", "fig1_similarity.tsv", "baselines.tsv",
         "layers.tsv", "classify.tsv", "top_experts.tsv", "expert_usage.tsv", "report.json"}) {
     SCOPED_TRACE(name);
     std::ifstream a(place.path() / "whole" / name, std::ios::binary);

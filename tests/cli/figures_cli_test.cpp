@@ -1,0 +1,144 @@
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+
+#include "analysis_support.h"
+#include "cli/run_command.h"
+#include "support/temporary_directory.h"
+
+namespace moexray::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool has_gnuplot() {
+  return std::system("command -v gnuplot >/dev/null 2>&1") == 0;  // NOLINT
+}
+
+std::map<std::string, std::string> contents(const fs::path& directory) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : fs::directory_iterator(directory)) {
+    std::ifstream file(entry.path(), std::ios::binary);
+    files[entry.path().filename()] = {std::istreambuf_iterator<char>(file), {}};
+  }
+  return files;
+}
+
+// Runs moexray where PATH leads to nothing.
+CommandResult run_without_gnuplot(const std::vector<std::string>& words) {
+  std::vector<std::string> all{"env", "PATH=/nowhere", program_path()};
+  all.insert(all.end(), words.begin(), words.end());
+  return run_command(all);
+}
+
+std::size_t count(const std::string& text, const std::string& part) {
+  std::size_t n = 0;
+  for (std::size_t at = 0; (at = text.find(part, at)) != std::string::npos; at += part.size()) ++n;
+  return n;
+}
+
+TEST(Figures, ComeWithDataAndScriptEvenWithoutGnuplot) {
+  const TemporaryDirectory place;
+  const CommandResult result =
+      run_without_gnuplot({"similarity", small_trace(), "-o", place.path() / "out"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(count(result.err, "gnuplot-nox"), 1U) << result.err;
+  EXPECT_NE(result.err.find("fig1_similarity.{tsv,gp}, fig1_prompts.{tsv,gp}, report.json"),
+            std::string::npos)
+      << result.err;
+  const auto files = contents(place.path() / "out");
+  for (const std::string name : {"fig1_similarity", "fig1_prompts"}) {
+    EXPECT_TRUE(files.contains(name + ".gp") && files.contains(name + ".tsv")) << name;
+    EXPECT_FALSE(files.contains(name + ".svg")) << name;
+  }
+  const std::string& table = files.at("fig1_similarity.tsv");
+  EXPECT_EQ(count(table, "\n"), 1U + 9U) << "three categories";
+  EXPECT_EQ(count(files.at("fig1_prompts.tsv"), "\n"), 1U + 144U) << "twelve prompts";
+  EXPECT_TRUE(run_without_gnuplot({"similarity", small_trace()}).err.empty())
+      << "nothing is drawn without -o, and nothing missed";
+}
+
+TEST(Figures, AreDrawnTheSameEveryTime) {
+  if (!has_gnuplot()) GTEST_SKIP() << "gnuplot is not installed";
+  const TemporaryDirectory place;
+  for (const char* const name : {"a", "b"}) {
+    const CommandResult result =
+        run_moexray({"similarity", small_trace(), "-o", place.path() / name});
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_EQ(result.err.find("not drawn"), std::string::npos) << result.err;
+    EXPECT_NE(result.err.find("fig1_similarity.{tsv,gp,svg,png,pdf}"), std::string::npos)
+        << result.err;
+  }
+  const auto files = contents(place.path() / "a");
+  EXPECT_EQ(files, contents(place.path() / "b"));
+  for (const auto& [name, bytes] : files) EXPECT_FALSE(bytes.empty()) << name;
+  EXPECT_NE(files.at("fig1_prompts.svg").find("story"), std::string::npos);
+}
+
+TEST(Figures, CanBeDrawnAgainByTheirScripts) {
+  if (!has_gnuplot()) GTEST_SKIP() << "gnuplot is not installed";
+  const TemporaryDirectory place;
+  const fs::path out = place.path() / "out";
+  ASSERT_EQ(run_moexray({"similarity", small_trace(), "-o", out}).exit_code, 0);
+  const auto files = contents(out);
+  for (const std::string name : {"fig1_similarity", "fig1_prompts"}) {
+    for (const char* const suffix : {".svg", ".png", ".pdf"}) fs::remove(out / (name + suffix));
+    const CommandResult result =
+        run_command({"env", "LC_ALL=C.UTF-8", "gnuplot", "--default-settings", name + ".gp"},
+                    {.input = {}, .working_directory = out});
+    EXPECT_EQ(result.exit_code, 0);
+    EXPECT_EQ(result.err, "") << "no warnings about fonts, labels that do not fit, empty data";
+    const auto again = contents(out);
+    EXPECT_EQ(again.at(name + ".svg"), files.at(name + ".svg"));
+    EXPECT_EQ(again.at(name + ".png"), files.at(name + ".png"));
+    EXPECT_EQ(again.at(name + ".pdf").size(), files.at(name + ".pdf").size()) << "but for the date";
+  }
+}
+
+TEST(Figures, HoldHostileNamesHarmlessly) {
+  const TemporaryDirectory place;
+  const fs::path out = place.path() / "out";
+  write_tiny_trace(place.path() / "t", 4,
+                   {{"`touch pwned`", "`touch pwned`", {0, 1}},
+                    {"'; system('touch pwned'); '", "$(touch pwned)", {1, 2}},
+                    {"\"`touch pwned`\"\\", "''; system 'touch pwned' #", {2, 3}},
+                    {"p", "\\", {3, 0}},
+                    {"# p", "100% {/Bold x} <b>&", {1, 3}}});
+  const CommandResult result = run_moexray({"similarity", place.path() / "t", "-o", out});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.err.find("is not drawn"), std::string::npos) << result.err;
+  EXPECT_FALSE(fs::exists(out / "pwned"));
+  EXPECT_FALSE(fs::exists(place.path() / "pwned"));
+  EXPECT_FALSE(fs::exists("pwned"));
+  if (!has_gnuplot()) return;
+  const std::string drawing = contents(out).at("fig1_similarity.svg");
+  for (const char* const text :
+       {"<text>`touch pwned`</text>", "<text>$(touch pwned)</text>", "<text>\\</text>",
+        "<text>''; system 'touch pwned' #</text>", "<text>100% {/Bold x} &lt;b>&amp;</text>"}) {
+    EXPECT_NE(drawing.find(text), std::string::npos) << text;
+  }
+}
+
+TEST(Figures, OfManyPromptsAreLeftOut) {
+  const TemporaryDirectory place;
+  std::vector<TinyPrompt> prompts;
+  for (int i = 0; i < 501; ++i) {
+    prompts.push_back({"p" + std::to_string(i), i % 2 == 0 ? "a" : "b", {i % 3}});
+  }
+  write_tiny_trace(place.path() / "t", 4, prompts);
+  const CommandResult result =
+      run_without_gnuplot({"similarity", place.path() / "t", "-o", place.path() / "out"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(result.err.find("fig1_prompts is not drawn for more than 500 prompts"),
+            std::string::npos)
+      << result.err;
+  const auto files = contents(place.path() / "out");
+  EXPECT_TRUE(files.contains("fig1_similarity.gp"));
+  EXPECT_FALSE(files.contains("fig1_prompts.gp"));
+}
+
+}  // namespace
+}  // namespace moexray::test
