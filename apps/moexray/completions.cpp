@@ -89,9 +89,9 @@ std::string_view first_sentence(std::string_view text) {
 // Where the completions of a word come from, as an assignment that the script acts on.
 std::string bash_source(const std::vector<std::string>& choices, Kind kind) {
   if (!choices.empty()) return "values='" + join(choices, " ") + "'";
-  return kind == Kind::file        ? "kind=file"
-         : kind == Kind::directory ? "kind=directory"
-                                   : "kind=none";
+  return kind == Kind::file        ? "kind='file'"
+         : kind == Kind::directory ? "kind='directory'"
+                                   : "kind='none'";
 }
 
 std::string bash_command(const Command& command) {

@@ -110,7 +110,7 @@ void add_expert_rows(const ReportResults& results, report::Table& table) {
   const auto n = [&](std::string_view key) {
     return std::to_string(results.at("experts", {key}).elements().size());
   };
-  table.add_row({"experts that are never used", n("unused"), "of all layers"});
+  table.add_row({"experts that are never used", n("unused"), "in all layers together"});
   table.add_row({"overloaded experts", n("overloaded"),
                  "above " +
                      shortest(results.number("experts", {"thresholds", "overloaded_above"})) +

@@ -22,8 +22,8 @@ constexpr std::string_view token_styles = R"(.t, td.d0, td.d1, td.d2, td.d3, td.
 td.e2, td.e3, td.e4, td.e5, td.e6, td.e7, .key { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
 .tokens { line-height: 2; font-family: ui-monospace, monospace; overflow-wrap: anywhere; }
 .t { padding: .1rem .15rem; border-radius: .2rem; }
-.t.template { opacity: .75; border-bottom: 2px dotted; }
-.t.generation { border-bottom: 2px solid; }
+.t.template { border-bottom: 2px dotted var(--ink); }
+.t.generation { border-bottom: 2px solid var(--ink); }
 .t sub { font-size: .65em; line-height: 1; margin-left: .1em; }
 .key { display: inline-block; padding: 0 .5rem; }
 .d0 { background: #440154; color: #ffffff; }
@@ -40,7 +40,13 @@ td.e2, td.e3, td.e4, td.e5, td.e6, td.e7, .key { -webkit-print-color-adjust: exa
 .e6 { background: #444444; color: #ffffff; }
 .e7 { background: #f0e442; color: #000000; }
 .view { display: none; }
-.views label { margin-right: .5rem; white-space: nowrap; }
+.views input { position: absolute; opacity: 0; pointer-events: none; }
+.views label {
+  display: inline-block; margin: .1rem .2rem .1rem 0; padding: 0 .5rem; cursor: pointer;
+  border: 1px solid var(--rule); border-radius: .3rem;
+}
+.views input:checked + label { background: var(--ink); color: var(--paper); }
+.views input:focus-visible + label { outline: 2px solid var(--link); }
 td.token { font-family: ui-monospace, monospace; white-space: nowrap; }
 )";
 

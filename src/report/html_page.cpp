@@ -60,7 +60,9 @@ dd { margin: 0 0 0 1.2rem; }
   a { color: inherit; text-decoration: none; }
   h2, h3 { break-after: avoid; }
   figure, tr { break-inside: avoid; }
-  .chart { max-width: 14cm; }
+  .chart { max-width: 12cm; }
+  figure details:not([open]) { display: none; }
+  tr:has(th[colspan]) { break-after: avoid; }
   .scroll { overflow: visible; }
   thead { display: table-header-group; }
 }
