@@ -57,6 +57,7 @@ AnalysisInput read_input(AnalysisSettings settings, Console& console) {
   input.signatures = std::move(signatures).finish();
   input.settings = std::move(settings);
   input.stop = &console.stop_requested();
+  input.console = &console;
   return input;
 }
 

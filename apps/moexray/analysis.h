@@ -24,6 +24,7 @@ struct AnalysisInput {
   TraceSet traces;
   stats::Signatures signatures;
   const std::atomic<bool>* stop = nullptr;  ///< true once the user wants long work to end
+  Console* console = nullptr;               ///< for the progress of long work
 };
 
 /// A file of the output directory. It is written to the path given, while the input still exists.

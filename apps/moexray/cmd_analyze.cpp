@@ -43,7 +43,7 @@ Section classify_part(const AnalysisInput& input, const Arguments& arguments) {
 // The flags of all sections.
 std::vector<Flag> section_flags() {
   std::vector<Flag> flags;
-  for (const auto& own : {baselines_flags(), classify_flags(), experts_flags()}) {
+  for (const auto& own : {baselines_flags(), project_flags(), classify_flags(), experts_flags()}) {
     flags.insert(flags.end(), own.begin(), own.end());
   }
   return flags;
@@ -55,8 +55,9 @@ std::vector<OutputFile> page_file(const AnalysisInput& input,
 }
 
 void run(const Arguments& arguments, Console& console) {
-  constexpr std::array sections = {signatures_section, similarity_part, baselines_part,
-                                   layers_part,        classify_part,   experts_section};
+  constexpr std::array sections = {signatures_section, similarity_part,     baselines_part,
+                                   layers_part,        projections_section, classify_part,
+                                   experts_section};
   run_analysis("analyze", sections, arguments, console, page_file);
 }
 
@@ -67,9 +68,9 @@ Command analyze_command() {
           .summary = "All analyses in one pass over a trace",
           .description =
               "Reads the routing events once and runs signatures, similarity, baselines, layers, "
-              "classify and experts. Writes their data files, report.html, a page to read, and "
-              "report.json, one section per "
-              "command, and prints a short report.",
+              "project (both methods), classify and experts. Writes their data files, figures, "
+              "report.html, a page to read, and report.json, one section per command, and prints a "
+              "short report.",
           .positionals = trace_positionals(),
           .flags = with_analysis_flags(section_flags(), "analysis"),
           .examples = {{"moexray analyze traces", "everything, into analysis/"},

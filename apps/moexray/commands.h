@@ -12,6 +12,7 @@ Command completions_command();
 Command experts_command();
 Command layers_command();
 Command model_command();
+Command project_command();
 Command show_command();
 Command signatures_command();
 Command similarity_command();

@@ -12,6 +12,10 @@ Section signatures_section(const AnalysisInput& input, const Arguments& argument
 Section similarity_section(const AnalysisInput& input, const Arguments& arguments);
 Section baselines_section(const AnalysisInput& input, const Arguments& arguments);
 Section layers_section(const AnalysisInput& input, const Arguments& arguments);
+/// One projection, by --method.
+Section project_section(const AnalysisInput& input, const Arguments& arguments);
+/// Both: {"pca": …, "tsne": …}, t-SNE left out (null) where there are too few prompts or too many.
+Section projections_section(const AnalysisInput& input, const Arguments& arguments);
 Section classify_section(const AnalysisInput& input, const Arguments& arguments);
 Section experts_section(const AnalysisInput& input, const Arguments& arguments);
 
@@ -19,6 +23,7 @@ Section experts_section(const AnalysisInput& input, const Arguments& arguments);
 std::vector<Flag> baselines_flags();
 std::vector<Flag> classify_flags();
 std::vector<Flag> experts_flags();
+std::vector<Flag> project_flags();
 
 /// labels.tsv: row, id, category, n_tokens of every row of the matrices.
 OutputFile labels_file(const AnalysisInput& input);

@@ -51,8 +51,9 @@ TEST(AnalyzeCommand, WritesEverythingTheSameEveryTime) {
             (std::vector<std::string>{"baselines.tsv", "classify.tsv", "expert_usage.tsv",
                                       "labels.tsv", "layers.tsv", "report.html", "report.json",
                                       "signatures.npy", "similarity.npy", "top_experts.tsv"}));
-  EXPECT_EQ(figures, (std::set<std::string>{"experts", "fig1_prompts", "fig1_similarity",
-                                            "fig2_baselines", "fig3_layers"}));
+  EXPECT_EQ(figures,
+            (std::set<std::string>{"experts", "fig1_prompts", "fig1_similarity", "fig2_baselines",
+                                   "fig3_layers", "fig4_pca", "fig5_tsne"}));
   std::vector<std::string> again = words;
   again.insert(again.end(), {"--force", "--threads", "1"});
   const CommandResult second = run_moexray(again, options);
@@ -70,7 +71,8 @@ TEST(AnalyzeCommand, ReportHoldsASectionPerCommand) {
   std::vector<std::string> keys;
   for (const auto& [key, value] : found.items()) keys.push_back(key);
   EXPECT_EQ(keys, (std::vector<std::string>{"baselines", "classify", "experts", "layers", "moexray",
-                                            "selection", "signatures", "similarity", "trace"}));
+                                            "project", "selection", "signatures", "similarity",
+                                            "trace"}));
   for (const std::string command :
        {"signatures", "similarity", "baselines", "layers", "classify", "experts"}) {
     std::vector<std::string> words{command, small_trace()};

@@ -179,9 +179,9 @@ TEST(SignaturesCommand, ShardsGiveTheSameAsTheWhole) {
   };
   const std::string whole = run({small_trace()}, "whole");
   EXPECT_EQ(whole, run({place.path() / "s0", place.path() / "s1"}, "parts"));
-  for (const char* name :
-       {"signatures.npy", "similarity.npy", "labels.tsv", "fig1_similarity.tsv", "baselines.tsv",
-        "layers.tsv", "classify.tsv", "top_experts.tsv", "expert_usage.tsv", "report.json"}) {
+  for (const char* name : {"signatures.npy", "similarity.npy", "labels.tsv", "fig1_similarity.tsv",
+                           "baselines.tsv", "layers.tsv", "fig4_pca.tsv", "fig5_tsne.tsv",
+                           "classify.tsv", "top_experts.tsv", "expert_usage.tsv", "report.json"}) {
     SCOPED_TRACE(name);
     std::ifstream a(place.path() / "whole" / name, std::ios::binary);
     std::ifstream b(place.path() / "parts" / name, std::ios::binary);
@@ -214,8 +214,8 @@ TEST(SignaturesCommand, ListsPromptsAsJson) {
 TEST(AnalysisCommands, RefuseBrokenTraces) {
   const TemporaryDirectory place;
   const auto trace = place.path() / "t";
-  for (const char* command :
-       {"signatures", "similarity", "baselines", "layers", "classify", "experts", "analyze"}) {
+  for (const char* command : {"signatures", "similarity", "baselines", "layers", "project",
+                              "classify", "experts", "analyze"}) {
     SCOPED_TRACE(command);
     const CommandResult missing =
         run_moexray({command}, {.input = {}, .working_directory = place.path()});
