@@ -30,6 +30,18 @@ RowMaker permuted_rows(const Matrix& blocks, const RoutingShape& shape) {
   };
 }
 
+// What a token of uniform routing draws from. Distinct experts come from Floyd's selection (Bentley
+// and Floyd, A Sample of Brilliance, 1987), whose i-th step looks at the first E − k + 1 + i.
+std::vector<std::uint64_t> token_bounds(const RoutingShape& shape, LoadBalance model) {
+  std::vector<std::uint64_t> bounds;
+  for (int i = 0; i < shape.top_k; ++i) {
+    const int bound =
+        model == LoadBalance::distinct ? shape.n_experts - shape.top_k + 1 + i : shape.n_experts;
+    bounds.push_back(static_cast<std::uint64_t>(bound));
+  }
+  return bounds;
+}
+
 // Counts the selections of uniform routing, then scales every block to length 1/√L.
 class BalancedRows {
  public:
@@ -37,26 +49,28 @@ class BalancedRows {
       : tokens_(signatures.layer_tokens),
         shape_(signatures.shape),
         model_(model),
-        distinct_(n_experts(), static_cast<std::size_t>(shape_.top_k)),
-        repeated_(std::vector<std::uint64_t>(static_cast<std::size_t>(shape_.top_k), n_experts())) {
-  }
+        integers_(token_bounds(shape_, model)) {}
 
   void operator()(RandomStream& random, Eigen::Index prompt,
                   Eigen::Ref<Eigen::RowVectorXd> row) const {
-    std::vector<std::uint32_t> experts(n_experts());
-    std::iota(experts.begin(), experts.end(), 0U);
-    const auto top_k = static_cast<std::size_t>(shape_.top_k);
+    // The last token that took each expert; tokens are numbered through all layers.
+    std::vector<std::int64_t> taken_by(static_cast<std::size_t>(shape_.n_experts), -1);
+    const auto n_free = static_cast<std::size_t>(shape_.n_experts - shape_.top_k);
     const double length = 1 / std::sqrt(static_cast<double>(shape_.n_layers));
+    std::int64_t token = 0;
     for (int layer = 0; layer < shape_.n_layers; ++layer) {
       auto block = row.segment(static_cast<Eigen::Index>(layer) * shape_.n_experts,
                                static_cast<Eigen::Index>(shape_.n_experts));
       double* counts = block.data();
-      for (std::int64_t token = 0; token < tokens_(prompt, layer); ++token) {
+      for (const std::int64_t end = token + tokens_(prompt, layer); token < end; ++token) {
         if (model_ == LoadBalance::distinct) {
-          distinct_(random, experts.data());
-          for (std::size_t i = 0; i < top_k; ++i) ++counts[experts[i]];
+          integers_.draw(random, [&](std::size_t i, std::size_t drawn) {
+            const std::size_t expert = taken_by[drawn] == token ? n_free + i : drawn;
+            taken_by[expert] = token;
+            ++counts[expert];
+          });
         } else {
-          repeated_.draw(random, [&](std::size_t, std::size_t expert) { ++counts[expert]; });
+          integers_.draw(random, [&](std::size_t, std::size_t expert) { ++counts[expert]; });
         }
       }
       block *= length / block.norm();
@@ -64,13 +78,10 @@ class BalancedRows {
   }
 
  private:
-  std::size_t n_experts() const { return static_cast<std::size_t>(shape_.n_experts); }
-
   const CountMatrix& tokens_;
   RoutingShape shape_;
   LoadBalance model_;
-  PartialShuffle distinct_;
-  BatchedIntegers repeated_;
+  BatchedIntegers integers_;
 };
 
 // The statistics of two disjoint sets of pairs together.

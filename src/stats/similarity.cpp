@@ -126,8 +126,11 @@ WithinAcross pair_statistics_by_rows(const Matrix& blocks, const CategoryIndex& 
   constexpr Eigen::Index rows_at_once = 256;
   for (Eigen::Index first = 0; first < n; first += rows_at_once) {
     const Eigen::Index n_rows = std::min(rows_at_once, n - first);
-    const Matrix product =
-        blocks.middleRows(first, n_rows) * blocks.bottomRows(n - first).transpose();
+    const auto rows = blocks.middleRows(first, n_rows);
+    const Eigen::Index n_below = n - first - n_rows;
+    Matrix product = Matrix::Zero(n_rows, n - first);
+    product.leftCols(n_rows).selfadjointView<Eigen::Upper>().rankUpdate(rows);
+    product.rightCols(n_below).noalias() = rows * blocks.bottomRows(n_below).transpose();
     for (Eigen::Index i = 0; i < n_rows; ++i) {
       const int category = categories.of_prompt[static_cast<std::size_t>(first + i)];
       for (Eigen::Index j = i + 1; j < n - first; ++j) {
