@@ -2,12 +2,13 @@
 # PCA and t-SNE of the same signatures by moexray and by scikit-learn, one after the other.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source scripts/common.sh
 
 if [[ ${1:-} == -h || ${1:-} == --help ]]; then
   cat <<'END'
 Usage: bench/compare_tsne_with_sklearn.sh [N_PROMPTS]
 
-Needs build/bench/projection_bench (cmake -DMOEXRAY_BUILD_BENCH=ON) and a Python with numpy and scikit-learn
+Needs build/bench/projection (cmake -DMOEXRAY_BUILD_BENCH=ON) and a Python with numpy and scikit-learn
 (PYTHON=…, default python3); without them that half is skipped with a notice. Default: 10,000 prompts.
 END
   exit 0
@@ -15,11 +16,8 @@ fi
 
 n=${1:-10000}
 python=${PYTHON:-python3}
-bench=build/bench/projection_bench
-if [[ ! -x $bench ]]; then
-  echo "$bench is missing: cmake --preset default -DMOEXRAY_BUILD_BENCH=ON && cmake --build --preset default" >&2
-  exit 1
-fi
+bench=build/bench/projection
+[[ -x $bench ]] || fail "$bench is missing: build with cmake --preset default -DMOEXRAY_BUILD_BENCH=ON"
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 

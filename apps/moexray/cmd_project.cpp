@@ -164,7 +164,8 @@ TsneResult compute_tsne(const AnalysisInput& input, const Arguments& arguments, 
   options.seed = input.settings.seed;
   options.n_threads = input.settings.n_threads;
   options.stop = input.stop;
-  Progress progress(*input.console, "t-SNE", options.max_iterations, "iterations");
+  const int n_descents = stats::tsne_descents(input.signatures.values.rows());
+  Progress progress(*input.console, "t-SNE", n_descents * options.max_iterations, "iterations");
   options.progress = [&progress](int n_done) { progress.update(n_done); };
   return stats::tsne(input.signatures.values, options);
 }

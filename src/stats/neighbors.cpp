@@ -7,7 +7,6 @@
 #include <tuple>
 #include <utility>
 
-#include "moexray/core/error.h"
 #include "parallel.h"
 
 namespace moexray::stats {
@@ -51,9 +50,7 @@ class RowDistances {
     const Eigen::Index n = size();
     const auto n_blocks = static_cast<int>((n + rows_at_once - 1) / rows_at_once);
     parallel_for(n_blocks, options.n_threads, [&](int block) {
-      if (options.stop != nullptr && options.stop->load(std::memory_order_relaxed)) {
-        throw Error(ErrorKind::interrupted, "interrupted");
-      }
+      throw_if_stopped(options.stop);
       const Eigen::Index first = block * rows_at_once;
       const Eigen::Index n_rows = std::min(rows_at_once, n - first);
       FloatMatrix distances(n_rows, n);

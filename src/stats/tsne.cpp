@@ -12,12 +12,15 @@
 #include "moexray/core/random.h"
 #include "moexray/stats/pca.h"
 #include "neighbors.h"
+#include "parallel.h"
 #include "tsne_objective.h"
 
 namespace moexray::stats {
 namespace {
 
+constexpr Eigen::Index max_all_pairs = 1000;
 constexpr double start_deviation = 1e-4;
+constexpr double start_noise = 1e-6;
 constexpr double early_exaggeration = 12;
 constexpr int n_exaggerated = 250;
 constexpr int check_every = 50;
@@ -44,64 +47,97 @@ Matrix start_points(Matrix scores, std::uint64_t seed, std::vector<std::string>&
   return scores;
 }
 
+// Points of the plane and what is known of them.
+struct TsneEmbedding {
+  Matrix points;  // [n, 2]
+  double kl_divergence = std::numeric_limits<double>::infinity();
+  int n_iterations = 0;
+};
+
 // Gradient descent with momentum and gains.
 class Descent {
  public:
-  Descent(const TsneObjective& objective, const TsneOptions& options, Matrix start)
+  // @param n_before iterations of earlier descents, for those who are told of progress
+  Descent(const TsneObjective& objective, const TsneOptions& options, Matrix start, int n_before)
       : objective_(objective),
         options_(options),
+        n_before_(n_before),
         learning_rate_(
             std::max(static_cast<double>(start.rows()) / (4 * early_exaggeration), 50.0)),
         points_(std::move(start)) {}
 
-  const Matrix& points() const { return points_; }
-  // Those of least divergence that `run` looked at; empty if it looked at none.
-  const Matrix& best_points() const { return best_points_; }
-  int n_done() const { return n_done_; }
-
-  // Iterates until `n_end` are done in all, or, if `may_end`, the divergence stalls.
-  void run(int n_end, double exaggeration, double momentum, bool may_end) {
+  // Iterates until `n_end` are done in all, or the gradient vanishes, or, if `look`, the divergence
+  // stalls.
+  void run(int n_end, double exaggeration, double momentum, bool look) {
     Matrix step = Matrix::Zero(points_.rows(), 2);
     Matrix gains = Matrix::Ones(points_.rows(), 2);
     Matrix gradient;
-    double best = std::numeric_limits<double>::infinity();
     int best_iteration = n_done_;
     while (n_done_ < n_end) {
-      if (options_.stop != nullptr && options_.stop->load(std::memory_order_relaxed)) {
-        throw Error(ErrorKind::interrupted, "interrupted");
-      }
+      throw_if_stopped(options_.stop);
       const double z = objective_.gradient(points_, exaggeration, gradient);
       ++n_done_;
       const bool check = n_done_ % check_every == 0;
-      const double divergence = check && may_end ? objective_.divergence(points_, z) : 0;
-      if (check && may_end && divergence < best) best_points_ = points_;
+      if (check && look && keep_if_best(objective_.divergence(points_, z))) {
+        best_iteration = n_done_;
+      }
       gains = (step.array() * gradient.array() < 0)
                   .select(gains.array() + 0.2, gains.array() * 0.8)
                   .max(min_gain);
       gradient.array() *= gains.array();
       step = momentum * step - learning_rate_ * gradient;
       points_ += step;
-      if (options_.progress) options_.progress(n_done_);
-      if (!check) continue;
-      if (gradient.norm() <= min_gradient_norm) return;
-      if (!may_end) continue;
-      if (divergence < best) {
-        best = divergence;
-        best_iteration = n_done_;
-      } else if (n_done_ - best_iteration > max_without_progress) {
-        return;
-      }
+      if (options_.progress) options_.progress(n_before_ + n_done_);
+      if (check && gradient.norm() <= min_gradient_norm) return;
+      if (check && look && n_done_ - best_iteration > max_without_progress) return;
     }
   }
 
+  // The points of least divergence that were looked at, the last ones among them: with few points
+  // steps are large, and the divergence goes up and down.
+  TsneEmbedding finish() && {
+    keep_if_best(objective_.divergence(points_, objective_.normalizer(points_)));
+    best_.n_iterations = n_done_;
+    best_.kl_divergence = objective_.divergence(best_.points, objective_.normalizer(best_.points));
+    return std::move(best_);
+  }
+
  private:
+  bool keep_if_best(double divergence) {
+    if (divergence >= best_.kl_divergence) return false;
+    best_.kl_divergence = divergence;
+    best_.points = points_;
+    return true;
+  }
+
   const TsneObjective& objective_;
   const TsneOptions& options_;
+  int n_before_;
   double learning_rate_;
-  Matrix points_;       // [n, 2]
-  Matrix best_points_;  // [n, 2]
+  Matrix points_;  // [n, 2]
+  TsneEmbedding best_;
   int n_done_ = 0;
 };
+
+// The best of several descents, the later ones from slightly different starts.
+TsneEmbedding best_descent(const TsneObjective& objective, const TsneOptions& options,
+                           const Matrix& start) {
+  RandomStream random(options.seed, "t-SNE starts");
+  TsneEmbedding best;
+  const int n_first = std::min(n_exaggerated, options.max_iterations);
+  for (int d = 0; d < tsne_descents(start.rows()); ++d) {
+    Matrix points = start;
+    if (d > 0) {
+      for (double& value : points.reshaped()) value += start_noise * random.normal();
+    }
+    Descent descent(objective, options, std::move(points), d * options.max_iterations);
+    descent.run(n_first, early_exaggeration, 0.5, false);
+    descent.run(options.max_iterations, 1, 0.8, true);
+    TsneEmbedding found = std::move(descent).finish();
+    if (found.kl_divergence < best.kl_divergence) best = std::move(found);
+  }
+  return best;
+}
 
 void check_size(Eigen::Index n) {
   if (n >= 4 && n <= max_tsne_rows) return;
@@ -117,7 +153,15 @@ double choose_perplexity(double wanted, Eigen::Index n, std::vector<std::string>
   return perplexity;
 }
 
+int n_neighbors(Eigen::Index n, double perplexity) {
+  const int others = static_cast<int>(n) - 1;
+  if (n <= max_all_pairs) return others;
+  return std::min(others, static_cast<int>(3 * perplexity + 1));
+}
+
 }  // namespace
+
+int tsne_descents(Eigen::Index n_rows) { return n_rows <= 500 ? 5 : 1; }
 
 TsneResult tsne(const Matrix& rows, const TsneOptions& options) {
   const Eigen::Index n = rows.rows();
@@ -134,27 +178,16 @@ TsneResult tsne(const Matrix& rows, const TsneOptions& options) {
     return result;
   }
   const SearchOptions search{.n_threads = options.n_threads, .stop = options.stop};
-  const int k = std::min(static_cast<int>(n) - 1, static_cast<int>(3 * result.perplexity + 1));
-  const InputSimilarities similarities =
-      input_similarities(nearest_neighbors(features, k, search), result.perplexity);
+  const InputSimilarities similarities = input_similarities(
+      nearest_neighbors(features, n_neighbors(n, result.perplexity), search), result.perplexity);
   const TsneObjective objective(similarities, options.n_threads);
   Matrix scores = options.start.size() > 0 ? options.start
                                            : pca(rows, {.standardize = options.standardize}).scores;
-  Descent descent(objective, options,
-                  start_points(std::move(scores), options.seed, result.notices));
-  const int n_first = std::min(n_exaggerated, options.max_iterations);
-  descent.run(n_first, early_exaggeration, 0.5, false);
-  descent.run(options.max_iterations, 1, 0.8, true);
-  result.n_iterations = descent.n_done();
-  // With few points the steps are large and the divergence goes up and down.
-  result.kl_divergence = std::numeric_limits<double>::infinity();
-  for (const Matrix* points : {&descent.points(), &descent.best_points()}) {
-    if (points->size() == 0) continue;
-    const double divergence = objective.divergence(*points, objective.normalizer(*points));
-    if (divergence >= result.kl_divergence) continue;
-    result.kl_divergence = divergence;
-    result.embedding = *points;
-  }
+  const Matrix start = start_points(std::move(scores), options.seed, result.notices);
+  TsneEmbedding best = best_descent(objective, options, start);
+  result.embedding = std::move(best.points);
+  result.kl_divergence = best.kl_divergence;
+  result.n_iterations = best.n_iterations;
   constexpr int default_trust_neighbors = 5;
   result.n_trust_neighbors = std::min(default_trust_neighbors, (static_cast<int>(n) - 1) / 2);
   result.trustworthiness = trustworthiness(features, result.embedding, result.n_trust_neighbors,

@@ -37,13 +37,14 @@ ReferencePca pca_from(const json& entry) {
 std::vector<ProjectionCase> projection_cases() {
   std::ifstream file(std::string(MOEXRAY_TEST_DATA) + "/projection.json");
   std::vector<ProjectionCase> cases;
-  EXPECT_TRUE(file.good()) << "projection.json cannot be read";
-  for (const json& entry : json::parse(file).at("cases")) {
+  const json document = json::parse(file);
+  for (const json& entry : document.at("cases")) {
     cases.push_back({entry.at("name"), matrix_from(entry.at("rows")), pca_from(entry.at("pca")),
                      pca_from(entry.at("standardized_pca")), entry.at("pca_trustworthiness"),
                      entry.at("perplexity"), entry.at("tsne").at("kl_divergence"),
                      entry.at("tsne").at("trustworthiness")});
   }
+  EXPECT_EQ(cases.size(), 3U);
   return cases;
 }
 

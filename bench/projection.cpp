@@ -1,6 +1,6 @@
 // Measures PCA and t-SNE on synthetic signatures of 16 layers × 64 experts.
 //
-//   projection_bench [N_PROMPTS [FILE.npy]]
+//   projection [N_PROMPTS [FILE.npy]]
 //
 // FILE.npy receives the signatures, so that another program can be measured on the same numbers.
 
@@ -61,7 +61,7 @@ double peak_gigabytes() {
 int main(int argc, char** argv) {
   const int n = argc > 1 ? std::atoi(argv[1]) : 10'000;
   if (n < 4 || argc > 3) {
-    fmt::print(stderr, "usage: projection_bench [N_PROMPTS [FILE.npy]]\n");
+    fmt::print(stderr, "usage: projection [N_PROMPTS [FILE.npy]]\n");
     return 2;
   }
   const Matrix rows = synthetic_signatures(n);
