@@ -82,6 +82,12 @@ std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes
 
 AtomicFile::AtomicFile(std::filesystem::path path)
     : path_(std::move(path)), temporary_(path_.string() + ".tmp-XXXXXX") {
+  // The rename would put a plain file in the place of a device, which root is allowed to do.
+  struct stat info{};
+  if (::lstat(path_.c_str(), &info) == 0 && !S_ISREG(info.st_mode) && !S_ISLNK(info.st_mode)) {
+    throw Error(ErrorKind::runtime, {"cannot write", path_.string(), "a regular file or nothing",
+                                     S_ISDIR(info.st_mode) ? "a directory" : "a device or pipe"});
+  }
   fd_ = ::mkostemp(temporary_.data(), O_CLOEXEC);
   if (fd_ < 0) throw_errno(ErrorKind::runtime, "cannot write", path_);
 }

@@ -67,8 +67,8 @@ TEST(BaselinesCommand, PrintsAndWritesItsTable) {
   const CommandResult result =
       run_moexray({"baselines", small_trace(), "-o", out, "--shuffles", "99", "--draws", "1"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_NE(result.out.find("similarity               mean     std  std of draws  closed form\n"
-                            "across categories      0.6815  0.0903\n"),
+  EXPECT_NE(result.out.find("similarity             mean     std  std of draws  closed form\n"
+                            "across categories    0.6815  0.0903\n"),
             std::string::npos)
       << result.out;
   EXPECT_NE(result.out.find("baselines: 1 draw;"), std::string::npos) << result.out;

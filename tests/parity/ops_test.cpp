@@ -14,6 +14,7 @@ namespace {
 
 ModelConfig small_config(bool normalise) {
   ModelConfig config = test::tiny_config();
+  config.vocab_size = 40;
   config.hidden_size = 36;
   config.intermediate_size = 20;
   config.num_hidden_layers = 3;

@@ -18,7 +18,8 @@ std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes
 /// content, whatever happens in between.
 class AtomicFile {
  public:
-  /// @throws Error (runtime) with the system's reason (no permission), as the others do.
+  /// @throws Error (runtime) with the system's reason (no permission), as the others do; also if
+  /// `path` is a directory, a device or a pipe.
   explicit AtomicFile(std::filesystem::path path);
   /// Removes the temporary file if it was not committed.
   ~AtomicFile();

@@ -40,6 +40,18 @@ TEST(File, DoesNotWaitForPipes) {
   test::expect_error(ErrorKind::data, "not a regular file", [&] { MappedFile mapped(pipe); });
 }
 
+// Renaming over a device would turn it into a file for everybody.
+TEST(File, DoesNotReplaceDevicesPipesAndDirectories) {
+  const test::TemporaryDirectory directory;
+  const auto pipe = directory.path() / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  test::expect_error(ErrorKind::runtime, "a device or pipe",
+                     [&] { write_file_atomically(pipe, "text"); });
+  EXPECT_TRUE(std::filesystem::is_fifo(pipe));
+  test::expect_error(ErrorKind::runtime, "found a directory",
+                     [&] { write_file_atomically(directory.path(), "text"); });
+}
+
 TEST(File, SaysWhyItCannotWrite) {
   const test::TemporaryDirectory directory;
   test::expect_error(ErrorKind::runtime, "No such file or directory",
