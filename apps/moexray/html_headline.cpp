@@ -82,7 +82,7 @@ void add_projection_rows(const ReportResults& results, report::Table& table) {
   if (std::isfinite(trust)) {
     table.add_row({"trustworthiness of t-SNE", fixed(trust, 3),
                    fmt::format("perplexity {}, KL divergence {}",
-                               shortest(results.number("project", {"tsne", "perplexity"})),
+                               fixed(results.number("project", {"tsne", "perplexity"}), 2),
                                fixed(results.number("project", {"tsne", "kl_divergence"}), 3))});
   }
 }

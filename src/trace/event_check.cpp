@@ -6,18 +6,10 @@
 #include <string>
 #include <utility>
 
-#include "moexray/core/error.h"
+#include "fail.h"
 #include "prompt_line.h"
 
 namespace moexray::trace {
-namespace {
-
-[[noreturn]] void fail(std::string what, std::string expected = {}, std::string found = {}) {
-  throw Error(ErrorKind::data, {std::move(what), {}, std::move(expected), std::move(found)});
-}
-
-}  // namespace
-
 bool SeenSet::insert(std::uint64_t key) {
   if (key < n_in_order_) return false;
   if (key == n_in_order_ && blocks_.empty()) {

@@ -7,8 +7,8 @@
 #include <new>
 #include <utility>
 
+#include "fail.h"
 #include "json_text.h"
-#include "moexray/core/error.h"
 #include "moexray/core/escape.h"
 
 namespace moexray::trace {
@@ -51,10 +51,6 @@ Key find_key(std::string_view key) {
     default:
       return Key{};
   }
-}
-
-[[noreturn]] void fail(std::string what, std::string expected = {}, std::string found = {}) {
-  throw Error(ErrorKind::data, {std::move(what), {}, std::move(expected), std::move(found)});
 }
 
 [[noreturn]] void fail_json(simdjson::error_code error) {

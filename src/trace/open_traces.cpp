@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "fail.h"
 #include "json_text.h"
 #include "line_reader.h"
 #include "moexray/core/error.h"
@@ -18,13 +19,8 @@ namespace moexray {
 namespace {
 
 namespace fs = std::filesystem;
+using trace::fail_at;
 using trace::Json;
-
-[[noreturn]] void fail(std::string what, std::string where, std::string expected = {},
-                       std::string found = {}) {
-  throw Error(ErrorKind::data,
-              {std::move(what), std::move(where), std::move(expected), std::move(found)});
-}
 
 std::string manifest_path(const fs::path& directory) {
   return (directory / trace::manifest_name).string();
@@ -59,10 +55,10 @@ void check_agreement(const TraceManifest& first, const fs::path& first_directory
   const auto b = shared_keys(other);
   for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
     if (a[i].second == b[i].second || a[i].second == Json("") || b[i].second == Json("")) continue;
-    fail("traces that are read together must agree in \"" + a[i].first + "\"",
-         manifest_path(other_directory),
-         trace::json_text(a[i].second) + " (as in " + first_directory.string() + ")",
-         trace::json_text(b[i].second));
+    fail_at("traces that are read together must agree in \"" + a[i].first + "\"",
+            manifest_path(other_directory),
+            trace::json_text(a[i].second) + " (as in " + first_directory.string() + ")",
+            trace::json_text(b[i].second));
   }
 }
 
@@ -89,12 +85,12 @@ class CategoryKey {
     if (value.get(text) == simdjson::SUCCESS) {
       prompt.category = std::string(text);
     } else if (value.is_object() || value.is_array()) {
-      fail("key \"meta." + name_ + "\" cannot be a category", where, "a string or number");
+      fail_at("key \"meta." + name_ + "\" cannot be a category", where, "a string or number");
     } else {
       prompt.category = simdjson::minify(value);
     }
     const std::string problem = trace::name_problem(prompt.category);
-    if (!problem.empty()) fail("category in \"meta." + name_ + "\" " + problem, where);
+    if (!problem.empty()) fail_at("category in \"meta." + name_ + "\" " + problem, where);
   }
 
  private:
@@ -131,13 +127,13 @@ class Opener {
  private:
   void read_prompts(const fs::path& directory) {
     const fs::path path = directory / trace::prompts_name;
-    if (trace::regular_file_size(path) < 0) fail("no such file", path.string());
+    if (trace::regular_file_size(path) < 0) fail_at("no such file", path.string());
     std::ifstream in(path, std::ios::binary);
-    if (!in) fail("cannot open", path.string());
+    if (!in) fail_at("cannot open", path.string());
     trace::LineReader lines(in);
     while (lines.next()) {
       const std::string where = path.string() + ":" + std::to_string(lines.number());
-      if (lines.too_long()) fail("line longer than 16 MB", where);
+      if (lines.too_long()) fail_at("line longer than 16 MB", where);
       TracePrompt prompt;
       try {
         prompt = parser_.parse(lines.text(), set_.shape, where);
@@ -150,12 +146,12 @@ class Opener {
       ++n_lines_;
       add_prompt(std::move(prompt), lines.number(), where);
     }
-    if (lines.failed()) fail("cannot read", path.string());
+    if (lines.failed()) fail_at("cannot read", path.string());
   }
 
   void add_prompt(TracePrompt prompt, std::int64_t line, const std::string& where) {
     const auto [first, is_new] = where_of_id_.emplace(prompt.id, where);
-    if (!is_new) fail("id \"" + prompt.id + "\" is already used in " + first->second, where);
+    if (!is_new) fail_at("id \"" + prompt.id + "\" is already used in " + first->second, where);
     category_key_.apply(prompt, where);
     prompt.line = line;
     prompt.part = set_.directories.size() - 1;
@@ -165,7 +161,7 @@ class Opener {
     } else if (options_.allow_partial) {
       ++n_incomplete_;
     } else {
-      fail(problem, where);
+      fail_at(problem, where);
     }
   }
 
@@ -191,12 +187,12 @@ class Opener {
     const std::int64_t n_planned = set_.manifests.back().n_prompts;
     const std::string where = (directory / trace::prompts_name).string();
     if (n_planned >= 0 && n_lines_ > n_planned) {
-      fail("more prompts than the manifest says", where, std::to_string(n_planned),
-           std::to_string(n_lines_));
+      fail_at("more prompts than the manifest says", where, std::to_string(n_planned),
+              std::to_string(n_lines_));
     }
     const std::int64_t n_missing = std::max<std::int64_t>(n_planned - n_lines_, 0);
     if (n_missing > 0 && !options_.allow_partial) {
-      fail(
+      fail_at(
           "the trace is not finished: prompts are missing (continue it with trace --resume, or "
           "use --allow-partial)",
           where, std::to_string(n_planned), std::to_string(n_lines_));

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "checksum.h"
+#include "fail.h"
 #include "json_text.h"
-#include "moexray/core/error.h"
 #include "moexray/core/file.h"
 #include "record_writer.h"
 
@@ -34,11 +34,6 @@ Json messages_json(const Prompt& prompt) {
   return messages;
 }
 
-[[noreturn]] void fail(std::string what, const std::string& where, std::string expected = {},
-                       std::string found = {}) {
-  throw Error(ErrorKind::data, {std::move(what), where, std::move(expected), std::move(found)});
-}
-
 std::string shorten(dom::element value) {
   const std::string text = simdjson::minify(value);
   return text.size() <= 80 ? text : text.substr(0, 80) + "…";
@@ -61,8 +56,8 @@ class LineFields {
   static const std::array<Row, 19> rows;
 
   [[noreturn]] void wrong(std::string expected, dom::element found) const {
-    fail("wrong value of key \"" + std::string(key_) + "\"", where_, std::move(expected),
-         shorten(found));
+    fail_at("wrong value of key \"" + std::string(key_) + "\"", where_, std::move(expected),
+            shorten(found));
   }
   std::string text(dom::element value) const {
     std::string_view view;
@@ -72,7 +67,7 @@ class LineFields {
   std::string name(dom::element value) const {
     std::string result = text(value);
     const std::string problem = name_problem(result);
-    if (!problem.empty()) fail("key \"" + std::string(key_) + "\" " + problem, where_);
+    if (!problem.empty()) fail_at("key \"" + std::string(key_) + "\" " + problem, where_);
     return result;
   }
   std::int64_t integer(dom::element value, std::int64_t high) const {
@@ -160,7 +155,7 @@ void LineFields::read(std::string_view key, dom::element value) {
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (rows[i].key != key) continue;
     key_ = rows[i].key;
-    if ((seen_ >> i & 1U) != 0) fail("key \"" + std::string(key) + "\" given twice", where_);
+    if ((seen_ >> i & 1U) != 0) fail_at("key \"" + std::string(key) + "\" given twice", where_);
     seen_ |= 1U << i;
     (this->*rows[i].read)(value);
     return;
@@ -183,29 +178,29 @@ void LineFields::messages(dom::element v) {
 // What keys say about each other.
 void LineFields::finish() const {
   const TracePrompt& p = prompt_;
-  if (p.id.empty()) fail("missing key \"id\"", where_);
-  if (p.events_file.empty()) fail("missing key \"events_file\"", where_);
+  if (p.id.empty()) fail_at("missing key \"id\"", where_);
+  if (p.events_file.empty()) fail_at("missing key \"events_file\"", where_);
   if ((p.offset < 0) != (p.n_bytes < 0)) {
-    fail("\"offset\" and \"n_bytes\" must be given together", where_);
+    fail_at("\"offset\" and \"n_bytes\" must be given together", where_);
   }
   if (p.offset < 0 && (!p.checksum.empty() || p.n_compressed_bytes >= 0)) {
-    fail("missing key \"offset\"", where_,
-         "the place of the records, because a checksum or size of them is given");
+    fail_at("missing key \"offset\"", where_,
+            "the place of the records, because a checksum or size of them is given");
   }
   if (!p.tokens.empty() && !p.token_ids.empty() && p.tokens.size() != p.token_ids.size()) {
-    fail("\"tokens\" and \"token_ids\" differ in length", where_,
-         std::to_string(p.token_ids.size()), std::to_string(p.tokens.size()));
+    fail_at("\"tokens\" and \"token_ids\" differ in length", where_,
+            std::to_string(p.token_ids.size()), std::to_string(p.tokens.size()));
   }
   if (p.n_template_tokens > p.n_prompt_tokens) {
-    fail("more template tokens than prompt tokens", where_,
-         "at most " + std::to_string(p.n_prompt_tokens), std::to_string(p.n_template_tokens));
+    fail_at("more template tokens than prompt tokens", where_,
+            "at most " + std::to_string(p.n_prompt_tokens), std::to_string(p.n_template_tokens));
   }
   if (p.n_prompt_tokens < 0 || p.n_generated_tokens < 0) return;
   const std::int64_t n = p.n_prompt_tokens + p.n_generated_tokens;
   if (!p.token_ids.empty() && n != static_cast<std::int64_t>(p.token_ids.size())) {
-    fail("wrong number of \"token_ids\"", where_,
-         std::to_string(n) + " (n_prompt_tokens + n_generated_tokens)",
-         std::to_string(p.token_ids.size()));
+    fail_at("wrong number of \"token_ids\"", where_,
+            std::to_string(n) + " (n_prompt_tokens + n_generated_tokens)",
+            std::to_string(p.token_ids.size()));
   }
 }
 
@@ -257,7 +252,8 @@ PromptLineParser::~PromptLineParser() = default;
 TracePrompt PromptLineParser::parse(std::string_view line, const RoutingShape& shape,
                                     const std::string& where) {
   const ChecksumState sum = check_checksum(line, line_checksum);
-  if (sum == ChecksumState::wrong) fail("the line is damaged: its checksum does not match", where);
+  if (sum == ChecksumState::wrong)
+    fail_at("the line is damaged: its checksum does not match", where);
   had_checksum_ = sum == ChecksumState::right;
   if (state_->parser.max_depth() != max_json_depth) {
     if (state_->parser.allocate(line.size() + 64, max_json_depth) != simdjson::SUCCESS) {
@@ -266,23 +262,23 @@ TracePrompt PromptLineParser::parse(std::string_view line, const RoutingShape& s
   }
   dom::object object;
   const simdjson::error_code error = state_->parser.parse(line.data(), line.size()).get(object);
-  if (error == simdjson::INCORRECT_TYPE) fail("wrong type of line", where, "an object");
+  if (error == simdjson::INCORRECT_TYPE) fail_at("wrong type of line", where, "an object");
   if (error != simdjson::SUCCESS) {
-    fail(std::string("not valid JSON (") + simdjson::error_message(error) + ")", where);
+    fail_at(std::string("not valid JSON (") + simdjson::error_message(error) + ")", where);
   }
   TracePrompt prompt;
   LineFields fields(prompt, where);
   for (const auto& [key, value] : object) fields.read(key, value);
   fields.finish();
   if (!had_checksum_ && object["line_checksum"].error() == simdjson::SUCCESS) {
-    fail("\"line_checksum\" is not the last key of its line", where);
+    fail_at("\"line_checksum\" is not the last key of its line", where);
   }
   const std::int64_t n_tokens = n_traced_tokens(prompt);
   const std::int64_t n_events = n_tokens * shape.n_layers * shape.top_k;
   if (n_tokens >= 0 && prompt.n_events >= 0 && prompt.n_events != n_events) {
-    fail("wrong value of key \"n_events\"", where,
-         std::to_string(n_events) + " (tokens times layers times top_k)",
-         std::to_string(prompt.n_events));
+    fail_at("wrong value of key \"n_events\"", where,
+            std::to_string(n_events) + " (tokens times layers times top_k)",
+            std::to_string(prompt.n_events));
   }
   return prompt;
 }

@@ -20,8 +20,8 @@ constexpr std::size_t max_listed_failures = 20;
 constexpr std::string_view messages_key = "messages";
 constexpr std::string_view meta_key = "meta";
 
-[[noreturn]] void fail(std::string what, std::string_view key, std::string expected,
-                       std::string found) {
+[[noreturn]] void fail_key(std::string what, std::string_view key, std::string expected,
+                           std::string found) {
   std::string where;
   if (!key.empty()) where = "key \"" + std::string(key) + "\"";
   throw Error(ErrorKind::data,
@@ -47,16 +47,16 @@ std::string take_name(Json& object, const std::string& key) {
   } else if (value->is_number_integer()) {
     text = value->dump();
   } else {
-    fail("wrong type", key, "a string", trace::describe(*value));
+    fail_key("wrong type", key, "a string", trace::describe(*value));
   }
   const std::string problem = trace::name_problem(text);
-  if (!problem.empty()) fail("value " + problem, key, {}, {});
+  if (!problem.empty()) fail_key("value " + problem, key, {}, {});
   return text;
 }
 
 std::vector<PromptMessage> to_messages(const Json& value) {
   if (!value.is_array() || value.empty()) {
-    fail("wrong value", messages_key, "an array of messages", trace::describe(value));
+    fail_key("wrong value", messages_key, "an array of messages", trace::describe(value));
   }
   std::vector<PromptMessage> messages;
   for (const Json& item : value) {
@@ -66,8 +66,8 @@ std::vector<PromptMessage> to_messages(const Json& value) {
          {std::pair{"role", &message.role}, std::pair{"content", &message.content}}) {
       const auto found = item.is_object() ? item.find(name) : item.end();
       if (found == item.end() || !found->is_string()) {
-        fail("wrong message", key + "." + name, "a string",
-             found == item.end() ? "nothing" : trace::describe(*found));
+        fail_key("wrong message", key + "." + name, "a string",
+                 found == item.end() ? "nothing" : trace::describe(*found));
       }
       *target = found->get<std::string>();
     }
@@ -81,15 +81,15 @@ void take_content(Json& object, const PromptReadOptions& keys, Prompt& prompt) {
   std::optional<Json> messages;
   if (keys.prompt_key != messages_key) messages = take(object, std::string(messages_key));
   if (text && messages) {
-    fail("both \"" + keys.prompt_key + "\" and \"messages\" are given", {}, "one of them", {});
+    fail_key("both \"" + keys.prompt_key + "\" and \"messages\" are given", {}, "one of them", {});
   }
-  if (!text && !messages) fail("missing key", keys.prompt_key, {}, {});
+  if (!text && !messages) fail_key("missing key", keys.prompt_key, {}, {});
   if (messages) {
     prompt.messages = to_messages(*messages);
   } else if (text->is_array()) {
     prompt.messages = to_messages(*text);
   } else if (!text->is_string() || text->get_ref<const std::string&>().empty()) {
-    fail("wrong value", keys.prompt_key, "a string that is not empty", trace::describe(*text));
+    fail_key("wrong value", keys.prompt_key, "a string that is not empty", trace::describe(*text));
   } else {
     prompt.text = text->get<std::string>();
   }
@@ -98,10 +98,10 @@ void take_content(Json& object, const PromptReadOptions& keys, Prompt& prompt) {
 std::string take_meta(Json& object) {
   const std::optional<Json> meta = take(object, std::string(meta_key));
   if (!meta || meta->is_null()) return object.dump();
-  if (!meta->is_object()) fail("wrong type", meta_key, "an object", trace::describe(*meta));
+  if (!meta->is_object()) fail_key("wrong type", meta_key, "an object", trace::describe(*meta));
   for (const auto& [key, value] : meta->items()) {
     if (object.contains(key)) {
-      fail("key given in the line and in its \"meta\"", key, {}, {});
+      fail_key("key given in the line and in its \"meta\"", key, {}, {});
     }
     object[key] = value;
   }
@@ -111,7 +111,7 @@ std::string take_meta(Json& object) {
 Prompt parse_prompt(std::string_view line, std::int64_t number, const PromptReadOptions& keys) {
   Json object = trace::parse_json(line, {});
   if (!object.is_object()) {
-    fail("wrong type of line", {}, "an object", trace::describe(object));
+    fail_key("wrong type of line", {}, "an object", trace::describe(object));
   }
   Prompt prompt;
   prompt.line = number;
@@ -193,8 +193,8 @@ PromptSet read_prompts(std::istream& in, std::string_view name, const PromptRead
       Prompt prompt = parse_prompt(lines.text(), lines.number(), options);
       const auto [first, is_new] = line_of_id.emplace(prompt.id, prompt.line);
       if (!is_new) {
-        fail("id \"" + prompt.id + "\" already used in line " + std::to_string(first->second), {},
-             {}, {});
+        fail_key("id \"" + prompt.id + "\" already used in line " + std::to_string(first->second),
+                 {}, {}, {});
       }
       hash.update(content_text(prompt));
       set.prompts.push_back(std::move(prompt));

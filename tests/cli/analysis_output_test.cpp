@@ -7,6 +7,7 @@
 
 #include "analysis_support.h"
 #include "cli/run_command.h"
+#include "support/files.h"
 #include "support/temporary_directory.h"
 
 namespace moexray::test {
@@ -15,27 +16,13 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-std::string content(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  EXPECT_TRUE(file) << path;
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-std::map<std::string, std::string> contents(const fs::path& directory) {
-  std::map<std::string, std::string> files;
-  for (const auto& entry : fs::directory_iterator(directory)) {
-    files[entry.path().filename()] = content(entry.path());
-  }
-  return files;
-}
-
 TEST(AnalyzeCommand, WritesEverythingTheSameEveryTime) {
   const TemporaryDirectory place;
   const CommandOptions options{.input = {}, .working_directory = place.path()};
   const std::vector<std::string> words{"analyze", small_trace(), "--folds", "4", "--seed", "3"};
   const CommandResult first = run_moexray(words, options);
   ASSERT_EQ(first.exit_code, 0) << first.err;
-  const auto files = contents(place.path() / "analysis");
+  const auto files = directory_contents(place.path() / "analysis");
   std::vector<std::string> names;
   std::set<std::string> figures;
   for (const auto& [name, bytes] : files) {
@@ -59,7 +46,7 @@ TEST(AnalyzeCommand, WritesEverythingTheSameEveryTime) {
   const CommandResult second = run_moexray(again, options);
   ASSERT_EQ(second.exit_code, 0) << second.err;
   EXPECT_EQ(first.out, second.out);
-  EXPECT_EQ(files, contents(place.path() / "analysis"));
+  EXPECT_EQ(files, directory_contents(place.path() / "analysis"));
   EXPECT_EQ(std::distance(fs::directory_iterator(place.path()), {}), 1) << "left-over files";
 }
 
@@ -67,7 +54,7 @@ TEST(AnalyzeCommand, ReportHoldsASectionPerCommand) {
   const TemporaryDirectory place;
   const auto out = place.path() / "out";
   const json found = run_for_json({"analyze", small_trace(), "-o", out, "--folds", "4"});
-  EXPECT_EQ(json::parse(content(out / "report.json")), found);
+  EXPECT_EQ(json::parse(file_content(out / "report.json")), found);
   std::vector<std::string> keys;
   for (const auto& [key, value] : found.items()) keys.push_back(key);
   EXPECT_EQ(keys, (std::vector<std::string>{"baselines", "classify", "experts", "layers", "moexray",
@@ -113,14 +100,14 @@ TEST(AnalyzeCommand, LeavesOutWhatTheDataDoNotAllow) {
   EXPECT_NE(result.err.find("classify left out: classification: expected at least two categories"),
             std::string::npos)
       << result.err;
-  json report = json::parse(content(out / "report.json"));
+  json report = json::parse(file_content(out / "report.json"));
   EXPECT_TRUE(report.at("classify").is_null());
   EXPECT_EQ(report.at("similarity").at("within").at("n_pairs"), 1);
 
   write_tiny_trace(trace, 2, {{"p", "", {0, 1}}, {"q", "a", {0}}});
   result = run_moexray({"analyze", trace, "-o", out, "--force"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  report = json::parse(content(out / "report.json"));
+  report = json::parse(file_content(out / "report.json"));
   EXPECT_TRUE(report.at("similarity").is_null());
   EXPECT_TRUE(report.at("baselines").is_null());
   EXPECT_TRUE(report.at("layers").is_null());
@@ -135,7 +122,7 @@ TEST(AnalysisOutput, IsNotOverwritten) {
   std::ofstream(out / "thesis.txt") << "years of work";
   expect_failure({"analyze", small_trace(), "-o", out}, 1, "--force to replace it");
   expect_failure({"analyze", small_trace(), "-o", out, "--force"}, 1, "not replaced even with");
-  EXPECT_EQ(content(out / "thesis.txt"), "years of work");
+  EXPECT_EQ(file_content(out / "thesis.txt"), "years of work");
   const auto copy = place.path() / "copy";
   write_small_shard(copy, 0, 12);
   expect_failure({"analyze", copy, "-o", copy, "--force"}, 1, "would replace the input");
@@ -149,7 +136,7 @@ TEST(AnalysisOutput, IsNotOverwritten) {
   EXPECT_EQ(run_moexray({"similarity", small_trace(), "--json", file}).exit_code, 0);
   expect_failure({"similarity", small_trace(), "--json", file}, 1, "--force to replace it");
   EXPECT_EQ(run_moexray({"similarity", small_trace(), "--json", file, "--force"}).exit_code, 0);
-  EXPECT_EQ(json::parse(content(file)), run_for_json({"similarity", small_trace()}));
+  EXPECT_EQ(json::parse(file_content(file)), run_for_json({"similarity", small_trace()}));
 }
 
 TEST(AnalysisOutput, FailuresLeaveNothingBehind) {

@@ -4,18 +4,13 @@
 
 #include "analysis_support.h"
 #include "cli/run_command.h"
+#include "support/files.h"
 #include "support/temporary_directory.h"
 
 namespace moexray::test {
 namespace {
 
 using nlohmann::json;
-
-std::string content(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  EXPECT_TRUE(file) << path;
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 std::vector<std::string> keys_of(const json& object) {
   std::vector<std::string> keys;
@@ -73,7 +68,7 @@ TEST(BaselinesCommand, PrintsAndWritesItsTable) {
       << result.out;
   EXPECT_NE(result.out.find("baselines: 1 draw;"), std::string::npos) << result.out;
   EXPECT_NE(result.out.find("label shuffle: gap 0.0399, p = 0."), std::string::npos) << result.out;
-  const std::string tsv = content(out / "baselines.tsv");
+  const std::string tsv = file_content(out / "baselines.tsv");
   EXPECT_TRUE(tsv.starts_with("condition\tmean\tstd\tdraw_std\texpected\nacross\t0.68"));
   EXPECT_EQ(std::count(tsv.begin(), tsv.end(), '\n'), 7);
 }
@@ -140,7 +135,7 @@ TEST(LayersCommand, PrintsAndWritesItsTable) {
   EXPECT_NE(result.err.find("wrote " + out.string() + ": layers.tsv, fig3_layers.{tsv,gp"),
             std::string::npos)
       << result.err;
-  EXPECT_TRUE(content(out / "layers.tsv")
+  EXPECT_TRUE(file_content(out / "layers.tsv")
                   .starts_with("layer\twithin_mean\twithin_std\tacross_mean\tacross_std\tcohens_d\n"
                                "0\t0.85355339"));
 }
@@ -180,7 +175,7 @@ TEST(ExpertsCommand, WritesEveryExpert) {
             "    0    0.406     1.22        0       3.00       2          0           1\n"
             "unused (layer/expert): 0/2, 0/3\n"
             "overloaded (layer/expert, × uniform): 0/0 (3.00)\n");
-  EXPECT_EQ(content(out / "expert_usage.tsv"),
+  EXPECT_EQ(file_content(out / "expert_usage.tsv"),
             "layer\texpert\tscope\tcategory\tcount\tshare\tshare_over_uniform\n"
             "0\t0\tall\t\t3\t0.75\t3\n"
             "0\t1\tall\t\t1\t0.25\t1\n"

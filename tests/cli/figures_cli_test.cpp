@@ -7,6 +7,7 @@
 
 #include "analysis_support.h"
 #include "cli/run_command.h"
+#include "support/files.h"
 #include "support/temporary_directory.h"
 
 namespace moexray::test {
@@ -16,15 +17,6 @@ namespace fs = std::filesystem;
 
 bool has_gnuplot() {
   return std::system("command -v gnuplot >/dev/null 2>&1") == 0;  // NOLINT
-}
-
-std::map<std::string, std::string> contents(const fs::path& directory) {
-  std::map<std::string, std::string> files;
-  for (const auto& entry : fs::directory_iterator(directory)) {
-    std::ifstream file(entry.path(), std::ios::binary);
-    files[entry.path().filename()] = {std::istreambuf_iterator<char>(file), {}};
-  }
-  return files;
 }
 
 // Runs moexray where PATH leads to nothing.
@@ -49,7 +41,7 @@ TEST(Figures, ComeWithDataAndScriptEvenWithoutGnuplot) {
   EXPECT_NE(result.err.find("fig1_similarity.{tsv,gp}, fig1_prompts.{tsv,gp}, report.json"),
             std::string::npos)
       << result.err;
-  const auto files = contents(place.path() / "out");
+  const auto files = directory_contents(place.path() / "out");
   for (const std::string name : {"fig1_similarity", "fig1_prompts"}) {
     EXPECT_TRUE(files.contains(name + ".gp") && files.contains(name + ".tsv")) << name;
     EXPECT_FALSE(files.contains(name + ".svg")) << name;
@@ -72,8 +64,8 @@ TEST(Figures, AreDrawnTheSameEveryTime) {
     EXPECT_NE(result.err.find("fig1_similarity.{tsv,gp,svg,png,pdf}"), std::string::npos)
         << result.err;
   }
-  const auto files = contents(place.path() / "a");
-  EXPECT_EQ(files, contents(place.path() / "b"));
+  const auto files = directory_contents(place.path() / "a");
+  EXPECT_EQ(files, directory_contents(place.path() / "b"));
   for (const auto& [name, bytes] : files) EXPECT_FALSE(bytes.empty()) << name;
   EXPECT_NE(files.at("fig1_prompts.svg").find("story"), std::string::npos);
 }
@@ -83,7 +75,7 @@ TEST(Figures, CanBeDrawnAgainByTheirScripts) {
   const TemporaryDirectory place;
   const fs::path out = place.path() / "out";
   ASSERT_EQ(run_moexray({"similarity", small_trace(), "-o", out}).exit_code, 0);
-  const auto files = contents(out);
+  const auto files = directory_contents(out);
   for (const std::string name : {"fig1_similarity", "fig1_prompts"}) {
     for (const char* const suffix : {".svg", ".png", ".pdf"}) fs::remove(out / (name + suffix));
     const CommandResult result =
@@ -91,7 +83,7 @@ TEST(Figures, CanBeDrawnAgainByTheirScripts) {
                     {.input = {}, .working_directory = out});
     EXPECT_EQ(result.exit_code, 0);
     EXPECT_EQ(result.err, "") << "no warnings about fonts, labels that do not fit, empty data";
-    const auto again = contents(out);
+    const auto again = directory_contents(out);
     EXPECT_EQ(again.at(name + ".svg"), files.at(name + ".svg"));
     EXPECT_EQ(again.at(name + ".png"), files.at(name + ".png"));
     EXPECT_EQ(again.at(name + ".pdf").size(), files.at(name + ".pdf").size()) << "but for the date";
@@ -114,7 +106,7 @@ TEST(Figures, HoldHostileNamesHarmlessly) {
   EXPECT_FALSE(fs::exists(place.path() / "pwned"));
   EXPECT_FALSE(fs::exists("pwned"));
   if (!has_gnuplot()) return;
-  const std::string drawing = contents(out).at("fig1_similarity.svg");
+  const std::string drawing = directory_contents(out).at("fig1_similarity.svg");
   for (const char* const text :
        {"<text>`touch pwned`</text>", "<text>$(touch pwned)</text>", "<text>\\</text>",
         "<text>''; system 'touch pwned' #</text>", "<text>100% {/Bold x} &lt;b>&amp;</text>"}) {
@@ -135,7 +127,7 @@ TEST(Figures, OfManyPromptsAreLeftOut) {
   EXPECT_NE(result.err.find("fig1_prompts is not drawn for more than 500 prompts"),
             std::string::npos)
       << result.err;
-  const auto files = contents(place.path() / "out");
+  const auto files = directory_contents(place.path() / "out");
   EXPECT_TRUE(files.contains("fig1_similarity.gp"));
   EXPECT_FALSE(files.contains("fig1_prompts.gp"));
 }

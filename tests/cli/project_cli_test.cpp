@@ -7,6 +7,7 @@
 
 #include "analysis_support.h"
 #include "cli/run_command.h"
+#include "support/files.h"
 #include "support/temporary_directory.h"
 
 namespace moexray::test {
@@ -15,15 +16,9 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-std::string content(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  EXPECT_TRUE(file) << path;
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 // The points of a figure's .tsv as the JSON has them.
 json points_of(const fs::path& tsv) {
-  std::istringstream lines(content(tsv));
+  std::istringstream lines(file_content(tsv));
   std::string line;
   std::getline(lines, line);
   EXPECT_EQ(line, "x\ty\tcategory_index\tid\tcategory");
@@ -56,7 +51,7 @@ TEST(ProjectCommand, PrintsThePcaByHand) {
             "(none)        1   0.0000  0.0000\n"
             "a             1   0.7071  0.0000\n"
             "b             1  -0.7071  0.0000\n");
-  const json report = json::parse(content(place.path() / "out" / "report.json")).at("project");
+  const json report = json::parse(file_content(place.path() / "out" / "report.json")).at("project");
   EXPECT_EQ(report.at("method"), "pca");
   EXPECT_EQ(report.at("explained_variance_ratio").size(), 2U);
   EXPECT_NEAR(report.at("explained_variance_ratio").at(0), 1, 1e-14);
@@ -113,7 +108,7 @@ TEST(ProjectCommand, SaysWhatFewOrEqualPromptsMean) {
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_NE(result.err.find("t-SNE left out: t-SNE: expected 4 to 20000"), std::string::npos)
       << result.err;
-  const json report = json::parse(content(place.path() / "out" / "report.json")).at("project");
+  const json report = json::parse(file_content(place.path() / "out" / "report.json")).at("project");
   EXPECT_TRUE(report.at("tsne").is_null());
   EXPECT_TRUE(report.at("pca").at("explained_variance_ratio").at(0).is_null());
   write_tiny_trace(trace, 2, {{"p", "a", {0, 1}}});

@@ -4,6 +4,7 @@
 
 #include "analysis_support.h"
 #include "cli/run_command.h"
+#include "support/files.h"
 #include "support/markup.h"
 #include "support/temporary_directory.h"
 
@@ -13,23 +14,13 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-bool holds(const std::string& text, std::string_view part) {
-  return text.find(part) != std::string::npos;
-}
-
-std::string content(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  EXPECT_TRUE(file) << path;
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 std::string page_of(const fs::path& trace, const fs::path& out,
                     const std::vector<std::string>& more = {}) {
   std::vector<std::string> words{"analyze", trace, "-o", out, "--quiet"};
   words.insert(words.end(), more.begin(), more.end());
   const CommandResult result = run_moexray(words);
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  return content(out / "report.html");
+  return file_content(out / "report.html");
 }
 
 // The part of a page that a link of its contents leads to.
@@ -58,7 +49,7 @@ TEST(ReportPage, NeedsNothingButItself) {
 TEST(ReportPage, HoldsEveryPromptAndTheHeadline) {
   const TemporaryDirectory place;
   const std::string page = page_of(small_trace(), place.path() / "a", {"--folds", "4"});
-  const json report = json::parse(content(place.path() / "a" / "report.json"));
+  const json report = json::parse(file_content(place.path() / "a" / "report.json"));
   std::size_t n_wrong = 0;
   for (const json& prediction : report.at("classify").at("predictions")) {
     const std::string id = prediction.at("id");
@@ -82,7 +73,7 @@ TEST(ReportPage, ForeignTextIsEscaped) {
   write_tiny_trace(
       trace, 2,
       {{evil + "1", evil, {0, 1}}, {evil + "2", evil, {0}}, {"r", "b", {1}}, {"s", "b", {1, 1}}});
-  json manifest = json::parse(content(trace / "manifest.json"));
+  json manifest = json::parse(file_content(trace / "manifest.json"));
   manifest["model"]["name"] = evil;
   manifest["model"]["architecture"] = evil;
   std::ofstream(trace / "manifest.json") << manifest.dump();

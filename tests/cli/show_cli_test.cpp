@@ -8,6 +8,7 @@
 
 #include "analysis_support.h"
 #include "cli/run_command.h"
+#include "support/files.h"
 #include "support/markup.h"
 #include "support/temporary_directory.h"
 
@@ -15,16 +16,6 @@ namespace moexray::test {
 namespace {
 
 using nlohmann::json;
-
-bool holds(const std::string& text, std::string_view part) {
-  return text.find(part) != std::string::npos;
-}
-
-std::string content(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  EXPECT_TRUE(file) << path;
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 // The small trace's events, read plainly: id → (pos, layer) → record.
 std::map<std::string, std::map<std::pair<int, int>, json>> all_events() {
@@ -223,7 +214,7 @@ TEST(ShowCommand, WritesAPageOfItsOwn) {
   const CommandResult result = run_moexray({"show", "code-2", small_trace(), "--html", file});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(result.err, "wrote " + file.string() + "\n");
-  const std::string page = content(file);
+  const std::string page = file_content(file);
   EXPECT_EQ(markup_fault(page), "");
   for (const char* never : {"<script", "http://", "https://", "url("}) {
     EXPECT_FALSE(holds(page, never)) << never;
@@ -240,7 +231,7 @@ TEST(ShowCommand, WritesAPageOfItsOwn) {
 
   expect_failure({"show", "code-2", small_trace(), "--html", file}, 1, "--force to replace it");
   EXPECT_EQ(run_moexray({"show", "code-2", small_trace(), "--html", file, "--force"}).exit_code, 0);
-  EXPECT_EQ(content(file), page);
+  EXPECT_EQ(file_content(file), page);
   std::ofstream(file) << "<html>somebody's page";
   expect_failure({"show", "code-2", small_trace(), "--html", file, "--force"}, 1, "not replaced");
 }

@@ -22,7 +22,7 @@ std::string with(const std::string& from, const std::string& to, std::string tex
   return text.replace(at, from.size(), to);
 }
 
-void expect_data_error(const std::string& json, const std::string& part) {
+void expect_manifest_error(const std::string& json, const std::string& part) {
   expect_error(ErrorKind::data, part, [&] { manifest_from_json(json, "m.json"); });
 }
 
@@ -60,32 +60,32 @@ TEST(Manifest, NeedsOnlyFormatVersionAndShape) {
   const TraceManifest m = manifest_from_json(minimal, "m.json");
   EXPECT_EQ(m.model.shape, (RoutingShape{2, 4, 1}));
   EXPECT_EQ(m.n_prompts, -1);
-  expect_data_error(with("\"format\"", "\"f\""), "missing key \"format\"");
-  expect_data_error(with("\"version\"", "\"v\""), "missing key \"version\"");
-  expect_data_error(with("\"n_layers\"", "\"n\""), "missing key \"model.n_layers\"");
-  expect_data_error(with("\"n_experts\"", "\"n\""), "missing key \"model.n_experts\"");
-  expect_data_error(with("\"top_k\"", "\"n\""), "missing key \"model.top_k\"");
-  expect_data_error("[]", "missing key");
-  expect_data_error("", "not valid JSON");
+  expect_manifest_error(with("\"format\"", "\"f\""), "missing key \"format\"");
+  expect_manifest_error(with("\"version\"", "\"v\""), "missing key \"version\"");
+  expect_manifest_error(with("\"n_layers\"", "\"n\""), "missing key \"model.n_layers\"");
+  expect_manifest_error(with("\"n_experts\"", "\"n\""), "missing key \"model.n_experts\"");
+  expect_manifest_error(with("\"top_k\"", "\"n\""), "missing key \"model.top_k\"");
+  expect_manifest_error("[]", "missing key");
+  expect_manifest_error("", "not valid JSON");
 }
 
 TEST(Manifest, RefusesWrongValues) {
-  expect_data_error(with("moexray-trace", "x"), "expected \"moexray-trace\", found \"x\"");
-  expect_data_error(with(":1,", ":2,"), "key \"version\": expected 1");
-  expect_data_error(with(":2,", ":0,"), "n_layers");
-  expect_data_error(with(":2,", ":-1,"), "n_layers");
-  expect_data_error(with(":2,", ":2.5,"), "n_layers");
-  expect_data_error(with(":2,", ":99999999999,"), "n_layers");
-  expect_data_error(with(":2,", ":18446744073709551615,"), "n_layers");
-  expect_data_error(with(":2,\"n_experts\":4", ":4096,\"n_experts\":65536"), "n_experts");
-  expect_data_error(with("\"top_k\":1", "\"top_k\":5"), "an integer from 1 to 4, found 5");
-  expect_data_error(with("1}", "1,\"moe_layers\":[1]}"), "model.moe_layers");
-  expect_data_error(with("1}", "1,\"moe_layers\":[1,-1]}"), "model.moe_layers");
-  expect_data_error(with("1}", "1,\"name\":3}"), "model.name");
-  expect_data_error(with("1}}", "1},\"n_prompts\":\"8\"}"), "n_prompts");
-  expect_data_error(with("1}}", "1},\"events\":\"both\"}"), "\"grouped\" or \"flat\"");
-  expect_data_error(with("1}}", "1},\"compress\":1}"), "true or false");
-  expect_data_error(with("1}}", "1},\"checksum\":\"xxh3:00\"}"), "checksum");
+  expect_manifest_error(with("moexray-trace", "x"), "expected \"moexray-trace\", found \"x\"");
+  expect_manifest_error(with(":1,", ":2,"), "key \"version\": expected 1");
+  expect_manifest_error(with(":2,", ":0,"), "n_layers");
+  expect_manifest_error(with(":2,", ":-1,"), "n_layers");
+  expect_manifest_error(with(":2,", ":2.5,"), "n_layers");
+  expect_manifest_error(with(":2,", ":99999999999,"), "n_layers");
+  expect_manifest_error(with(":2,", ":18446744073709551615,"), "n_layers");
+  expect_manifest_error(with(":2,\"n_experts\":4", ":4096,\"n_experts\":65536"), "n_experts");
+  expect_manifest_error(with("\"top_k\":1", "\"top_k\":5"), "an integer from 1 to 4, found 5");
+  expect_manifest_error(with("1}", "1,\"moe_layers\":[1]}"), "model.moe_layers");
+  expect_manifest_error(with("1}", "1,\"moe_layers\":[1,-1]}"), "model.moe_layers");
+  expect_manifest_error(with("1}", "1,\"name\":3}"), "model.name");
+  expect_manifest_error(with("1}}", "1},\"n_prompts\":\"8\"}"), "n_prompts");
+  expect_manifest_error(with("1}}", "1},\"events\":\"both\"}"), "\"grouped\" or \"flat\"");
+  expect_manifest_error(with("1}}", "1},\"compress\":1}"), "true or false");
+  expect_manifest_error(with("1}}", "1},\"checksum\":\"xxh3:00\"}"), "checksum");
 }
 
 TEST(Manifest, NoticesEveryChange) {

@@ -18,7 +18,7 @@ PromptSet parse(const std::string& text, const PromptReadOptions& options = {}) 
   return read_prompts(in, "prompts.jsonl", options);
 }
 
-void expect_data_error(const std::string& text, const std::string& part) {
+void expect_prompts_error(const std::string& text, const std::string& part) {
   expect_error(ErrorKind::data, part, [&] { parse(text); });
 }
 
@@ -71,38 +71,39 @@ TEST(Prompts, ListsAllFailuresTogether) {
   std::string text;
   for (int i = 0; i < 25; ++i) text += "{\"prompt\":" + std::to_string(i) + "}\n";
   text += R"({"prompt":"fine"})";
-  expect_data_error(text, "prompts.jsonl:1: ");
-  expect_data_error(text, "prompts.jsonl:20: ");
-  expect_data_error(text, "and 5 more");
+  expect_prompts_error(text, "prompts.jsonl:1: ");
+  expect_prompts_error(text, "prompts.jsonl:20: ");
+  expect_prompts_error(text, "and 5 more");
 }
 
 TEST(Prompts, RefusesWhatIsNotAPrompt) {
-  expect_data_error("", "no prompts");
-  expect_data_error("\n \n", "no prompts");
-  expect_data_error("[1]", "expected an object, found an array");
-  expect_data_error(R"({"id":"a"})", "missing key");
-  expect_data_error(R"({"prompt":""})", "not empty");
-  expect_data_error(R"({"prompt":null})", "found null");
-  expect_data_error(R"({"prompt":"a","messages":[]})", "one of them");
-  expect_data_error(R"({"messages":[]})", "messages");
-  expect_data_error(R"({"messages":["x"]})", "messages[0].role");
-  expect_data_error(R"({"messages":[{"role":"user","content":5}]})", "messages[0].content");
-  expect_data_error(R"({"prompt":"a","id":1.5})", "a string");
-  expect_data_error(R"({"prompt":"a","id":["x"]})", "a string");
-  expect_data_error(R"({"prompt":"a","id":"x\ty"})", "control character");
-  expect_data_error(R"({"prompt":"a","id":""})", "empty");
-  expect_data_error(R"({"prompt":"a","id":")" + std::string(257, 'x') + "\"}", "256");
-  expect_data_error(R"({"prompt":"a","meta":3})", "an object");
-  expect_data_error(R"({"prompt":"a","k":1,"meta":{"k":2}})", "\"k\"");
-  expect_data_error(R"({"prompt":"a","prompt":"b"})", "given twice");
-  expect_data_error(R"({"prompt":"a","m":{"x":1,"x":2}})", "given twice");
-  expect_data_error(R"({"prompt":"a"} {"prompt":"b"})", "not valid JSON");
-  expect_data_error(R"({"prompt":"a","x":1e999})", "out of range");
-  expect_data_error("{\"prompt\":\"a\xff\"}", "not valid UTF-8 at byte 13");
-  expect_data_error("{\"prompt\":\"\\ud800\"}", "not valid JSON");
-  expect_data_error("{\"id\":\"a\",\"prompt\":\"x\"}\n{\"id\":\"a\",\"prompt\":\"y\"}",
-                    "already used in line 1");
-  expect_data_error("{\"id\":\"line-2\",\"prompt\":\"x\"}\n{\"prompt\":\"y\"}", "prompts.jsonl:2");
+  expect_prompts_error("", "no prompts");
+  expect_prompts_error("\n \n", "no prompts");
+  expect_prompts_error("[1]", "expected an object, found an array");
+  expect_prompts_error(R"({"id":"a"})", "missing key");
+  expect_prompts_error(R"({"prompt":""})", "not empty");
+  expect_prompts_error(R"({"prompt":null})", "found null");
+  expect_prompts_error(R"({"prompt":"a","messages":[]})", "one of them");
+  expect_prompts_error(R"({"messages":[]})", "messages");
+  expect_prompts_error(R"({"messages":["x"]})", "messages[0].role");
+  expect_prompts_error(R"({"messages":[{"role":"user","content":5}]})", "messages[0].content");
+  expect_prompts_error(R"({"prompt":"a","id":1.5})", "a string");
+  expect_prompts_error(R"({"prompt":"a","id":["x"]})", "a string");
+  expect_prompts_error(R"({"prompt":"a","id":"x\ty"})", "control character");
+  expect_prompts_error(R"({"prompt":"a","id":""})", "empty");
+  expect_prompts_error(R"({"prompt":"a","id":")" + std::string(257, 'x') + "\"}", "256");
+  expect_prompts_error(R"({"prompt":"a","meta":3})", "an object");
+  expect_prompts_error(R"({"prompt":"a","k":1,"meta":{"k":2}})", "\"k\"");
+  expect_prompts_error(R"({"prompt":"a","prompt":"b"})", "given twice");
+  expect_prompts_error(R"({"prompt":"a","m":{"x":1,"x":2}})", "given twice");
+  expect_prompts_error(R"({"prompt":"a"} {"prompt":"b"})", "not valid JSON");
+  expect_prompts_error(R"({"prompt":"a","x":1e999})", "out of range");
+  expect_prompts_error("{\"prompt\":\"a\xff\"}", "not valid UTF-8 at byte 13");
+  expect_prompts_error("{\"prompt\":\"\\ud800\"}", "not valid JSON");
+  expect_prompts_error("{\"id\":\"a\",\"prompt\":\"x\"}\n{\"id\":\"a\",\"prompt\":\"y\"}",
+                       "already used in line 1");
+  expect_prompts_error("{\"id\":\"line-2\",\"prompt\":\"x\"}\n{\"prompt\":\"y\"}",
+                       "prompts.jsonl:2");
 }
 
 TEST(Prompts, BoundsDepthAndLength) {
@@ -111,12 +112,12 @@ TEST(Prompts, BoundsDepthAndLength) {
     return R"({"prompt":"a","m":)" + std::string(n, '[') + std::string(n, ']') + "}";
   };
   EXPECT_EQ(parse(nested(63)).prompts.size(), 1U);
-  expect_data_error(nested(64), "nested too deeply");
-  expect_data_error(nested(2'000'000), "nested too deeply");
-  expect_data_error(std::string(5'000'000, '['), "nested too deeply");
+  expect_prompts_error(nested(64), "nested too deeply");
+  expect_prompts_error(nested(2'000'000), "nested too deeply");
+  expect_prompts_error(std::string(5'000'000, '['), "nested too deeply");
   const std::string fits = R"({"prompt":")" + std::string(16'000'000 - 13, 'x') + "\"}";
   EXPECT_EQ(parse(fits + "\n").prompts[0].text.size(), 16'000'000U - 13);
-  expect_data_error(fits + " \n{\"prompt\":\"b\"}", "prompts.jsonl:1: line longer than 16 MB");
+  expect_prompts_error(fits + " \n{\"prompt\":\"b\"}", "prompts.jsonl:1: line longer than 16 MB");
 }
 
 TEST(Prompts, ManyKeysTakeNoQuadraticTime) {
