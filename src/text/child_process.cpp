@@ -17,6 +17,15 @@
 namespace moexray {
 namespace {
 
+// AddressSanitizer's shadow memory is larger than any sensible limit.
+#if defined(__SANITIZE_ADDRESS__)
+#define MOEXRAY_LIMIT_MEMORY 0
+#elif defined(__has_feature)
+#define MOEXRAY_LIMIT_MEMORY !__has_feature(address_sanitizer)
+#else
+#define MOEXRAY_LIMIT_MEMORY 1
+#endif
+
 constexpr rlim_t max_memory_bytes = rlim_t{8} << 30;
 constexpr std::size_t max_message_bytes = 4096;
 // The child's limit is processor time; on a busy machine that takes longer.
@@ -35,7 +44,7 @@ void limit(decltype(RLIMIT_CPU) resource, rlim_t value) {
 void restrict_child(int time_limit_seconds) {
   limit(RLIMIT_CORE, 0);
   limit(RLIMIT_CPU, static_cast<rlim_t>(time_limit_seconds));
-#if !defined(__SANITIZE_ADDRESS__)  // whose shadow memory is larger than any sensible limit
+#if MOEXRAY_LIMIT_MEMORY
   limit(RLIMIT_AS, max_memory_bytes);
 #endif
   for (const int signal_number : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGINT, SIGTERM}) {

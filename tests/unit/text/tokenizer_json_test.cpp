@@ -88,15 +88,20 @@ TEST(TokenizerJson, bad_merges_are_refused) {
 
 TEST(TokenizerJson, bad_added_tokens_are_refused) {
   expect_refused("added_tokens", [](Json& j) { j["added_tokens"] = "x"; });
-  expect_refused("added_tokens", [](Json& j) { j["added_tokens"] = {1}; });
-  expect_refused("not its own", [](Json& j) { j["added_tokens"] = {added_token(300, "<x>")}; });
-  expect_refused("not its own", [](Json& j) { j["added_tokens"] = {added_token(5, "he")}; });
-  expect_refused("out of range", [](Json& j) { j["added_tokens"] = {added_token(-5, "<x>")}; });
-  expect_refused("length", [](Json& j) { j["added_tokens"] = {added_token(258, "")}; });
+  expect_refused("added_tokens", [](Json& j) { j["added_tokens"] = Json::array({1}); });
+  expect_refused("not its own",
+                 [](Json& j) { j["added_tokens"] = Json::array({added_token(300, "<x>")}); });
+  expect_refused("not its own",
+                 [](Json& j) { j["added_tokens"] = Json::array({added_token(5, "he")}); });
+  expect_refused("out of range",
+                 [](Json& j) { j["added_tokens"] = Json::array({added_token(-5, "<x>")}); });
   expect_refused("length",
-                 [](Json& j) { j["added_tokens"] = {added_token(258, std::string(2000, 'x'))}; });
+                 [](Json& j) { j["added_tokens"] = Json::array({added_token(258, "")}); });
+  expect_refused("length", [](Json& j) {
+    j["added_tokens"] = Json::array({added_token(258, std::string(2000, 'x'))});
+  });
   expect_refused("lstrip", [](Json& j) {
-    j["added_tokens"] = {added_token(258, "<x>")};
+    j["added_tokens"] = Json::array({added_token(258, "<x>")});
     j["added_tokens"][0]["lstrip"] = "yes";
   });
 }
