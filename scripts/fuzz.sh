@@ -20,6 +20,8 @@ END_OF_HELP
   exit 2
 fi
 
+targets=("$build"/fuzz/fuzz_*)
+[[ -x ${targets[0]} ]] || fail "no fuzz targets in $build/fuzz: build them first (--help says how)"
 corpus=$build/fuzz/corpus
 findings=$build/fuzz/findings
 
@@ -51,8 +53,6 @@ trap 'rm -f "$joined"' EXIT
 seed fuzz_trace "$joined"
 
 mkdir -p "$findings"
-targets=("$build"/fuzz/fuzz_*)
-[[ -x ${targets[0]} ]] || fail "no fuzz targets in $build/fuzz: build them first (--help says how)"
 
 fuzz() {
   local name log

@@ -20,10 +20,8 @@ heading "1/4 Packages"
 scripts/install_packages.sh
 
 heading "2/4 Build"
-# Several files compiled as one: half the time.
 # shellcheck disable=SC2046 # nothing at all if there is no ccache
-run cmake --preset default -DMOEXRAY_BUILD_TESTS=OFF -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=6 \
-  $(compiler_launcher) --log-level=WARNING
+run cmake --preset default -DMOEXRAY_BUILD_TESTS=OFF $(compiler_launcher) --log-level=WARNING
 run cmake --build --preset default -j "$(build_jobs)"
 
 heading "3/4 Trace: which experts does the bundled model use for 80 prompts?"

@@ -81,8 +81,8 @@ void add_projection_rows(const ReportResults& results, report::Table& table) {
   const double trust = results.number("project", {"tsne", "trustworthiness"});
   if (std::isfinite(trust)) {
     table.add_row({"trustworthiness of t-SNE", fixed(trust, 3),
-                   fmt::format("perplexity {}, KL divergence {}",
-                               fixed(results.number("project", {"tsne", "perplexity"}), 2),
+                   fmt::format("perplexity {:.4g}, KL divergence {}",
+                               results.number("project", {"tsne", "perplexity"}),
                                fixed(results.number("project", {"tsne", "kl_divergence"}), 3))});
   }
 }

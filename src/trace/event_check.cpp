@@ -10,6 +10,7 @@
 #include "prompt_line.h"
 
 namespace moexray::trace {
+
 bool SeenSet::insert(std::uint64_t key) {
   if (key < n_in_order_) return false;
   if (key == n_in_order_ && blocks_.empty()) {

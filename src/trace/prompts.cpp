@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "fail.h"
 #include "json_text.h"
 #include "line_reader.h"
 #include "moexray/core/error.h"
@@ -24,8 +25,7 @@ constexpr std::string_view meta_key = "meta";
                            std::string found) {
   std::string where;
   if (!key.empty()) where = "key \"" + std::string(key) + "\"";
-  throw Error(ErrorKind::data,
-              {std::move(what), std::move(where), std::move(expected), std::move(found)});
+  trace::fail_at(std::move(what), std::move(where), std::move(expected), std::move(found));
 }
 
 // Takes a key out of the line: what is left at the end is meta.

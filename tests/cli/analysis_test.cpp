@@ -6,6 +6,7 @@
 #include "analysis_support.h"
 #include "cli/run_command.h"
 #include "moexray/core/version.h"
+#include "support/files.h"
 #include "support/temporary_directory.h"
 
 namespace moexray::test {
@@ -161,9 +162,8 @@ TEST(SignaturesCommand, WritesSharesAndLabels) {
   EXPECT_EQ(matrix.n_rows, 3U);
   EXPECT_EQ(matrix.n_cols, 4U);
   EXPECT_EQ(matrix.values, (std::vector<double>{.25, .5, 0, .25, 0, 0, 1, 0, .5, 0, 0, .5}));
-  std::ifstream labels(out / "labels.tsv");
-  const std::string text{std::istreambuf_iterator<char>(labels), {}};
-  EXPECT_EQ(text, "row\tid\tcategory\tn_tokens\n0\tp\ta\t4\n1\tq\\\\x\t\t1\n2\tr\tb\t4\n");
+  EXPECT_EQ(file_content(out / "labels.tsv"),
+            "row\tid\tcategory\tn_tokens\n0\tp\ta\t4\n1\tq\\\\x\t\t1\n2\tr\tb\t4\n");
 }
 
 TEST(SignaturesCommand, ShardsGiveTheSameAsTheWhole) {
@@ -183,11 +183,8 @@ TEST(SignaturesCommand, ShardsGiveTheSameAsTheWhole) {
                            "baselines.tsv", "layers.tsv", "fig4_pca.tsv", "fig5_tsne.tsv",
                            "classify.tsv", "top_experts.tsv", "expert_usage.tsv", "report.json"}) {
     SCOPED_TRACE(name);
-    std::ifstream a(place.path() / "whole" / name, std::ios::binary);
-    std::ifstream b(place.path() / "parts" / name, std::ios::binary);
-    ASSERT_TRUE(a && b);
-    EXPECT_EQ(std::string(std::istreambuf_iterator<char>(a), {}),
-              std::string(std::istreambuf_iterator<char>(b), {}));
+    EXPECT_EQ(file_content(place.path() / "whole" / name),
+              file_content(place.path() / "parts" / name));
   }
   // In the other order rows change places, numbers do not.
   const json a = run_for_json({"similarity", small_trace()});

@@ -1,7 +1,5 @@
 #include <gtest/gtest.h>
 
-#include <fstream>
-
 #include "analysis_support.h"
 #include "cli/run_command.h"
 #include "support/files.h"

@@ -2,8 +2,6 @@
 
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <map>
 
 #include "analysis_support.h"
 #include "cli/run_command.h"

@@ -5,15 +5,17 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <map>
 
 #include "figure_cases.h"
+#include "support/files.h"
 #include "support/temporary_directory.h"
 
 namespace moexray::report {
 namespace {
 
 namespace fs = std::filesystem;
+using test::directory_contents;
+using test::file_content;
 using test::TemporaryDirectory;
 
 // Sets an environment variable as long as it lives.
@@ -40,20 +42,6 @@ class Variable {
   std::string old_;
   bool had_value_ = false;
 };
-
-std::string content(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  EXPECT_TRUE(file) << path;
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-std::map<std::string, std::string> contents(const fs::path& directory) {
-  std::map<std::string, std::string> files;
-  for (const auto& entry : fs::directory_iterator(directory)) {
-    files[entry.path().filename()] = content(entry.path());
-  }
-  return files;
-}
 
 // A program named gnuplot that does this, in a directory to be put into PATH.
 fs::path fake_gnuplot(const TemporaryDirectory& place, const std::string& commands) {
@@ -84,8 +72,8 @@ TEST(WritePlots, WritesDataAndScriptsWithoutGnuplot) {
   EXPECT_EQ(files.names, undrawn);
   ASSERT_EQ(files.notices.size(), 1U);
   EXPECT_NE(files.notices[0].find("gnuplot-nox"), std::string::npos) << files.notices[0];
-  EXPECT_EQ(content(out / "f.tsv"), plot_data(one_figure[0]));
-  EXPECT_EQ(content(out / "f.gp"), plot_script(one_figure[0]));
+  EXPECT_EQ(file_content(out / "f.tsv"), plot_data(one_figure[0]));
+  EXPECT_EQ(file_content(out / "f.gp"), plot_script(one_figure[0]));
   EXPECT_TRUE(write_plots(out, {}).notices.empty()) << "nothing to draw, nothing missed";
 }
 
@@ -153,9 +141,9 @@ TEST(WritePlots, RunsGnuplotAwayFromTheUsersSettings) {
   const Variable home("HOME", "/nowhere");
   const fs::path out = output(place);
   write_plots(out, one_figure);
-  EXPECT_EQ(content(out / "seen"), fs::canonical(out).string() +
-                                       "\n--default-settings f.gp\nHOME=/nowhere\n"
-                                       "LC_ALL=C.UTF-8\nPATH=/usr/bin:/bin\nTZ=UTC0\n");
+  EXPECT_EQ(file_content(out / "seen"), fs::canonical(out).string() +
+                                            "\n--default-settings f.gp\nHOME=/nowhere\n"
+                                            "LC_ALL=C.UTF-8\nPATH=/usr/bin:/bin\nTZ=UTC0\n");
 }
 
 TEST(WritePlots, DrawsTheSameBytesEveryTime) {
@@ -167,7 +155,7 @@ TEST(WritePlots, DrawsTheSameBytesEveryTime) {
   const PlotFiles files = write_plots(place.path() / "a", figures);
   EXPECT_EQ(files.notices, std::vector<std::string>{});
   EXPECT_EQ(files.names.size(), figures.size() * 5);
-  const auto first = contents(place.path() / "a");
+  const auto first = directory_contents(place.path() / "a");
   for (const auto& [name, bytes] : first) EXPECT_FALSE(bytes.empty()) << name;
   EXPECT_EQ(first.at("bars.png").substr(0, 8), "\x89PNG\r\n\x1a\n");
   EXPECT_EQ(first.at("bars.pdf").substr(0, 5), "%PDF-");
@@ -176,7 +164,7 @@ TEST(WritePlots, DrawsTheSameBytesEveryTime) {
   const Variable zone("TZ", "Asia/Tokyo");
   const Variable language("LC_ALL", "C");
   write_plots(place.path() / "b", figures);
-  EXPECT_EQ(first, contents(place.path() / "b"));
+  EXPECT_EQ(first, directory_contents(place.path() / "b"));
 }
 
 TEST(WritePlots, ShowsForeignNamesAsTheyAre) {
@@ -189,8 +177,8 @@ TEST(WritePlots, ShowsForeignNamesAsTheyAre) {
   for (const auto& entry : fs::directory_iterator(out)) {
     EXPECT_EQ(entry.path().filename().string().find("pwned"), std::string::npos) << entry.path();
   }
-  EXPECT_EQ(contents(out).size(), figures.size() * 5);
-  const std::string drawing = content(out / "numbers.svg");
+  EXPECT_EQ(directory_contents(out).size(), figures.size() * 5);
+  const std::string drawing = file_content(out / "numbers.svg");
   for (const char* const text :
        {"<text>`touch pwned-1`</text>", "<text>$(touch pwned-2)</text>",
         "<text>'; system('touch pwned-3');…</text>", "<text>@macro %s %d 100% %%</text>",
@@ -210,8 +198,8 @@ TEST(WritePlots, DrawsWhateverLittleThereIs) {
   const PlotFiles files = write_plots(out, figures);
   EXPECT_EQ(files.notices, std::vector<std::string>{});
   EXPECT_EQ(files.names.size(), figures.size() * 5);
-  EXPECT_NE(content(out / "no_value.svg").find("<text>n/a</text>"), std::string::npos);
-  EXPECT_NE(content(out / "undefined_bar.svg").find("<text>n/a</text>"), std::string::npos);
+  EXPECT_NE(file_content(out / "no_value.svg").find("<text>n/a</text>"), std::string::npos);
+  EXPECT_NE(file_content(out / "undefined_bar.svg").find("<text>n/a</text>"), std::string::npos);
 }
 
 }  // namespace
