@@ -1,5 +1,3 @@
-#include <array>
-
 #include "commands.h"
 #include "html_report.h"
 #include "moexray/core/error.h"
@@ -55,10 +53,11 @@ std::vector<OutputFile> page_file(const AnalysisInput& input,
 }
 
 void run(const Arguments& arguments, Console& console) {
-  constexpr std::array sections = {signatures_section, similarity_part,     baselines_part,
-                                   layers_part,        projections_section, classify_part,
-                                   experts_section};
-  run_analysis("analyze", sections, arguments, console, page_file);
+  run_analysis({"analyze",
+                {signatures_section, similarity_part, baselines_part, layers_part,
+                 projections_section, classify_part, experts_section},
+                page_file},
+               arguments, console);
 }
 
 }  // namespace

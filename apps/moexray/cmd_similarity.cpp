@@ -116,8 +116,7 @@ void write_matrix(const stats::Signatures& signatures, const std::filesystem::pa
 }
 
 void run(const Arguments& arguments, Console& console) {
-  constexpr SectionFunction section = similarity_section;
-  run_analysis("similarity", {&section, 1}, arguments, console);
+  run_analysis({"similarity", {similarity_section}}, arguments, console);
 }
 
 }  // namespace

@@ -17,6 +17,7 @@ namespace moexray {
 struct TracePrompt {
   std::string id;
   std::string category;  ///< empty: none given
+  std::string group;     ///< what ReadOptions::group_key found; empty: none
   std::string text;      ///< the prompt, or its messages' contents joined by newlines
   std::string completion;
   std::vector<TokenId> token_ids;   ///< [P + G]
@@ -51,7 +52,8 @@ struct TraceSet {
 struct ReadOptions {
   bool allow_partial = false;  ///< use the complete prompts of an incomplete trace
   std::string category_key;    ///< "meta.KEY": take the category from there; empty: `category`
-  int n_threads = 0;           ///< 0: all this process may use
+  std::string group_key;  ///< "meta.KEY": read each prompt's group from there; empty: no groups
+  int n_threads = 0;      ///< 0: all this process may use
 };
 
 /// Opens trace directories: checks the manifests, that they agree in L, E, k, router and generation
