@@ -103,8 +103,8 @@ AnalysisSettings analysis_settings(const Arguments& arguments, std::size_t first
   settings.selection.category_key = meta_key(arguments, "category-key");
   settings.reading = {.allow_partial = arguments.on("allow-partial"),
                       .category_key = settings.selection.category_key,
-                      .group_key = meta_key(arguments, "group-by"),
-                      .n_threads = settings.n_threads};
+                      .n_threads = settings.n_threads,
+                      .group_key = meta_key(arguments, "group-by")};
   return settings;
 }
 

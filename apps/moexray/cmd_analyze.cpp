@@ -41,7 +41,8 @@ Section classify_part(const AnalysisInput& input, const Arguments& arguments) {
 // The flags of all sections.
 std::vector<Flag> section_flags() {
   std::vector<Flag> flags;
-  for (const auto& own : {baselines_flags(), project_flags(), classify_flags(), experts_flags()}) {
+  for (const auto& own : {similarity_flags(), baselines_flags(), project_flags(), classify_flags(),
+                          experts_flags()}) {
     flags.insert(flags.end(), own.begin(), own.end());
   }
   return flags;

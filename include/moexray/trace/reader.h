@@ -52,8 +52,9 @@ struct TraceSet {
 struct ReadOptions {
   bool allow_partial = false;  ///< use the complete prompts of an incomplete trace
   std::string category_key;    ///< "meta.KEY": take the category from there; empty: `category`
-  std::string group_key;  ///< "meta.KEY": read each prompt's group from there; empty: no groups
-  int n_threads = 0;      ///< 0: all this process may use
+  int n_threads = 0;           ///< 0: all this process may use
+  /// "meta.KEY": read each prompt's group from there; empty: no groups.
+  std::string group_key = {};
 };
 
 /// Opens trace directories: checks the manifests, that they agree in L, E, k, router and generation
