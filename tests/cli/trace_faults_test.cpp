@@ -1,4 +1,5 @@
-// What a killed program, a full disk and a great number of prompts do to a trace.
+// What a killed program, a full disk and a great number of prompts do to a trace, and how large it
+// is.
 
 #include <gtest/gtest.h>
 
@@ -151,6 +152,40 @@ TEST_F(TraceFaults, MemoryDoesNotGrowWithTheNumberOfPrompts) {
   }
   EXPECT_GT(n_event_bytes, 10'000 * (n_many - n_few) / 2);
   EXPECT_LT(many - few, 2'000 * (n_many - n_few)) << "resident bytes: " << few << ", " << many;
+}
+
+// The shipped prompts with the bundled model: the bytes do not depend on the machine's speed.
+TEST_F(TraceFaults, CompressionIsWorthIt) {
+  const fs::path root = fs::path(MOEXRAY_TEST_DATA) / "../..";
+  struct Sizes {
+    double plain = 0;
+    double compressed = 0;
+  };
+  const auto sizes_of = [&](const std::string& form) {
+    const CommandResult result =
+        run_moexray({"trace", (root / "prompts/paper80.jsonl").string(), "--model",
+                     (root / "models/mini-olmoe").string(), "-o", form, "--compress", "--events",
+                     form, "--quiet"},
+                    here());
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_EQ(n_readable_prompts(form), 80U);  // which checks the plain sizes too
+    const fs::path directory = path(form);
+    Sizes sizes;
+    for (const TracePrompt& prompt : open_traces(std::span(&directory, 1), {}).prompts) {
+      sizes.plain += static_cast<double>(prompt.n_bytes);
+    }
+    for (const auto& entry : fs::directory_iterator(directory)) {
+      if (entry.path().extension() == ".zst") {
+        sizes.compressed += static_cast<double>(entry.file_size());
+      }
+    }
+    return sizes;
+  };
+  const Sizes grouped = sizes_of("grouped");
+  const Sizes flat = sizes_of("flat");
+  EXPECT_GT(grouped.plain / grouped.compressed, 3.5);
+  EXPECT_GT(flat.plain / grouped.compressed, 15);
+  EXPECT_GT(flat.plain / flat.compressed, 15);
 }
 
 }  // namespace
