@@ -5,23 +5,25 @@ cd "$(dirname "$0")/.."
 source scripts/common.sh
 
 seconds=${1:-60}
-build=${2:-build-asan}
-if (($# > 2)) || ! [[ $seconds =~ ^[1-9][0-9]*$ ]]; then
+if (($# > 1)) || ! [[ $seconds =~ ^[1-9][0-9]*$ ]]; then
   cat <<'END_OF_HELP'
-Usage: scripts/fuzz.sh [SECONDS] [BUILD_DIRECTORY]
+Usage: scripts/fuzz.sh [SECONDS]
 
-Runs every fuzz target of BUILD_DIRECTORY (default build-asan) for SECONDS (default 60), as many at a time as there are
-processors, from seeds that are valid files. The corpus grows in BUILD_DIRECTORY/fuzz/corpus; a finding is kept in
-BUILD_DIRECTORY/fuzz/findings and makes the status 1: fix it, and keep it as a unit test. To build the targets:
-  cmake --preset asan -DCMAKE_CXX_COMPILER=clang++-19 -DMOEXRAY_FUZZ=ON \
-        -DMOEXRAY_SANITIZE=address,undefined,fuzzer-no-link && cmake --build --preset asan
+Builds the fuzz targets into build-fuzz/ (with clang++-19) and runs each for SECONDS (default 60), as many at a time as
+there are processors, from seeds that are valid files. The corpus grows in build-fuzz/fuzz/corpus; a finding is kept in
+build-fuzz/fuzz/findings and makes the status 1: fix it, and keep it as a unit test.
 END_OF_HELP
   [[ ${1:-} == -h || ${1:-} == --help ]] && exit 0
   exit 2
 fi
 
+command -v clang++-19 >/dev/null || fail "no clang++-19: install the Debian package clang-19"
+# shellcheck disable=SC2046 # nothing at all if there is no ccache
+cmake --preset fuzz $(compiler_launcher)
+cmake --build --preset fuzz -j "$(build_jobs)"
+
+build="build-fuzz"
 targets=("$build"/fuzz/fuzz_*)
-[[ -x ${targets[0]} ]] || fail "no fuzz targets in $build/fuzz: build them first (--help says how)"
 corpus=$build/fuzz/corpus
 findings=$build/fuzz/findings
 
@@ -43,14 +45,20 @@ seed fuzz_sentencepiece tests/data/text/sentencepiece/tokenizer.model
 seed fuzz_tokenizer_json $seeds/tokenizer.json tests/data/text/chat_templates/*.jinja
 joined=$(mktemp)
 trap 'rm -f "$joined"' EXIT
-{
-  cat $seeds/trace-manifest.json
-  printf '\0'
-  cat $seeds/trace-prompts.jsonl
-  printf '\0'
-  cat $seeds/trace-events.jsonl
-} >"$joined"
-seed fuzz_trace "$joined"
+# seed_trace DIRECTORY NAME: the trace DIRECTORY with its events under another name.
+seed_trace() {
+  {
+    cat "$1/manifest.json"
+    printf '\0'
+    sed "s/events-00000.jsonl/$2/" "$1/prompts.jsonl"
+    printf '\0'
+    cat "$1/events-00000.jsonl"
+  } >"$joined"
+  seed fuzz_trace "$joined"
+}
+seed_trace $seeds/trace events-00000.jsonl
+seed_trace $seeds/trace events-00001.jsonl.zst # the target compresses these
+seed_trace tests/data/trace-small events-00000.jsonl
 
 mkdir -p "$findings"
 

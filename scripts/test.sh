@@ -10,8 +10,10 @@ Usage: scripts/test.sh
 
 Installs what the tests need (as root or through sudo), then: checks the formatting and the shell scripts; builds
 with warnings as errors into build-dev/ and runs the unit, parity and command-line tests; builds with
-AddressSanitizer and UndefinedBehaviorSanitizer into build-asan/ (without libtorch) and runs its tests. Ends with a
-summary and status 0 if everything passed.
+AddressSanitizer and UndefinedBehaviorSanitizer into build-asan/ (without libtorch) and runs its tests; gives the
+parsers of foreign files mutated input for a minute each (with clang, into build-fuzz/); and traces as an array job on a
+Slurm of this machine. What needs an optional package that is not to be had is skipped. Ends with a summary and status 0
+if everything passed.
 END
   [[ $1 == -h || $1 == --help ]] && exit 0
   exit 2
@@ -21,23 +23,26 @@ jobs=$(build_jobs)
 summary=()
 failed=0
 
-# step NAME COMMAND…: runs it, remembers how it went.
+# step NAME COMMAND…: runs it, remembers how it went; status 77 means that it could not be tried.
 step() {
-  local name=$1 begin=$SECONDS result
+  local name=$1 begin=$SECONDS result status=0
   shift
   heading "$name"
-  if "$@"; then
-    result=passed
-  else
-    result=FAILED
-    failed=1
-  fi
-  summary+=("$(printf '%-6s  %5d s  %s' "$result" $((SECONDS - begin)) "$name")")
+  "$@" || status=$?
+  case $status in
+    0) result=passed ;;
+    77) result=skipped ;;
+    *)
+      result=FAILED
+      failed=1
+      ;;
+  esac
+  summary+=("$(printf '%-7s  %5d s  %s' "$result" $((SECONDS - begin)) "$name")")
   [[ $result == passed ]]
 }
 
 skip() {
-  summary+=("$(printf '%-6s  %7s  %s' skipped "" "$1")")
+  summary+=("$(printf '%-7s  %7s  %s' skipped "" "$1")")
 }
 
 check_formatting() {
@@ -80,13 +85,20 @@ if step "Packages" scripts/install_packages.sh --test; then
   step "Shell scripts" check_scripts
   if step "Build with warnings as errors" build dev; then
     step "Unit, parity and command-line tests" run_tests dev
+    step "A Slurm array that is interrupted" scripts/try_slurm.sh build-dev
   else
     skip "Unit, parity and command-line tests"
+    skip "A Slurm array that is interrupted"
   fi
   if step "Build with AddressSanitizer and UndefinedBehaviorSanitizer" build asan; then
     step "Tests under the sanitizers" run_tests asan
   else
     skip "Tests under the sanitizers"
+  fi
+  if command -v clang++-19 >/dev/null; then
+    step "Mutated input for every parser, a minute each" scripts/fuzz.sh 60
+  else
+    skip "Mutated input for every parser: clang-19 is not to be had"
   fi
 fi
 

@@ -265,8 +265,10 @@ std::vector<Flag> flags() {
       {.name = "--memory",
        .value_name = "SIZE",
        .default_value = "4GiB",
-       .help = "for the caches and records of one batch (512M, 4GiB); weights come on top. A fixed "
-               "figure, so that the plan does not depend on the machine"},
+       .help =
+           "for the caches and records of one batch (512M, 4GiB); weights and the records of the "
+           "batch that is being written come on top. A fixed figure, so that the plan does not "
+           "depend on the machine"},
       {.name = "--events",
        .type = FlagType::choice,
        .default_value = "grouped",

@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <atomic>
+#include <functional>
 #include <map>
 #include <numeric>
 #include <utility>
@@ -10,6 +12,7 @@
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
 #include "moexray/runtime/batch_plan.h"
+#include "moexray/trace/background_writer.h"
 #include "moexray/trace/reader.h"
 #include "progress.h"
 
@@ -142,13 +145,31 @@ FinishedPrompt finish(const Prompt& prompt, const TokenizedPrompt& tokenized,
   return finished;
 }
 
-// The tokens of the prompts from `begin` on that will go through the model if none ends early.
-std::int64_t n_tokens_ahead(const TraceJob& job, std::size_t begin) {
+// The tokens of the prompts [begin, end) that will go through the model if none ends early.
+std::int64_t n_planned_tokens(const TraceJob& job, std::size_t begin, std::size_t end) {
   std::int64_t n_tokens = 0;
-  for (std::size_t i = begin; i < job.tokenized.size(); ++i) {
+  for (std::size_t i = begin; i < end; ++i) {
     n_tokens += n_forward_tokens(n_prompt_tokens(job.tokenized[i]), job.generation.max_new_tokens);
   }
   return n_tokens;
+}
+
+// Traces the prompts [begin, end).
+std::vector<FinishedPrompt> compute_batch(const TraceJob& job, std::size_t begin, std::size_t end,
+                                          Model& model, const Tokenizer& tokenizer,
+                                          const std::atomic<bool>& stop,
+                                          const std::function<void(std::int64_t)>& on_pass) {
+  std::vector<GenerationInput> inputs;
+  for (std::size_t i = begin; i < end; ++i) {
+    inputs.push_back({job.prompts[i].id, job.tokenized[i].ids});
+  }
+  std::vector<GenerationOutput> outputs = generate(model, inputs, job.generation, stop, on_pass);
+  std::vector<FinishedPrompt> batch;
+  for (std::size_t i = begin; i < end; ++i) {
+    batch.push_back(
+        finish(job.prompts[i], job.tokenized[i], std::move(outputs[i - begin]), tokenizer));
+  }
+  return batch;
 }
 
 [[noreturn]] void throw_interrupted(const TraceWriter& writer) {
@@ -212,38 +233,40 @@ TraceJob plan_trace(const TraceSettings& settings, PromptSet prompts, const Mode
 
 void run_trace(const TraceJob& job, TraceWriter& writer, Model& model, const Tokenizer& tokenizer,
                Console& console) {
+  const std::vector<std::int64_t> sizes(
+      writer.manifest().plan.begin() + static_cast<std::ptrdiff_t>(writer.n_committed_batches()),
+      writer.manifest().plan.end());
   std::size_t next = writer.n_committed_prompts();
   std::int64_t n_done = 0;
-  Progress progress(console, "tracing", n_tokens_ahead(job, next), "tokens");
-  const auto on_pass = [&](std::int64_t n_tokens) { progress.update(n_done += n_tokens); };
-  while (!writer.finished()) {
-    const auto size =
-        static_cast<std::size_t>(writer.manifest().plan[writer.n_committed_batches()]);
-    std::vector<GenerationInput> inputs;
-    for (std::size_t i = next; i < next + size; ++i) {
-      inputs.push_back({job.prompts[i].id, job.tokenized[i].ids});
-    }
-    std::vector<GenerationOutput> outputs;
+  std::int64_t n_ahead = n_planned_tokens(job, next, job.prompts.size());
+  Progress progress(console, "tracing", n_ahead, "tokens");
+  BackgroundWriter background(writer);
+  const auto on_pass = [&](std::int64_t n_tokens) {
+    progress.update(n_done += n_tokens);
+    background.check();  // a full disk ends the run now, not when the next batch is done
+  };
+  for (const std::int64_t size : sizes) {
+    const std::size_t end = next + static_cast<std::size_t>(size);
     try {
-      outputs = generate(model, inputs, job.generation, console.stop_requested(), on_pass);
+      background.commit_batch(
+          compute_batch(job, next, end, model, tokenizer, console.stop_requested(), on_pass));
     } catch (const Error& error) {
-      if (error.kind() == ErrorKind::interrupted) throw_interrupted(writer);
-      throw;
+      if (error.kind() != ErrorKind::interrupted) throw;
+      background.wait();
+      throw_interrupted(writer);
     }
-    std::vector<FinishedPrompt> batch;
-    for (std::size_t i = 0; i < size; ++i) {
-      batch.push_back(
-          finish(job.prompts[next + i], job.tokenized[next + i], std::move(outputs[i]), tokenizer));
-    }
-    writer.commit_batch(batch);
-    next += size;
-    progress.set_total(n_done + n_tokens_ahead(job, next));
+    n_ahead -= n_planned_tokens(job, next, end);
+    next = end;
+    progress.set_total(n_done + n_ahead);
   }
+  background.wait();
   if (n_done > 0) progress.finish();
 }
 
 std::string trace_summary(const std::filesystem::path& directory) {
-  const TraceSet traces = open_traces(std::span(&directory, 1), {});
+  ReadOptions options;
+  options.keep_texts = false;
+  const TraceSet traces = open_traces(std::span(&directory, 1), options);
   std::int64_t n_prompt = 0;
   std::int64_t n_template = 0;
   std::int64_t n_generated = 0;

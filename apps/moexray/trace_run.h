@@ -47,7 +47,7 @@ TraceJob plan_trace(const TraceSettings& settings, PromptSet prompts, const Mode
                     const std::string& router_sha256, const Tokenizer& tokenizer,
                     const ChatTemplate& chat_template, const Console& console);
 
-/// Runs the batches that `writer` still lacks and commits each.
+/// Runs the batches that `writer` still lacks; each is committed while the next one is computed.
 /// @throws Error (interrupted) that tells how to go on, and what generate() and the writer throw.
 void run_trace(const TraceJob& job, TraceWriter& writer, Model& model, const Tokenizer& tokenizer,
                Console& console);

@@ -163,6 +163,11 @@ class Opener {
     if (group_key_.given()) prompt.group = group_key_.read(prompt, where);
     prompt.line = line;
     prompt.part = set_.directories.size() - 1;
+    if (!options_.keep_texts) {
+      prompt.text = {};
+      prompt.completion = {};
+      prompt.tokens = {};
+    }
     const std::string problem = events_problem(prompt);
     if (problem.empty()) {
       set_.prompts.push_back(std::move(prompt));

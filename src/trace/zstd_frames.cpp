@@ -9,8 +9,9 @@
 namespace moexray::trace {
 namespace {
 
-// Fixed, because it decides the bytes of a trace.
-constexpr int compression_level = 3;
+// Fixed, because it decides the bytes of a trace. On real routing level 6 saves a tenth more than
+// level 3 and is still far faster than any model; from level 13 on it would not be.
+constexpr int compression_level = 6;
 
 }  // namespace
 

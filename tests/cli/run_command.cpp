@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -147,7 +148,9 @@ CommandResult RunningCommand::wait() {
   }
   close_fd(in_fd_);
   int status = 0;
-  ::waitpid(std::exchange(pid_, -1), &status, 0);
+  rusage usage{};
+  ::wait4(std::exchange(pid_, -1), &status, 0, &usage);
+  result_.max_resident_bytes = std::int64_t{usage.ru_maxrss} * 1024;
   result_.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return std::move(result_);
 }

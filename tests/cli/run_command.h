@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -22,6 +23,7 @@ struct CommandResult {
   int exit_code = -1;  ///< 128 + N if signal N ended it
   std::string out;
   std::string err;
+  std::int64_t max_resident_bytes = 0;  ///< the most memory it had in use
 };
 
 /// The program under test.

@@ -1,11 +1,12 @@
 // Any bytes as a trace directory: either an Error, or records that are inside the trace's shape,
 // each token and layer once. The input is manifest.json, prompts.jsonl and events, with a zero byte
-// after the first two; the events stand under the names events-00000.jsonl and
-// events-00000.jsonl.zst. A seed from a trace directory:
+// after the first two; the events stand as they are under the names events-00000.jsonl and
+// events-00000.jsonl.zst, and compressed as events-00001.jsonl.zst. A seed from a trace directory:
 //   (cat manifest.json; printf '\0'; cat prompts.jsonl; printf '\0'; cat events-00000.jsonl) > seed
 // (seeds without checksums get further).
 
 #include <stdlib.h>
+#include <zstd.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -47,6 +48,12 @@ std::string_view take_part(std::string_view& rest) {
   return part;
 }
 
+std::string compressed(std::string_view text) {
+  std::string frame(ZSTD_compressBound(text.size()), '\0');
+  frame.resize(ZSTD_compress(frame.data(), frame.size(), text.data(), text.size(), 1));
+  return frame;
+}
+
 class CheckingVisitor : public moexray::EventVisitor {
  public:
   explicit CheckingVisitor(const moexray::TraceSet& set) : set_(set) {}
@@ -78,6 +85,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   write("prompts.jsonl", take_part(rest));
   write("events-00000.jsonl", rest);
   write("events-00000.jsonl.zst", rest);
+  write("events-00001.jsonl.zst", compressed(rest));
   for (const bool allow_partial : {false, true}) {
     try {
       moexray::ReadOptions options;

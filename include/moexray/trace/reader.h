@@ -53,6 +53,8 @@ struct ReadOptions {
   bool allow_partial = false;  ///< use the complete prompts of an incomplete trace
   std::string category_key;    ///< "meta.KEY": take the category from there; empty: `category`
   int n_threads = 0;           ///< 0: all this process may use
+  /// Keep text, completion and tokens of the prompts: most of the memory that a TraceSet takes.
+  bool keep_texts = true;
   /// "meta.KEY": read each prompt's group from there; empty: no groups.
   std::string group_key = {};
 };

@@ -3,17 +3,20 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <optional>
 #include <sstream>
+#include <thread>
 
 #include "moexray/core/file.h"
 #include "moexray/trace/reader.h"
 #include "support/expect_error.h"
 #include "support/fake_model.h"
 #include "support/fake_tokenizer.h"
+#include "support/file_size_limit.h"
 #include "support/temporary_directory.h"
 
 namespace moexray::app {
@@ -208,6 +211,59 @@ TEST_F(TraceRun, AnInterruptSaysHowToGoOn) {
   trace(test_settings(), "stopped", true);
   trace(test_settings(), "whole");
   EXPECT_EQ(files("stopped"), files("whole"));
+}
+
+std::int64_t n_lines(const fs::path& path) {
+  const std::string text = read_file(path, 1 << 30);
+  return std::count(text.begin(), text.end(), '\n');
+}
+
+// One batch is written while the next is computed; what came before it is on disk.
+TEST_F(TraceRun, BatchesReachTheDiskWhileLaterOnesAreComputed) {
+  TraceSettings settings = test_settings();
+  settings.generation.ignore_eos = true;
+  const std::int64_t n_passes = settings.generation.max_new_tokens;  // of a batch
+  const fs::path prompts = directory("t") / "prompts.jsonl";
+  FakeModel model = make_model();
+  int n_looks = 0;
+  model.on_forward = [&](std::int64_t pass) {
+    const std::int64_t n_computed = pass / n_passes * settings.batch;
+    EXPECT_LE(n_lines(prompts), n_computed);
+    if (pass % n_passes == 0) {
+      EXPECT_GE(n_lines(prompts), n_computed - settings.batch);
+      return;
+    }
+    // The computation stands still here; the batch before gets to the disk all the same.
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+    while (n_lines(prompts) < n_computed && std::chrono::steady_clock::now() < limit) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    EXPECT_EQ(n_lines(prompts), n_computed);
+    ++n_looks;
+  };
+  trace(settings, "t", false, model);
+  EXPECT_EQ(n_looks, 4 * (n_passes - 1));
+  EXPECT_EQ(n_lines(prompts), n_test_prompts);
+}
+
+TEST_F(TraceRun, AFullDiskEndsTheRunAndLosesOnlyBatchesInWork) {
+  FakeModel model = make_model();
+  trace(test_settings(), "whole", false, model);
+  const auto whole = files("whole");
+  const std::size_t n_passes = model.pass_rows.size();
+  const std::size_t size = whole.at("events-00000.jsonl").size();
+  for (const std::size_t part : {size / 8, size / 3, size / 2, size - 1}) {
+    FakeModel failing = make_model();
+    const std::string name = "full-" + std::to_string(part);
+    {
+      const test::FileSizeLimit full(part);
+      expect_error(ErrorKind::runtime, "events-00000.jsonl: cannot write",
+                   [&] { trace(test_settings(), name, false, failing); });
+    }
+    EXPECT_LE(failing.pass_rows.size(), n_passes);
+    trace(test_settings(), name, true);
+    EXPECT_EQ(files(name), whole);
+  }
 }
 
 TEST_F(TraceRun, ShardsTogetherAreTheWhole) {

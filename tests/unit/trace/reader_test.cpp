@@ -70,6 +70,26 @@ TEST(Reader, GivesThePromptsAsWritten) {
   EXPECT_NE(set.prompts.back().events_file, "events-00000.jsonl");
 }
 
+TEST(Reader, LeavesTextsOutIfAskedTo) {
+  const MadeRun run;
+  const TemporaryDirectory temporary;
+  write_trace(temporary.path() / "t", run);
+  ReadOptions options;
+  options.keep_texts = false;
+  const ReadTrace trace = read_trace({temporary.path() / "t"}, options);
+  EXPECT_EQ(trace.records, test::expected_records(run));
+  const std::vector<Prompt> prompts = test::make_prompts(run);
+  ASSERT_EQ(trace.set.prompts.size(), prompts.size());
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    const TracePrompt& read = trace.set.prompts[i];
+    EXPECT_EQ(read.id, prompts[i].id);
+    EXPECT_EQ(read.category, prompts[i].category);
+    EXPECT_FALSE(read.token_ids.empty());
+    EXPECT_EQ(read.text + read.completion, "");
+    EXPECT_TRUE(read.tokens.empty());
+  }
+}
+
 TEST(Reader, ReadsWideShapes) {
   for (const RoutingShape shape : {RoutingShape{1, 1, 1}, RoutingShape{2, 300, 300},
                                    RoutingShape{2, 65'536, 3}, RoutingShape{40, 20, 17}}) {

@@ -1,9 +1,7 @@
 #include "moexray/trace/writer.h"
 
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 
-#include <csignal>
 #include <filesystem>
 #include <limits>
 #include <string>
@@ -11,6 +9,7 @@
 
 #include "moexray/core/error.h"
 #include "support/expect_error.h"
+#include "support/file_size_limit.h"
 #include "support/temporary_directory.h"
 #include "trace_maker.h"
 
@@ -19,6 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using test::expect_error;
+using test::FileSizeLimit;
 using test::MadeRun;
 using test::snapshot;
 using test::Snapshot;
@@ -210,27 +210,9 @@ TEST(Writer, OneWriterAtATime) {
                [&] { TraceWriter::create(temporary.path(), manifest, true); });
 }
 
-// Limits the size of files for the life of the object: writes beyond it fail as on a full disk.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) {
-    old_handler_ = std::signal(SIGXFSZ, SIG_IGN);
-    getrlimit(RLIMIT_FSIZE, &old_);
-    const rlimit limit{bytes, old_.rlim_max};
-    setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() {
-    setrlimit(RLIMIT_FSIZE, &old_);
-    std::signal(SIGXFSZ, old_handler_);
-  }
-
- private:
-  rlimit old_{};
-  void (*old_handler_)(int) = nullptr;
-};
-
 TEST(Writer, AFullDiskLosesOnlyTheBatch) {
-  for (const rlim_t limit : {rlim_t{900}, rlim_t{1500}, rlim_t{2500}, rlim_t{4000}}) {
+  for (const std::uint64_t limit :
+       {std::uint64_t{900}, std::uint64_t{1500}, std::uint64_t{2500}, std::uint64_t{4000}}) {
     const TemporaryDirectory temporary;
     MadeRun run;
     run.max_file_bytes = 1 << 20;
