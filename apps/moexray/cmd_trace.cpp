@@ -75,6 +75,10 @@ void check_combinations(const Arguments& arguments) {
       throw Error(ErrorKind::usage, fmt::format("--{} needs --do-sample", key));
     }
   }
+  if (arguments.given("kernels") && arguments.text("kernels") == "fast" &&
+      (arguments.text("dtype") != "bfloat16" || arguments.text("device") != "cpu")) {
+    fail("--kernels fast needs --dtype bfloat16 and --device cpu");
+  }
   if (arguments.on("resume") && arguments.on("force")) fail("give either --resume or --force");
 }
 
@@ -105,6 +109,8 @@ TraceSettings settings_of(const Arguments& arguments) {
   generation.ignore_eos = arguments.on("ignore-eos");
   generation.router_logits = arguments.on("router-logits");
   settings.dtype = arguments.text("dtype");
+  settings.device = arguments.text("device");
+  settings.kernels = arguments.text("kernels");
   settings.batch = parse_batch(arguments.text("batch"));
   settings.memory_bytes = parse_memory(arguments.text("memory"));
   if (arguments.given("limit"))
@@ -187,7 +193,7 @@ void run(const Arguments& arguments, Console& console) {
     const int n_threads =
         arguments.given("threads") ? static_cast<int>(arguments.integer("threads")) : 0;
     const auto model =
-        runtime.load(checkpoint, {settings.dtype, arguments.text("device"), n_threads});
+        runtime.load(checkpoint, {settings.dtype, settings.device, n_threads, settings.kernels});
     if (!writer) writer = TraceWriter::create(output, job.manifest, true);
     report_plan(job, *writer, console);
     run_trace(job, *writer, *model, *tokenizer, console);
@@ -252,6 +258,12 @@ std::vector<Flag> flags() {
        .value_name = "NAME",
        .default_value = "cpu",
        .help = "cpu, cuda or cuda:N"},
+      {.name = "--kernels",
+       .type = FlagType::choice,
+       .default_value = "fast",
+       .help = "what multiplies in bfloat16 on the CPU: fast (moexray's own products) or plain "
+               "(libtorch's); float32 and cuda are always plain",
+       .choices = {"plain", "fast"}},
       {.name = "--threads",
        .type = FlagType::integer,
        .value_name = "N",

@@ -49,6 +49,18 @@ class CpuOps : public InferenceOps {
                          const ExpertWeights& experts) override;
 };
 
+/// CpuOps in bfloat16 with our own products (kernels/bf16_kernels.h), which read mapped weights
+/// where they are and share the columns of all experts among the threads. Rounds where CpuOps
+/// rounds. A row's result depends neither on the other rows nor on the number of threads.
+class FastOps : public CpuOps {
+ public:
+  using CpuOps::CpuOps;
+
+  at::Tensor linear(const at::Tensor& x, const at::Tensor& w) override;
+  at::Tensor mix_experts(const at::Tensor& x, const RouterOutput& routing,
+                         const ExpertWeights& experts) override;
+};
+
 /// The same operations in plain libtorch calls, for any device: what runs on CUDA, and what the
 /// tests compare CpuOps with.
 class PlainOps : public InferenceOps {

@@ -8,12 +8,12 @@ namespace moexray::torch_runtime {
 namespace {
 
 using MakeModel = std::unique_ptr<Model> (*)(const Checkpoint&, at::ScalarType, const at::Device&,
-                                             int);
+                                             int, bool);
 
 std::unique_ptr<Model> make_olmoe(const Checkpoint& checkpoint, at::ScalarType dtype,
-                                  const at::Device& device, int n_threads) {
+                                  const at::Device& device, int n_threads, bool fast) {
   return std::make_unique<TorchModel>(load_olmoe(checkpoint, dtype, device), dtype, device,
-                                      n_threads);
+                                      n_threads, fast);
 }
 
 struct Architecture {
@@ -26,10 +26,10 @@ constexpr Architecture architectures[] = {{"OlmoeForCausalLM", make_olmoe}};
 }  // namespace
 
 std::unique_ptr<Model> make_model(const Checkpoint& checkpoint, at::ScalarType dtype,
-                                  const at::Device& device, int n_threads) {
+                                  const at::Device& device, int n_threads, bool fast) {
   for (const Architecture& architecture : architectures) {
     if (architecture.name == checkpoint.config().architecture)
-      return architecture.make(checkpoint, dtype, device, n_threads);
+      return architecture.make(checkpoint, dtype, device, n_threads, fast);
   }
   throw Error(ErrorKind::data,
               {"no implementation of this architecture",

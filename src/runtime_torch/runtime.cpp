@@ -102,7 +102,7 @@ class TorchRuntime : public Runtime {
       keep_freed_memory();
       const int n_threads = options.n_threads > 0 ? options.n_threads : available_threads();
       at::set_num_threads(n_threads);  // for conversions; every pass sets its own model's
-      return make_model(checkpoint, dtype, device, n_threads);
+      return make_model(checkpoint, dtype, device, n_threads, kernels_in_use(options) == "fast");
     });
   }
 };

@@ -102,8 +102,13 @@ void observe_router(RouterTap& tap, const ModelConfig& config, int layer, std::i
   tap.on_router(batch);
 }
 
-TorchModel::TorchModel(Olmoe olmoe, at::ScalarType dtype, const at::Device& device, int n_threads)
-    : olmoe_(std::move(olmoe)), dtype_(dtype), device_(device), n_threads_(n_threads) {}
+TorchModel::TorchModel(Olmoe olmoe, at::ScalarType dtype, const at::Device& device, int n_threads,
+                       bool fast)
+    : olmoe_(std::move(olmoe)),
+      dtype_(dtype),
+      device_(device),
+      n_threads_(n_threads),
+      fast_(fast) {}
 
 std::unique_ptr<Session> TorchModel::new_session(std::span<const std::int64_t> capacities) {
   return with_translated_errors("make room for a batch", [&] {
@@ -141,7 +146,10 @@ std::vector<float> TorchModel::run_pass(Session& session, std::span<const Sequen
     return ops.linear(h, olmoe_.lm_head).to(at::kCPU, at::kFloat).contiguous();
   };
   at::Tensor logits;
-  if (device_.is_cpu()) {
+  if (fast_) {
+    FastOps ops(olmoe_.config, torch_session, rows.batch);
+    logits = run(ops);
+  } else if (device_.is_cpu()) {
     CpuOps ops(olmoe_.config, torch_session, rows.batch);
     logits = run(ops);
   } else {

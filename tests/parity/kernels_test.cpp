@@ -7,6 +7,7 @@
 #include <limits>
 #include <vector>
 
+#include "kernels/bf16_kernels.h"
 #include "kernels/row_kernels.h"
 #include "moexray/core/random.h"
 
@@ -148,6 +149,38 @@ TEST_P(RowKernelSets, SumsMaximaAndSilu) {
 
 INSTANTIATE_TEST_SUITE_P(All, RowKernelSets, ::testing::ValuesIn(usable_sets()),
                          [](const auto& info) { return std::string(info.param->instruction_set); });
+
+// Every set against double precision, and each row alone against the same row among others.
+TEST(Bf16Kernels, AllSetsMatchADoubleLoopAndRowsDoNotDependOnEachOther) {
+  for (const Bf16Kernels& set : usable_bf16_kernels()) {
+    for (const std::int64_t n_in : {1, 31, 32, 77, 256}) {
+      for (const std::int64_t n_rows : {1, 2, 3, 4, 5, 6, 7, 13, 50}) {
+        const std::int64_t n_out = 11;
+        const auto x = to_bfloat16(random_values(static_cast<std::size_t>(n_rows * n_in), 11));
+        const auto w = to_bfloat16(random_values(static_cast<std::size_t>(n_out * n_in), 12));
+        std::vector<float> y(static_cast<std::size_t>(n_rows * n_out)),
+            alone(static_cast<std::size_t>(n_out));
+        set.linear(x.data(), n_rows, n_in, w.data(), n_out, y.data());
+        for (std::int64_t r = 0; r < n_rows; ++r) {
+          set.linear(x.data() + r * n_in, 1, n_in, w.data(), n_out, alone.data());
+          EXPECT_EQ(std::memcmp(alone.data(), y.data() + r * n_out, alone.size() * sizeof(float)),
+                    0)
+              << set.instruction_set;
+          for (std::int64_t j = 0; j < n_out; ++j) {
+            double exact = 0;
+            for (std::int64_t i = 0; i < n_in; ++i) {
+              exact +=
+                  static_cast<double>(from_bfloat16(x[static_cast<std::size_t>(r * n_in + i)])) *
+                  from_bfloat16(w[static_cast<std::size_t>(j * n_in + i)]);
+            }
+            EXPECT_NEAR(y[static_cast<std::size_t>(r * n_out + j)], exact, 5e-5)
+                << set.instruction_set << ' ' << n_in << ' ' << n_rows;
+          }
+        }
+      }
+    }
+  }
+}
 
 // Both have fused multiply-add and the same order of summation.
 TEST(RowKernels, Avx2AndAvx512GiveTheSameBits) {

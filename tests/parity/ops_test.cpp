@@ -113,7 +113,7 @@ Olmoe widened(Olmoe model) {
 // further from the exact computation with the same weights than libtorch does.
 TEST_P(InferenceOps, Bfloat16IsAsCloseToFloat32AsPlainLibtorchIs) {
   const at::NoGradGuard no_grad;
-  double ours = 0, plain = 0;
+  double ours = 0, fast = 0, plain = 0;
   for (std::uint64_t seed = 1; seed <= 10; ++seed) {
     const Olmoe model = random_model(small_config(GetParam()), at::kBFloat16, seed);
     const auto exact = run<CpuOps>(widened(model), at::kFloat).hidden;
@@ -121,10 +121,12 @@ TEST_P(InferenceOps, Bfloat16IsAsCloseToFloat32AsPlainLibtorchIs) {
       return (output.hidden.to(at::kFloat) - exact).abs().mean().item<double>();
     };
     ours += error(run<CpuOps>(model, at::kBFloat16));
+    fast += error(run<FastOps>(model, at::kBFloat16));
     plain += error(run<PlainOps>(model, at::kBFloat16));
   }
   EXPECT_GT(plain, 0);
   EXPECT_LT(ours, 1.2 * plain);
+  EXPECT_LT(fast, 1.2 * plain);
 }
 
 // Matrices above the size that our own kernels take in bfloat16: libtorch multiplies them, with

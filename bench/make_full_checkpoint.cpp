@@ -1,0 +1,128 @@
+// Writes a checkpoint with the names, shapes, types and shards of OLMoE-1B-7B-0125-Instruct and
+// random weights, for measuring speed and memory:
+//   make_full_checkpoint DIR
+// 13.8 GB in three shards, split where `transformers` splits them: before a shard would pass 5 GB.
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+
+#include "moexray/checkpoint/checkpoint.h"
+#include "moexray/checkpoint/safetensors_writer.h"
+#include "moexray/core/error.h"
+#include "moexray/core/random.h"
+
+namespace moexray {
+namespace {
+
+constexpr std::size_t max_shard_bytes = 5'000'000'000;
+constexpr std::uint16_t one = 0x3F80;  // 1.0 in bfloat16
+
+ModelConfig olmoe_1b_7b() {
+  ModelConfig config;
+  config.vocab_size = 50304;
+  config.hidden_size = 2048;
+  config.intermediate_size = 1024;
+  config.num_hidden_layers = 16;
+  config.num_attention_heads = 16;
+  config.num_key_value_heads = 16;
+  config.num_experts = 64;
+  config.num_experts_per_tok = 8;
+  config.max_position_embeddings = 4096;
+  config.dtype = "bfloat16";
+  config.eos_token_ids = {50279};
+  config.pad_token_id = 1;
+  return config;
+}
+
+std::size_t n_values(const TensorSpec& spec) {
+  std::size_t n = 1;
+  for (const std::int64_t size : spec.shape) n *= static_cast<std::size_t>(size);
+  return n;
+}
+
+// Matrices are slices of one sequence of normal values with OLMoE's initial standard deviation,
+// 0.02: router logits then spread by about 1, and activations stay near it.
+class Weights {
+ public:
+  explicit Weights(std::size_t longest) : ones_(1 << 16, one), pool_(longest + (1 << 24)) {
+    RandomStream random(1, "weights");
+    for (std::uint16_t& value : pool_) {
+      const auto wide = static_cast<float>(0.02 * random.normal());
+      value = static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(wide) >> 16);
+    }
+  }
+
+  std::span<const std::byte> of(const TensorSpec& spec) {
+    const std::size_t n = n_values(spec);
+    if (spec.shape.size() == 1) return std::as_bytes(std::span(ones_).first(n));
+    return std::as_bytes(std::span(pool_).subspan(random_.below(pool_.size() - n + 1), n));
+  }
+
+ private:
+  std::vector<std::uint16_t> ones_, pool_;
+  RandomStream random_{1, "places"};
+};
+
+void write_text(const std::filesystem::path& path, const std::string& text) {
+  std::ofstream file(path, std::ios::binary);
+  file << text;
+  if (!file.flush()) throw Error(ErrorKind::runtime, "cannot write " + path.string());
+}
+
+void write_checkpoint(const std::filesystem::path& directory) {
+  const ModelConfig config = olmoe_1b_7b();
+  const std::vector<TensorSpec> specs = expected_tensors(config);
+  std::vector<std::vector<const TensorSpec*>> shards(1);
+  std::size_t shard_bytes = 0, total_bytes = 0, longest = 0;
+  for (const TensorSpec& spec : specs) {
+    const std::size_t n_bytes = 2 * n_values(spec);
+    if (shard_bytes + n_bytes > max_shard_bytes) {
+      shards.emplace_back();
+      shard_bytes = 0;
+    }
+    shards.back().push_back(&spec);
+    shard_bytes += n_bytes;
+    total_bytes += n_bytes;
+    longest = std::max(longest, n_values(spec));
+  }
+  std::filesystem::create_directories(directory);
+  Weights weights(longest);
+  std::string index;
+  for (std::size_t i = 0; i < shards.size(); ++i) {
+    const std::string name = fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size());
+    std::vector<TensorToWrite> tensors;
+    for (const TensorSpec* spec : shards[i]) {
+      tensors.push_back({spec->name, "BF16", spec->shape, weights.of(*spec)});
+      index += fmt::format("{}\n    \"{}\": \"{}\"", index.empty() ? "" : ",", spec->name, name);
+    }
+    write_safetensors(directory / name, tensors, {{"format", "pt"}});
+  }
+  write_text(directory / "config.json", model_config_json(config));
+  write_text(directory / "model.safetensors.index.json",
+             fmt::format("{{\n  \"metadata\": {{\"total_size\": {}}},\n  \"weight_map\": {{{}\n  "
+                         "}}\n}}\n",
+                         total_bytes, index));
+}
+
+}  // namespace
+}  // namespace moexray
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::cerr << "usage: make_full_checkpoint DIR\n";
+    return 2;
+  }
+  try {
+    moexray::write_checkpoint(argv[1]);
+  } catch (const std::exception& error) {
+    std::cerr << "make_full_checkpoint: " << error.what() << '\n';
+    return 1;
+  }
+}
