@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -21,16 +22,20 @@ using report::Json;
 // Feeds the routing records of a trace to what is computed from them.
 class AnalysisVisitor : public EventVisitor {
  public:
-  AnalysisVisitor(stats::SignatureAccumulator& signatures, const std::atomic<bool>& stop)
-      : signatures_(signatures), stop_(stop) {}
+  // `tokens` may be null.
+  AnalysisVisitor(stats::SignatureAccumulator& signatures, stats::TokenAccumulator* tokens,
+                  const std::atomic<bool>& stop)
+      : signatures_(signatures), tokens_(tokens), stop_(stop) {}
 
   void on_record(std::size_t prompt_index, const RoutingRecord& record) override {
     if (stop_.load(std::memory_order_relaxed)) throw Error(ErrorKind::interrupted, "interrupted");
     signatures_.add(prompt_index, record);
+    if (tokens_ != nullptr) tokens_->add(prompt_index, record);
   }
 
  private:
   stats::SignatureAccumulator& signatures_;
+  stats::TokenAccumulator* tokens_;
   const std::atomic<bool>& stop_;
 };
 
@@ -43,7 +48,7 @@ void check_outputs(const AnalysisSettings& settings) {
   }
 }
 
-AnalysisInput read_input(AnalysisSettings settings, Console& console) {
+AnalysisInput read_input(AnalysisSettings settings, bool needs_tokens, Console& console) {
   AnalysisInput input;
   input.traces = open_traces(settings.traces, settings.reading);
   for (const std::string& notice : input.traces.notices) console.notice(notice);
@@ -52,9 +57,19 @@ AnalysisInput read_input(AnalysisSettings settings, Console& console) {
     labels.push_back({prompt.id, prompt.category});
   }
   stats::SignatureAccumulator signatures(input.traces.shape, std::move(labels), settings.selection);
-  AnalysisVisitor visitor(signatures, console.stop_requested());
+  std::optional<stats::TokenAccumulator> tokens;
+  if (needs_tokens) {
+    tokens.emplace(input.traces.shape, input.traces.prompts.size(), settings.selection);
+  }
+  AnalysisVisitor visitor(signatures, tokens ? &*tokens : nullptr, console.stop_requested());
   read_events(input.traces, visitor, settings.reading);
   input.signatures = std::move(signatures).finish();
+  if (tokens) input.tokens = std::move(*tokens).finish(input.signatures);
+  if (!settings.reading.group_key.empty()) {
+    for (const std::size_t index : input.signatures.prompt_indices) {
+      input.groups.push_back(input.traces.prompts[index].group);
+    }
+  }
   input.settings = std::move(settings);
   input.stop = &console.stop_requested();
   input.console = &console;
@@ -189,15 +204,14 @@ OutputFile text_file(std::string name, std::string content) {
           }};
 }
 
-void run_analysis(const std::string& command, std::span<const SectionFunction> functions,
-                  const Arguments& arguments, Console& console, FilesFunction closing_files) {
+void run_analysis(const AnalysisRun& run, const Arguments& arguments, Console& console) {
   AnalysisSettings settings = analysis_settings(arguments);
   check_outputs(settings);
-  const AnalysisInput input = read_input(std::move(settings), console);
+  const AnalysisInput input = read_input(std::move(settings), run.needs_tokens, console);
   tell_left_out(input.signatures.left_out, console);
   std::vector<Section> sections;
   std::set<std::string> told;
-  for (const SectionFunction function : functions) {
+  for (const SectionFunction function : run.sections) {
     sections.push_back(function(input, arguments));
     // Sections that look at the same data may have the same to say.
     for (const std::string& notice : sections.back().notices) {
@@ -206,13 +220,14 @@ void run_analysis(const std::string& command, std::span<const SectionFunction> f
     if (console.stop_requested()) throw Error(ErrorKind::interrupted, "interrupted");
   }
   if (input.settings.output) {
-    write_directory(input, sections, closing_files, report_json(command, input, sections), console);
+    write_directory(input, sections, run.closing_files, report_json(run.command, input, sections),
+                    console);
   }
   if (input.settings.json.empty()) {
     console.print(report_text(input, sections));
     return;
   }
-  const std::string json = command_json(command, input, sections).dump();
+  const std::string json = command_json(run.command, input, sections).dump();
   if (input.settings.json == "-") {
     console.print(json);
   } else {

@@ -3,7 +3,6 @@
 #include <atomic>
 #include <filesystem>
 #include <functional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -13,6 +12,7 @@
 #include "moexray/report/document.h"
 #include "moexray/report/figure.h"
 #include "moexray/report/json.h"
+#include "moexray/stats/routed_tokens.h"
 #include "moexray/stats/signatures.h"
 #include "moexray/trace/reader.h"
 
@@ -23,6 +23,10 @@ struct AnalysisInput {
   AnalysisSettings settings;
   TraceSet traces;
   stats::Signatures signatures;
+  /// [rows of the signatures] each prompt's group by --group-by, empty where it has none; no
+  /// entries without the flag.
+  std::vector<std::string> groups;
+  stats::RoutedTokens tokens;               ///< empty unless AnalysisRun::needs_tokens
   const std::atomic<bool>* stop = nullptr;  ///< true once the user wants long work to end
   Console* console = nullptr;               ///< for the progress of long work
 };
@@ -52,14 +56,20 @@ using SectionFunction = Section (*)(const AnalysisInput&, const Arguments&);
 using FilesFunction = std::vector<OutputFile> (*)(const AnalysisInput&,
                                                   const std::vector<Section>&);
 
+/// What an analysis command consists of.
+struct AnalysisRun {
+  std::string command;
+  std::vector<SectionFunction> sections;
+  FilesFunction closing_files = nullptr;
+  bool needs_tokens = false;  ///< a section looks at single tokens
+};
+
 /// Runs an analysis command: reads the traces once, computes the sections, writes the output
 /// directory (with report.json) and the JSON file if they are wanted, and prints.
 ///
 /// The JSON of a command with one section has the section's keys beside `moexray`, `trace` and
 /// `selection`; report.json, and the JSON of a command with several, holds them under the section's
 /// name.
-void run_analysis(const std::string& command, std::span<const SectionFunction> sections,
-                  const Arguments& arguments, Console& console,
-                  FilesFunction closing_files = nullptr);
+void run_analysis(const AnalysisRun& run, const Arguments& arguments, Console& console);
 
 }  // namespace moexray::app

@@ -6,6 +6,20 @@
 #include "moexray/core/system.h"
 
 namespace moexray::app {
+namespace {
+
+// The value of a flag that takes a key of the prompts' lines; empty if it was not given.
+std::string meta_key(const Arguments& arguments, std::string_view flag) {
+  if (!arguments.has(flag)) return {};
+  const std::string& key = arguments.text(flag);
+  constexpr std::string_view prefix = "meta.";
+  if (!key.starts_with(prefix) || key.size() == prefix.size()) {
+    throw Error(ErrorKind::usage, {"wrong value", "--" + std::string(flag), "meta.KEY", key});
+  }
+  return key;
+}
+
+}  // namespace
 
 std::vector<Positional> trace_positionals() {
   return {{"TRACES",
@@ -62,6 +76,14 @@ std::vector<Flag> with_analysis_flags(std::vector<Flag> own, const std::string& 
   return own;
 }
 
+Flag group_by_flag() {
+  return {.name = "--group-by",
+          .value_name = "meta.KEY",
+          .help =
+              "prompts with the same value of this key of their line (one template or source, "
+              "say) are one unit: folds, the bootstrap and permutations keep them together"};
+}
+
 AnalysisSettings analysis_settings(const Arguments& arguments, std::size_t first_trace) {
   AnalysisSettings settings;
   const std::vector<std::string>& words = arguments.positionals();
@@ -78,17 +100,11 @@ AnalysisSettings analysis_settings(const Arguments& arguments, std::size_t first
   settings.selection.tokens = stats::parse_token_selection(arguments.text("tokens"));
   settings.selection.exclude_template = arguments.on("exclude-template");
   settings.selection.weighted = arguments.on("weighted");
-  if (arguments.has("category-key")) {
-    const std::string& key = arguments.text("category-key");
-    constexpr std::string_view prefix = "meta.";
-    if (!key.starts_with(prefix) || key.size() == prefix.size()) {
-      throw Error(ErrorKind::usage, {"wrong value", "--category-key", "meta.KEY", key});
-    }
-    settings.selection.category_key = key;
-  }
+  settings.selection.category_key = meta_key(arguments, "category-key");
   settings.reading = {.allow_partial = arguments.on("allow-partial"),
                       .category_key = settings.selection.category_key,
-                      .n_threads = settings.n_threads};
+                      .n_threads = settings.n_threads,
+                      .group_key = meta_key(arguments, "group-by")};
   return settings;
 }
 

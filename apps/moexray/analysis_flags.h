@@ -33,6 +33,9 @@ std::vector<Positional> trace_positionals();
 std::vector<Flag> with_analysis_flags(std::vector<Flag> own,
                                       const std::string& default_output = {});
 
+/// --group-by, for the commands whose results depend on what is independent of what.
+Flag group_by_flag();
+
 /// Reads the flags of with_analysis_flags; a command may do without --output and --seed.
 /// @param first_trace how many positionals stand before the trace directories
 /// @throws Error (usage)

@@ -1,5 +1,3 @@
-#include <array>
-
 #include "commands.h"
 #include "html_report.h"
 #include "moexray/core/error.h"
@@ -43,7 +41,8 @@ Section classify_part(const AnalysisInput& input, const Arguments& arguments) {
 // The flags of all sections.
 std::vector<Flag> section_flags() {
   std::vector<Flag> flags;
-  for (const auto& own : {baselines_flags(), project_flags(), classify_flags(), experts_flags()}) {
+  for (const auto& own : {similarity_flags(), baselines_flags(), project_flags(), classify_flags(),
+                          experts_flags()}) {
     flags.insert(flags.end(), own.begin(), own.end());
   }
   return flags;
@@ -55,10 +54,11 @@ std::vector<OutputFile> page_file(const AnalysisInput& input,
 }
 
 void run(const Arguments& arguments, Console& console) {
-  constexpr std::array sections = {signatures_section, similarity_part,     baselines_part,
-                                   layers_part,        projections_section, classify_part,
-                                   experts_section};
-  run_analysis("analyze", sections, arguments, console, page_file);
+  run_analysis({"analyze",
+                {signatures_section, similarity_part, baselines_part, layers_part,
+                 projections_section, classify_part, experts_section},
+                page_file},
+               arguments, console);
 }
 
 }  // namespace

@@ -143,8 +143,7 @@ report::Figure figure_of(const BaselinesResult& result) {
 }
 
 void run(const Arguments& arguments, Console& console) {
-  constexpr SectionFunction section = baselines_section;
-  run_analysis("baselines", {&section, 1}, arguments, console);
+  run_analysis({"baselines", {baselines_section}}, arguments, console);
 }
 
 }  // namespace

@@ -166,8 +166,7 @@ std::vector<OutputFile> files_of(const ClassifyResult& result,
 }
 
 void run(const Arguments& arguments, Console& console) {
-  constexpr SectionFunction section = classify_section;
-  run_analysis("classify", {&section, 1}, arguments, console);
+  run_analysis({"classify", {classify_section}}, arguments, console);
 }
 
 }  // namespace

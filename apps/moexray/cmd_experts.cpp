@@ -147,8 +147,7 @@ report::Figure figure_of(const ExpertsResult& result) {
 }
 
 void run(const Arguments& arguments, Console& console) {
-  constexpr SectionFunction section = experts_section;
-  run_analysis("experts", {&section, 1}, arguments, console);
+  run_analysis({"experts", {experts_section}}, arguments, console);
 }
 
 }  // namespace

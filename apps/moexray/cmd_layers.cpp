@@ -76,8 +76,7 @@ report::Figure figure_of(const LayersResult& result) {
 }
 
 void run(const Arguments& arguments, Console& console) {
-  constexpr SectionFunction section = layers_section;
-  run_analysis("layers", {&section, 1}, arguments, console);
+  run_analysis({"layers", {layers_section}}, arguments, console);
 }
 
 }  // namespace

@@ -174,8 +174,7 @@ void run(const Arguments& arguments, Console& console) {
   if (arguments.given("perplexity") && arguments.text("method") != "tsne") {
     throw Error(ErrorKind::usage, "--perplexity is for --method tsne");
   }
-  constexpr SectionFunction section = project_section;
-  run_analysis("project", {&section, 1}, arguments, console);
+  run_analysis({"project", {project_section}}, arguments, console);
 }
 
 }  // namespace

@@ -59,8 +59,7 @@ Json json_of(const stats::Signatures& signatures) {
 }
 
 void run(const Arguments& arguments, Console& console) {
-  constexpr SectionFunction section = signatures_section;
-  run_analysis("signatures", {&section, 1}, arguments, console);
+  run_analysis({"signatures", {signatures_section}}, arguments, console);
   if (!arguments.given("output")) {
     console.notice("-o DIR writes the signatures themselves: signatures.npy and labels.tsv");
   }

@@ -1,6 +1,9 @@
 #include <fmt/core.h>
 
+#include <cmath>
+
 #include "commands.h"
+#include "moexray/core/error.h"
 #include "moexray/core/escape.h"
 #include "moexray/report/npy.h"
 #include "moexray/report/number.h"
@@ -109,20 +112,30 @@ report::Figure prompts_figure(const SimilarityResult& result, const AnalysisInpu
           std::move(chart)};
 }
 
-void write_matrix(const stats::Signatures& signatures, const std::filesystem::path& path) {
-  const stats::Matrix matrix = stats::pair_similarity(stats::unit_blocks(signatures));
-  const auto n = static_cast<std::size_t>(matrix.rows());
-  report::write_npy(path, {matrix.data(), n * n}, n, n);
+void write_matrix(const AnalysisInput& input, const std::filesystem::path& path) {
+  const stats::Signatures& signatures = input.signatures;
+  const stats::Matrix blocks = stats::unit_blocks(signatures);
+  const std::size_t n = signatures.size();
+  if (n <= max_matrix_prompts) {
+    const stats::Matrix matrix = stats::pair_similarity(blocks);
+    report::write_npy(path, {matrix.data(), n * n}, n, n);
+    return;
+  }
+  report::NpyWriter file(path, n, n);
+  stats::for_each_similarity_block(blocks, [&](Eigen::Index, const stats::Matrix& rows) {
+    if (*input.stop) throw Error(ErrorKind::interrupted, "interrupted");
+    file.append({rows.data(), static_cast<std::size_t>(rows.size())});
+  });
+  file.commit();
 }
 
 void run(const Arguments& arguments, Console& console) {
-  constexpr SectionFunction section = similarity_section;
-  run_analysis("similarity", {&section, 1}, arguments, console);
+  run_analysis({"similarity", {similarity_section}}, arguments, console);
 }
 
 }  // namespace
 
-Section similarity_section(const AnalysisInput& input, const Arguments&) {
+Section similarity_section(const AnalysisInput& input, const Arguments& arguments) {
   const stats::Signatures& signatures = input.signatures;
   const SimilarityResult result = stats::similarity(signatures);
   Section section{"similarity", json_of(result), document_of(result), {}, result.notices};
@@ -136,16 +149,26 @@ Section similarity_section(const AnalysisInput& input, const Arguments&) {
           fmt::format("fig1_prompts is not drawn for more than {} prompts", max_figure_prompts));
     }
   }
-  if (signatures.size() <= max_matrix_prompts) {
-    section.files.push_back({"similarity.npy", [&signatures](const std::filesystem::path& path) {
-                               write_matrix(signatures, path);
+  if (signatures.size() <= max_matrix_prompts || arguments.on("all-pairs")) {
+    section.files.push_back({"similarity.npy", [&input](const std::filesystem::path& path) {
+                               write_matrix(input, path);
                              }});
     section.files.push_back(labels_file(input));
   } else if (input.settings.output) {
+    const double gigabytes = 8e-9 * std::pow(static_cast<double>(signatures.size()), 2);
     section.notices.push_back(
-        fmt::format("similarity.npy is not written for more than {} prompts", max_matrix_prompts));
+        fmt::format("similarity.npy is not written for more than {} prompts; --all-pairs writes it "
+                    "({:.1f} GB)",
+                    max_matrix_prompts, gigabytes));
   }
   return section;
+}
+
+std::vector<Flag> similarity_flags() {
+  return {{.name = "--all-pairs",
+           .type = FlagType::on_off,
+           .help = "write similarity.npy for more than 5,000 prompts too: n² values of 8 "
+                   "bytes"}};
 }
 
 Command similarity_command() {
@@ -160,7 +183,7 @@ Command similarity_command() {
               "and fig1_prompts (prompts × prompts, for up to 500 prompts), each as .tsv, .svg, "
               ".png and .pdf with the gnuplot script that draws it.",
           .positionals = trace_positionals(),
-          .flags = with_analysis_flags({}),
+          .flags = with_analysis_flags(similarity_flags()),
           .examples = {{"moexray similarity traces", "the table"},
                        {"moexray similarity part-0 part-1 --exclude-template --json result.json",
                         "two parts of a sharded run, without the chat template's tokens"}},

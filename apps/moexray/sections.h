@@ -24,6 +24,7 @@ std::vector<Flag> baselines_flags();
 std::vector<Flag> classify_flags();
 std::vector<Flag> experts_flags();
 std::vector<Flag> project_flags();
+std::vector<Flag> similarity_flags();
 
 /// labels.tsv: row, id, category, n_tokens of every row of the matrices.
 OutputFile labels_file(const AnalysisInput& input);

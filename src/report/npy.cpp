@@ -3,7 +3,6 @@
 #include <bit>
 
 #include "moexray/core/error.h"
-#include "moexray/core/file.h"
 
 namespace moexray::report {
 
@@ -22,16 +21,29 @@ std::string npy_header(std::size_t n_rows, std::size_t n_cols) {
   return header + dictionary;
 }
 
+NpyWriter::NpyWriter(const std::filesystem::path& path, std::size_t n_rows, std::size_t n_cols)
+    : path_(path), file_(path), n_expected_(n_rows * n_cols) {
+  file_.write(npy_header(n_rows, n_cols));
+}
+
+void NpyWriter::append(std::span<const double> values) {
+  file_.write(std::as_bytes(values));
+  n_written_ += values.size();
+}
+
+void NpyWriter::commit() {
+  if (n_written_ != n_expected_) {
+    throw Error(ErrorKind::runtime,
+                {"matrix", path_.string(), std::to_string(n_expected_) + " values",
+                 std::to_string(n_written_)});
+  }
+  file_.commit();
+}
+
 void write_npy(const std::filesystem::path& path, std::span<const double> values,
                std::size_t n_rows, std::size_t n_cols) {
-  if (values.size() != n_rows * n_cols) {
-    throw Error(ErrorKind::runtime,
-                {"matrix", path.string(), std::to_string(n_rows * n_cols) + " values",
-                 std::to_string(values.size())});
-  }
-  AtomicFile file(path);
-  file.write(npy_header(n_rows, n_cols));
-  file.write(std::as_bytes(values));
+  NpyWriter file(path, n_rows, n_cols);
+  file.append(values);
   file.commit();
 }
 

@@ -103,6 +103,17 @@ Matrix pair_similarity(const Matrix& blocks) {
   return result;
 }
 
+void for_each_similarity_block(
+    const Matrix& blocks, const std::function<void(Eigen::Index first, const Matrix& rows)>& take) {
+  constexpr Eigen::Index rows_at_once = 256;
+  for (Eigen::Index first = 0; first < blocks.rows(); first += rows_at_once) {
+    const Eigen::Index n_rows = std::min(rows_at_once, blocks.rows() - first);
+    Matrix rows = blocks.middleRows(first, n_rows) * blocks.transpose();
+    rows.diagonal(first).setOnes();
+    take(first, rows);
+  }
+}
+
 double cohens_d(const PairStatistics& within, const PairStatistics& across) {
   const std::int64_t degrees = within.n_pairs + across.n_pairs - 2;
   if (within.n_pairs < 1 || across.n_pairs < 1 || degrees < 1) return undefined;

@@ -62,38 +62,43 @@ void check_agreement(const TraceManifest& first, const fs::path& first_directory
   }
 }
 
-// Takes the category from "meta.KEY".
-class CategoryKey {
+// Reads a name from "meta.KEY": a category, say.
+class MetaKey {
  public:
-  explicit CategoryKey(const std::string& key) {
+  // @param what the name is for: "category"
+  MetaKey(std::string what, const std::string& key) : what_(std::move(what)) {
     constexpr std::string_view prefix = "meta.";
-    if (key.empty() || key == "category") return;
+    if (key.empty()) return;
     if (!key.starts_with(prefix) || key.size() == prefix.size()) {
       throw Error(ErrorKind::usage,
-                  {"no such category key", {}, "\"meta.KEY\"", "\"" + key + "\""});
+                  {"no such " + what_ + " key", {}, "\"meta.KEY\"", "\"" + key + "\""});
     }
     name_ = key.substr(prefix.size());
   }
 
-  void apply(TracePrompt& prompt, const std::string& where) {
-    if (name_.empty()) return;
-    prompt.category.clear();
+  bool given() const { return !name_.empty(); }
+
+  // Empty where the prompt has none.
+  std::string read(const TracePrompt& prompt, const std::string& where) {
     simdjson::dom::element value;
     const auto error = parser_.parse(prompt.meta_json).at_key(name_).get(value);
-    if (error != simdjson::SUCCESS || value.is_null()) return;
+    if (error != simdjson::SUCCESS || value.is_null()) return {};
     std::string_view text;
+    std::string result;
     if (value.get(text) == simdjson::SUCCESS) {
-      prompt.category = std::string(text);
+      result = std::string(text);
     } else if (value.is_object() || value.is_array()) {
-      fail_at("key \"meta." + name_ + "\" cannot be a category", where, "a string or number");
+      fail_at("key \"meta." + name_ + "\" cannot be a " + what_, where, "a string or number");
     } else {
-      prompt.category = simdjson::minify(value);
+      result = simdjson::minify(value);
     }
-    const std::string problem = trace::name_problem(prompt.category);
-    if (!problem.empty()) fail_at("category in \"meta." + name_ + "\" " + problem, where);
+    const std::string problem = trace::name_problem(result);
+    if (!problem.empty()) fail_at(what_ + " in \"meta." + name_ + "\" " + problem, where);
+    return result;
   }
 
  private:
+  std::string what_;
   std::string name_;
   simdjson::dom::parser parser_;
 };
@@ -102,7 +107,9 @@ class CategoryKey {
 class Opener {
  public:
   explicit Opener(const ReadOptions& options)
-      : options_(options), category_key_(options.category_key) {}
+      : options_(options),
+        category_key_("category", options.category_key == "category" ? "" : options.category_key),
+        group_key_("group", options.group_key) {}
 
   void add(const fs::path& directory) {
     TraceManifest manifest = read_manifest(directory);
@@ -152,7 +159,8 @@ class Opener {
   void add_prompt(TracePrompt prompt, std::int64_t line, const std::string& where) {
     const auto [first, is_new] = where_of_id_.emplace(prompt.id, where);
     if (!is_new) fail_at("id \"" + prompt.id + "\" is already used in " + first->second, where);
-    category_key_.apply(prompt, where);
+    if (category_key_.given()) prompt.category = category_key_.read(prompt, where);
+    if (group_key_.given()) prompt.group = group_key_.read(prompt, where);
     prompt.line = line;
     prompt.part = set_.directories.size() - 1;
     if (!options_.keep_texts) {
@@ -209,7 +217,8 @@ class Opener {
   }
 
   ReadOptions options_;
-  CategoryKey category_key_;
+  MetaKey category_key_;
+  MetaKey group_key_;
   TraceSet set_;
   trace::PromptLineParser parser_;
   std::unordered_map<std::string, std::string> where_of_id_;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,12 @@ Matrix unit_blocks(const Signatures& signatures);
 /// @param blocks [n, D] from unit_blocks.
 /// @return [n, n]
 Matrix pair_similarity(const Matrix& blocks);
+
+/// The same in blocks of rows, for more prompts than the memory has room for pairs: calls
+/// `take(first, rows)` with rows first, first + 1, … of the matrix, [rows, n] each, in order. A
+/// pair's two values, (a, b) and (b, a), may differ by rounding (1e-15).
+void for_each_similarity_block(
+    const Matrix& blocks, const std::function<void(Eigen::Index first, const Matrix& rows)>& take);
 
 /// Cohen's d = (mean_w − mean_a) / s_pooled with
 /// s_pooled² = ((n_w − 1)·s_w² + (n_a − 1)·s_a²) / (n_w + n_a − 2).

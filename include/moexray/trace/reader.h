@@ -17,6 +17,7 @@ namespace moexray {
 struct TracePrompt {
   std::string id;
   std::string category;  ///< empty: none given
+  std::string group;     ///< what ReadOptions::group_key found; empty: none
   std::string text;      ///< the prompt, or its messages' contents joined by newlines
   std::string completion;
   std::vector<TokenId> token_ids;   ///< [P + G]
@@ -54,6 +55,8 @@ struct ReadOptions {
   int n_threads = 0;           ///< 0: all this process may use
   /// Keep text, completion and tokens of the prompts: most of the memory that a TraceSet takes.
   bool keep_texts = true;
+  /// "meta.KEY": read each prompt's group from there; empty: no groups.
+  std::string group_key = {};
 };
 
 /// Opens trace directories: checks the manifests, that they agree in L, E, k, router and generation

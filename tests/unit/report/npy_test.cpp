@@ -36,8 +36,24 @@ TEST(Npy, ReportsFailure) {
   const std::vector<double> values{1, 2};
   test::expect_error(ErrorKind::runtime, "cannot write: No such file",
                      [&] { write_npy("/nonexistent/m.npy", values, 1, 2); });
+  const test::TemporaryDirectory directory;
+  const auto path = directory.path() / "m.npy";
   test::expect_error(ErrorKind::runtime, "expected 3 values, found 2",
-                     [&] { write_npy("/dev/null", values, 1, 3); });
+                     [&] { write_npy(path, values, 1, 3); });
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST(Npy, CanBeWrittenInPieces) {
+  const test::TemporaryDirectory directory;
+  const std::vector<double> values{1, 2.5, -3, 4, 5, 6};
+  write_npy(directory.path() / "whole.npy", values, 3, 2);
+  NpyWriter file(directory.path() / "pieces.npy", 3, 2);
+  file.append(std::span(values).first(2));
+  file.append(std::span(values).last(4));
+  EXPECT_FALSE(std::filesystem::exists(directory.path() / "pieces.npy"));
+  file.commit();
+  EXPECT_EQ(read_file(directory.path() / "pieces.npy", 1000),
+            read_file(directory.path() / "whole.npy", 1000));
 }
 
 }  // namespace

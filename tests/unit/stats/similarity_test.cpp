@@ -81,6 +81,26 @@ TEST(Similarity, MatrixIsThePlainFormula) {
   EXPECT_EQ(matrix, Matrix(matrix.transpose()));
 }
 
+TEST(Similarity, BlocksOfRowsAreTheMatrix) {
+  const Signatures s = test::random_signatures(test::mixed_categories({200, 150, 191}, 1), 2);
+  const Matrix blocks = unit_blocks(s);
+  const Matrix whole = pair_similarity(blocks);
+  Matrix joined(whole.rows(), whole.cols());
+  Eigen::Index n_rows = 0;
+  Eigen::Index largest = 0;
+  for_each_similarity_block(blocks, [&](Eigen::Index first, const Matrix& rows) {
+    ASSERT_EQ(first, n_rows);
+    joined.middleRows(first, rows.rows()) = rows;
+    n_rows += rows.rows();
+    largest = std::max(largest, rows.rows());
+  });
+  EXPECT_EQ(n_rows, 541);
+  EXPECT_LE(largest, 256) << "more than a strip was held";
+  EXPECT_LT((joined - whole).cwiseAbs().maxCoeff(), 1e-14);
+  EXPECT_EQ(joined.diagonal().minCoeff(), 1);
+  EXPECT_EQ(joined.diagonal().maxCoeff(), 1);
+}
+
 TEST(Similarity, PairStatisticsAgreeWithALoopOverPairs) {
   struct Shape {
     std::vector<int> sizes;

@@ -184,6 +184,23 @@ TEST(Reader, TakesCategoriesFromMeta) {
                [&] { open_traces(std::span(&directory, 1), options); });
 }
 
+TEST(Reader, TakesGroupsFromMeta) {
+  const TemporaryDirectory temporary;
+  write_trace(temporary.path() / "t", {});
+  const fs::path directory = temporary.path() / "t";
+  ReadOptions options;
+  EXPECT_EQ(open_traces(std::span(&directory, 1), options).prompts[1].group, "");
+  options.group_key = "meta.source";
+  const TracePrompt grouped = open_traces(std::span(&directory, 1), options).prompts[1];
+  EXPECT_EQ(grouped.group, "s1");
+  EXPECT_NE(grouped.category, "s1");
+  options.group_key = "meta.none";
+  EXPECT_EQ(open_traces(std::span(&directory, 1), options).prompts[1].group, "");
+  options.group_key = "source";
+  expect_error(ErrorKind::usage, "no such group key",
+               [&] { open_traces(std::span(&directory, 1), options); });
+}
+
 TEST(Reader, RefusesAnUnfinishedTraceUnlessPartialIsAllowed) {
   const TemporaryDirectory temporary;
   const MadeRun run;
