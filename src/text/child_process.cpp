@@ -19,11 +19,11 @@ namespace {
 
 // AddressSanitizer's shadow memory is larger than any sensible limit.
 #if defined(__SANITIZE_ADDRESS__)
-#define MOEXRAY_LIMIT_MEMORY 0
+constexpr bool limits_memory = false;
 #elif defined(__has_feature)
-#define MOEXRAY_LIMIT_MEMORY !__has_feature(address_sanitizer)
+constexpr bool limits_memory = !__has_feature(address_sanitizer);
 #else
-#define MOEXRAY_LIMIT_MEMORY 1
+constexpr bool limits_memory = true;
 #endif
 
 constexpr rlim_t max_memory_bytes = rlim_t{8} << 30;
@@ -44,9 +44,7 @@ void limit(decltype(RLIMIT_CPU) resource, rlim_t value) {
 void restrict_child(int time_limit_seconds) {
   limit(RLIMIT_CORE, 0);
   limit(RLIMIT_CPU, static_cast<rlim_t>(time_limit_seconds));
-#if MOEXRAY_LIMIT_MEMORY
-  limit(RLIMIT_AS, max_memory_bytes);
-#endif
+  if (limits_memory) limit(RLIMIT_AS, max_memory_bytes);
   for (const int signal_number : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGINT, SIGTERM}) {
     ::signal(signal_number, SIG_DFL);
   }
