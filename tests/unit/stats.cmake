@@ -1,5 +1,5 @@
 moexray_test(stats_test
-  SOURCES stats/baselines_test.cpp stats/batched_integers_test.cpp stats/classify_test.cpp
+  SOURCES stats/baselines_test.cpp stats/batched_integers_test.cpp stats/bootstrap_test.cpp stats/classify_test.cpp
           stats/experts_test.cpp stats/folds_test.cpp stats/label_shuffle_test.cpp
           stats/layers_test.cpp stats/lbfgs_test.cpp stats/logistic_test.cpp
           stats/neighbors_test.cpp stats/pca_test.cpp stats/projection_cases.cpp
