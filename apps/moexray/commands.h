@@ -9,6 +9,7 @@ Command analyze_command();
 Command baselines_command();
 Command classify_command();
 Command completions_command();
+Command stats_command();
 Command experts_command();
 Command layers_command();
 Command model_command();

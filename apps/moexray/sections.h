@@ -17,6 +17,9 @@ Section project_section(const AnalysisInput& input, const Arguments& arguments);
 /// Both: {"pca": …, "tsne": …}, t-SNE left out (null) where there are too few prompts or too many.
 Section projections_section(const AnalysisInput& input, const Arguments& arguments);
 Section classify_section(const AnalysisInput& input, const Arguments& arguments);
+Section stats_section(const AnalysisInput& input, const Arguments& arguments);
+/// The same with fewer draws where there are many prompts: for `analyze`.
+Section affordable_stats_section(const AnalysisInput& input, const Arguments& arguments);
 Section experts_section(const AnalysisInput& input, const Arguments& arguments);
 
 // Flags that a section reads beside those of all analyses.
@@ -25,6 +28,10 @@ std::vector<Flag> classify_flags();
 std::vector<Flag> experts_flags();
 std::vector<Flag> project_flags();
 std::vector<Flag> similarity_flags();
+std::vector<Flag> stats_flags(int n_resamples, int n_permutations);
+
+/// A p-value from n_draws permutations, with the decimals that they support.
+std::string p_value_text(double p_value, int n_draws);
 
 /// labels.tsv: row, id, category, n_tokens of every row of the matrices.
 OutputFile labels_file(const AnalysisInput& input);

@@ -41,6 +41,44 @@ double expected_uniform_similarity(const Signatures& signatures, LoadBalance mod
   return sum / static_cast<double>(tokens.cols());
 }
 
+ExpectedSimilarity pair_mean_of_products(const Vector& x, const CategoryIndex& categories) {
+  Vector sums = Vector::Zero(static_cast<Eigen::Index>(categories.names.size()));
+  for (Eigen::Index i = 0; i < x.size(); ++i) {
+    sums(categories.of_prompt[static_cast<std::size_t>(i)]) += x(i);
+  }
+  const auto n = static_cast<double>(x.size());
+  double n_within = 0;
+  for (const std::int64_t size : categories.n_prompts) {
+    n_within += static_cast<double>(size * (size - 1)) / 2;
+  }
+  const double n_across = n * (n - 1) / 2 - n_within;
+  const double within = (sums.squaredNorm() - x.squaredNorm()) / 2;
+  const double across = (sums.sum() * sums.sum() - sums.squaredNorm()) / 2;
+  return {n_within > 0 ? within / n_within : undefined,
+          n_across > 0 ? across / n_across : undefined, pair_mean_of_products(x)};
+}
+
+ExpectedSimilarity expected_uniform_by_kind(const Signatures& signatures,
+                                            const CategoryIndex& categories, LoadBalance model,
+                                            int layer) {
+  const CountMatrix& tokens = signatures.layer_tokens;
+  const Eigen::Index first = layer < 0 ? 0 : layer;
+  const Eigen::Index end = layer < 0 ? tokens.cols() : first + 1;
+  ExpectedSimilarity sum{0, 0, 0};
+  Vector factors(tokens.rows());
+  for (Eigen::Index l = first; l < end; ++l) {
+    for (Eigen::Index i = 0; i < tokens.rows(); ++i) {
+      factors(i) = uniform_factor(signatures.shape, tokens(i, l), model);
+    }
+    const ExpectedSimilarity here = pair_mean_of_products(factors, categories);
+    sum.within += here.within;
+    sum.across += here.across;
+    sum.all += here.all;
+  }
+  const auto n_layers = static_cast<double>(end - first);
+  return {sum.within / n_layers, sum.across / n_layers, sum.all / n_layers};
+}
+
 double expected_permuted_similarity(const Signatures& signatures) {
   const Eigen::Index n_experts = signatures.shape.n_experts;
   double sum = 0;

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "moexray/core/routing.h"
+#include "moexray/stats/matrix.h"
 #include "moexray/stats/signatures.h"
 
 namespace moexray::stats {
@@ -24,6 +25,23 @@ double uniform_factor(const RoutingShape& shape, std::int64_t n_tokens, LoadBala
 /// The mean similarity that uniform routing would give the pairs of these prompts, each keeping its
 /// numbers of tokens: φ(T₁)·φ(T₂) averaged over layers and pairs. Undefined below two prompts.
 double expected_uniform_similarity(const Signatures& signatures, LoadBalance model);
+
+/// A mean similarity by kind of pair. Undefined without a pair.
+struct ExpectedSimilarity {
+  double within = undefined;
+  double across = undefined;
+  double all = undefined;
+};
+
+/// expected_uniform_similarity for the pairs within and across categories, at one layer or, for −1,
+/// averaged over layers.
+ExpectedSimilarity expected_uniform_by_kind(const Signatures& signatures,
+                                            const CategoryIndex& categories, LoadBalance model,
+                                            int layer = -1);
+
+/// The mean of x_a·x_b over pairs of prompts of one category, of different ones, and of all.
+/// @param x [n]
+ExpectedSimilarity pair_mean_of_products(const Vector& x, const CategoryIndex& categories);
 
 /// The mean similarity of pairs whose experts are permuted independently in every prompt and layer,
 /// exactly: E[s_a·s_b] = 1/E, so the mean of (1/L) Σ_ℓ 1/(E·‖s_a‖·‖s_b‖) over the pairs. Undefined

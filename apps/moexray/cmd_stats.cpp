@@ -1,0 +1,227 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "commands.h"
+#include "moexray/report/number.h"
+#include "moexray/report/table.h"
+#include "moexray/stats/inference.h"
+#include "sections.h"
+#include "stats_json.h"
+
+namespace moexray::app {
+namespace {
+
+using report::fixed;
+using report::shortest;
+using stats::InferenceResult;
+using stats::IntervalEstimate;
+
+std::string interval_text(const IntervalEstimate& estimate, int n_decimals) {
+  if (!estimate.has_interval()) return "none: " + estimate.reason;
+  return fixed(estimate.low, n_decimals) + " to " + fixed(estimate.high, n_decimals);
+}
+
+std::string p_text(const stats::PermutationTest& test) {
+  return "p = " + p_value_text(test.p_value, test.n_draws);
+}
+
+report::Table intervals_table(const InferenceResult& result) {
+  using Align = report::Table::Align;
+  report::Table table({"", "estimate", "95% interval", "category-balanced", "95% interval"},
+                      {Align::left, Align::right, Align::left, Align::right, Align::left});
+  const stats::BootstrapResult& b = result.bootstrap;
+  const auto add = [&](const char* name, const IntervalEstimate& own,
+                       const IntervalEstimate& balanced) {
+    table.add_row({name, fixed(own.estimate, 4), interval_text(own, 4), fixed(balanced.estimate, 4),
+                   interval_text(balanced, 4)});
+  };
+  add("similarity within", b.within, b.balanced_within);
+  add("similarity across", b.across, b.balanced_across);
+  add("gap", b.gap, b.balanced_gap);
+  table.add_row({"Cohen's d", fixed(b.cohens_d.estimate, 2), interval_text(b.cohens_d, 2), "", ""});
+  std::string auc = interval_text(b.auc, 3);
+  if (!b.auc_calibrated && b.auc.has_interval()) auc += ", not calibrated";
+  table.add_row({"AUC", fixed(b.auc.estimate, 3), auc, "", ""});
+  return table;
+}
+
+report::Table nulls_table(const InferenceResult& result) {
+  report::Table table({"similarity", "within", "across", "gap", "Cohen's d"});
+  const auto add = [&](const char* name, double within, double across, double d) {
+    table.add_row({name, fixed(within, 4), fixed(across, 4), fixed(within - across, 4),
+                   std::isnan(d) ? "" : fixed(d, 2)});
+  };
+  const stats::BootstrapResult& b = result.bootstrap;
+  add("observed", b.within.estimate, b.across.estimate, b.cohens_d.estimate);
+  add("uniform routing, same numbers of tokens", result.uniform.within, result.uniform.across,
+      stats::undefined);
+  add("popular experts, same numbers of tokens", result.popularity.simulated.within,
+      result.popularity.simulated.across, stats::undefined);
+  add("observed, noise-corrected", result.noise_corrected.within.mean,
+      result.noise_corrected.across.mean, result.noise_corrected.cohens_d);
+  add(fmt::format("observed, {} tokens of every prompt", result.rarefied.n_tokens).c_str(),
+      result.rarefied.within.mean, result.rarefied.across.mean, result.rarefied.cohens_d.mean);
+  return table;
+}
+
+report::Table layers_table(const InferenceResult& result) {
+  report::Table table({"layer", "Cohen's d", "adjusted p"}, {report::Table::Align::right});
+  for (std::size_t i = 0; i < result.layers.size(); ++i) {
+    table.add_row({std::to_string(i), fixed(result.layers[i].cohens_d, 2),
+                   p_value_text(result.layers[i].p_adjusted, result.n_layer_draws)});
+  }
+  return table;
+}
+
+std::string duplicates_text(const InferenceResult& result, const stats::Signatures& signatures) {
+  constexpr std::size_t n_named = 5;
+  std::string text;
+  const auto& pairs = result.near_duplicates.pairs;
+  for (std::size_t i = 0; i < std::min(n_named, pairs.size()); ++i) {
+    text += fmt::format("{}{} and {} ({})", i > 0 ? ", " : "", signatures.ids[pairs[i].row],
+                        signatures.ids[pairs[i].other],
+                        pairs[i].equal_text ? "equal text" : fixed(pairs[i].similarity, 4));
+  }
+  if (result.near_duplicates.n_pairs > static_cast<std::int64_t>(n_named)) text += ", …";
+  return fmt::format("near-duplicates: {}{}{}", result.near_duplicates.n_pairs,
+                     text.empty() ? "" : ": ", text);
+}
+
+report::Document document_of(const InferenceResult& result, const stats::Signatures& signatures) {
+  report::Document document;
+  document.table(intervals_table(result));
+  document.note(fmt::format(
+      "studentised bootstrap, {} resamples of {} {}; balanced: every category, and every pair of "
+      "categories, counts the same",
+      result.bootstrap.n_resamples, result.n_units, result.grouped ? "units" : "prompts"));
+  const stats::LocationTests& location = result.location;
+  document.paragraph(
+      fmt::format("gap: {} ({} relabellings)", p_text(location.gap), location.gap.n_draws));
+  document.note(fmt::format("PERMANOVA: pseudo-F {}, R² {}, {}{}",
+                            fixed(location.permanova.statistic, 2), fixed(location.r_squared, 3),
+                            p_text(location.permanova),
+                            result.permanova_is_location ? "" : " (no evidence of location)"));
+  document.note(fmt::format("PERMDISP: F {}, {}", fixed(result.dispersion.f.statistic, 2),
+                            p_text(result.dispersion.f)));
+  document.table(nulls_table(result));
+  const stats::SplitHalf& halves = result.noise_corrected.split_half;
+  document.note(fmt::format(
+      "noise-corrected: assumes independent tokens; {} prompts. Halves of one prompt: cosine {}, "
+      "corrected {} (1 if its tokens are independent)",
+      result.noise_corrected.n_prompts, fixed(halves.cosine, 4), fixed(halves.corrected, 3)));
+  document.table(layers_table(result));
+  document.note("adjusted p: of all layers together (max-T on |d|)");
+  document.note(duplicates_text(result, signatures));
+  return document;
+}
+
+std::string tsv_of(const InferenceResult& result) {
+  report::Tsv tsv({"layer", "cohens_d", "p_adjusted"});
+  for (std::size_t i = 0; i < result.layers.size(); ++i) {
+    tsv.add_row({std::to_string(i), shortest(result.layers[i].cohens_d),
+                 shortest(result.layers[i].p_adjusted)});
+  }
+  return tsv.text();
+}
+
+stats::InferenceOptions options_of(const AnalysisInput& input, const Arguments& arguments) {
+  stats::InferenceOptions options;
+  options.n_resamples = static_cast<int>(arguments.integer("resamples"));
+  options.n_permutations = static_cast<int>(arguments.integer("permutations"));
+  options.n_null_draws = static_cast<int>(arguments.integer("null-draws"));
+  options.n_rarefactions = static_cast<int>(arguments.integer("rarefactions"));
+  if (arguments.has("rarefy-to")) options.n_rarefied_tokens = arguments.integer("rarefy-to");
+  options.seed = input.settings.seed;
+  options.n_threads = input.settings.n_threads;
+  options.stop = input.stop;
+  return options;
+}
+
+Section section_of(const AnalysisInput& input, const stats::InferenceOptions& options) {
+  std::vector<std::string> texts;
+  for (const std::size_t index : input.signatures.prompt_indices) {
+    texts.push_back(input.traces.prompts[index].text);
+  }
+  InferenceResult result =
+      stats::inference({input.signatures, input.tokens, input.groups, texts}, options);
+  if (input.settings.selection.weighted) {
+    result.notices.emplace_back(
+        "--weighted: nulls, noise correction and rarefaction count selections, not weights");
+  }
+  Section section{"stats",
+                  stats_json(result, input.signatures),
+                  document_of(result, input.signatures),
+                  {},
+                  result.notices};
+  section.files.push_back(text_file("stats_layers.tsv", tsv_of(result)));
+  return section;
+}
+
+void run(const Arguments& arguments, Console& console) {
+  run_analysis({.command = "stats", .sections = {stats_section}, .needs_tokens = true}, arguments,
+               console);
+}
+
+Flag count_flag(std::string name, std::string default_value, std::string help, int max) {
+  return {.name = std::move(name),
+          .type = FlagType::integer,
+          .value_name = "N",
+          .default_value = std::move(default_value),
+          .help = std::move(help),
+          .min = 1,
+          .max = static_cast<double>(max)};
+}
+
+}  // namespace
+
+std::string p_value_text(double p_value, int n_draws) {
+  const int n_decimals = static_cast<int>(std::ceil(std::log10(n_draws + 1.0)));
+  return fixed(p_value, std::max(n_decimals, 2));
+}
+
+Section stats_section(const AnalysisInput& input, const Arguments& arguments) {
+  return section_of(input, options_of(input, arguments));
+}
+
+Section affordable_stats_section(const AnalysisInput& input, const Arguments& arguments) {
+  return section_of(input, stats::affordable(options_of(input, arguments), input.signatures));
+}
+
+std::vector<Flag> stats_flags(int n_resamples, int n_permutations) {
+  return {count_flag("--resamples", std::to_string(n_resamples), "resamples of the bootstrap",
+                     1'000'000),
+          count_flag("--permutations", std::to_string(n_permutations),
+                     "relabellings of gap, PERMANOVA, PERMDISP and layers", 10'000'000),
+          count_flag("--null-draws", "100", "draws of the popularity null", 1'000'000),
+          count_flag("--rarefactions", "20", "draws at equal numbers of tokens", 1'000'000),
+          {.name = "--rarefy-to",
+           .type = FlagType::integer,
+           .value_name = "TOKENS",
+           .help = "tokens of every prompt in those draws (default: as the shortest prompt has)",
+           .min = 1,
+           .max = 1'000'000'000},
+          group_by_flag()};
+}
+
+Command stats_command() {
+  return {.name = "stats",
+          .summary = "Intervals, tests and nulls: how far the similarities can be trusted",
+          .description =
+              "95% intervals of the similarity within and across categories, their gap, Cohen's d "
+              "and AUC, from a studentised bootstrap of prompts; permutation tests of the gap, of "
+              "location (PERMANOVA), of spread (PERMDISP) and of every layer; what similarity "
+              "uniform routing and popular experts alone would give prompts of these lengths; "
+              "similarity corrected for the noise of few tokens, and at equal numbers of tokens; "
+              "near-duplicates. With -o DIR it writes stats_layers.tsv and report.json. "
+              "docs/statistics.md explains every number.",
+          .positionals = trace_positionals(),
+          .flags = with_analysis_flags(stats_flags(10'000, 9999)),
+          .examples = {{"moexray stats traces", "all of it"},
+                       {"moexray stats traces --group-by meta.template --json -",
+                        "templates, not prompts, are the units; the results as JSON"}},
+          .run = run};
+}
+
+}  // namespace moexray::app

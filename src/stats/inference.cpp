@@ -1,0 +1,190 @@
+#include "moexray/stats/inference.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "moexray/core/error.h"
+#include "moexray/stats/similarity.h"
+#include "pair_means.h"
+
+namespace moexray::stats {
+namespace {
+
+constexpr std::size_t max_prompts = 10'000;
+
+bool equal_sizes(const CategoryIndex& categories) {
+  return std::all_of(categories.n_prompts.begin(), categories.n_prompts.end(),
+                     [&](std::int64_t n) { return n == categories.n_prompts[0]; });
+}
+
+std::string of_prompts(int n) { return fmt::format("{} prompt{}", n, n == 1 ? "" : "s"); }
+
+void tell_units(const Units& units, const CategoryIndex& categories, InferenceResult& result) {
+  auto& notices = result.notices;
+  if (units.grouped && units.nested()) {
+    notices.push_back(
+        fmt::format("every group lies within one category: {} groups are the units, not {} prompts",
+                    units.size(), categories.of_prompt.size()));
+  } else if (units.grouped) {
+    notices.push_back(
+        fmt::format("groups hold prompts of several categories: {} units are resampled whole, and "
+                    "labels are permuted within them",
+                    units.size()));
+  }
+  if (categories.names.size() < 2) return;
+  const double smallest = result.smallest_p_value;
+  if (smallest > 0.999) {
+    notices.push_back(
+        units.grouped
+            ? "categories and groups are one and the same (every category is a single group): no "
+              "test can tell a difference between categories from one between groups"
+            : "relabelling the prompts changes nothing: no p-value can be had");
+  } else if (smallest > 1e-3) {
+    notices.push_back(fmt::format(
+        "so few units that no p-value of a relabelling can fall below about {:.2g}", smallest));
+  }
+  constexpr int few = 10;
+  std::vector<int> n_units(categories.names.size());
+  for (const int c : units.category) {
+    if (c >= 0) ++n_units[static_cast<std::size_t>(c)];
+  }
+  for (std::size_t c = 0; c < n_units.size() && units.nested(); ++c) {
+    if (n_units[c] > 1 && n_units[c] < few) {
+      notices.push_back(fmt::format("category \"{}\" has {} {}: below {}, intervals are rough",
+                                    categories.names[c], n_units[c],
+                                    units.grouped ? "units" : "prompts", few));
+    }
+  }
+  if (!units.nested() && units.size() < few) {
+    notices.push_back(
+        fmt::format("only {} units: below {}, intervals are rough", units.size(), few));
+  }
+}
+
+void tell_intervals(const BootstrapResult& bootstrap, std::vector<std::string>& notices) {
+  if (!bootstrap.gap.has_interval()) {
+    notices.push_back("no intervals of what compares categories: " + bootstrap.gap.reason);
+  } else if (!bootstrap.within.has_interval()) {
+    notices.push_back("no interval of the similarity within: " + bootstrap.within.reason);
+  }
+  if (!bootstrap.auc_calibrated) {
+    notices.push_back(bootstrap.auc.has_interval()
+                          ? "AUC is above 0.97, where its interval is not calibrated"
+                          : "AUC has no interval: " + bootstrap.auc.reason);
+  }
+}
+
+void tell_tokens(const NoiseCorrectedResult& corrected, const RarefactionResult& rarefied,
+                 std::vector<std::string>& notices) {
+  if (corrected.n_too_few_tokens > 0) {
+    notices.push_back(fmt::format(
+        "noise-corrected similarity leaves out {} with fewer than {} tokens beside template and "
+        "shared prefix",
+        of_prompts(corrected.n_too_few_tokens), min_corrected_tokens));
+  }
+  if (corrected.n_without_norm > 0) {
+    notices.push_back(fmt::format(
+        "noise-corrected similarity leaves out {} whose squared norm is not positive at some layer",
+        of_prompts(corrected.n_without_norm)));
+  }
+  if (!corrected.has_ids) {
+    notices.emplace_back(
+        "the trace lacks token ids: a prefix that all prompts share is not left out of the "
+        "noise-corrected similarity");
+  }
+  if (rarefied.n_tokens < 8) {
+    notices.push_back(fmt::format("rarefaction keeps only {} token{} of every prompt",
+                                  rarefied.n_tokens, rarefied.n_tokens == 1 ? "" : "s"));
+  }
+}
+
+int scaled(int asked, double operations, int at_least) {
+  constexpr double budget = 4e9;
+  const double n = std::max<double>(at_least, budget / operations);
+  return static_cast<int>(std::min<double>(asked, n));
+}
+
+}  // namespace
+
+InferenceOptions affordable(const InferenceOptions& options, const Signatures& signatures) {
+  InferenceOptions result = options;
+  const auto n = static_cast<double>(signatures.size());
+  const auto d = static_cast<double>(signatures.values.cols());
+  const double n_layers = signatures.shape.n_layers;
+  double n_tokens = 0;
+  for (const std::int64_t t : signatures.n_tokens) n_tokens += static_cast<double>(t);
+  const double events = n_tokens * n_layers * signatures.shape.top_k;
+  result.n_resamples = scaled(options.n_resamples, 4 * n * n, 199);
+  result.n_permutations =
+      scaled(options.n_permutations, std::max(n * n * n_layers / 8, n * std::min(n, d)), 199);
+  result.n_null_draws = scaled(options.n_null_draws, 10 * events, 4);
+  result.n_rarefactions = scaled(options.n_rarefactions, 10 * events + n * d * std::min(n, d), 4);
+  return result;
+}
+
+InferenceResult inference(const InferenceInput& input, const InferenceOptions& options) {
+  const Signatures& signatures = input.signatures;
+  if (signatures.size() > max_prompts) {
+    throw Error(ErrorKind::data, {"too many prompts for statistics of all pairs",
+                                  {},
+                                  "at most " + std::to_string(max_prompts),
+                                  std::to_string(signatures.size())});
+  }
+  const CategoryIndex categories = index_categories(signatures);
+  const Units units = make_units(signatures.ids, categories, input.groups);
+  const Matrix blocks = unit_blocks(signatures);
+  const Matrix similarity = pair_similarity(blocks);
+  const PermutationOptions permutations{.n_permutations = options.n_permutations,
+                                        .seed = options.seed,
+                                        .n_threads = options.n_threads,
+                                        .stop = options.stop};
+  InferenceResult result;
+  result.n_units = units.size();
+  result.grouped = units.grouped;
+  result.nested = units.nested();
+  result.smallest_p_value = smallest_p_value(units, categories);
+  result.bootstrap = bootstrap(similarity, categories, units,
+                               {.n_resamples = options.n_resamples,
+                                .seed = options.seed,
+                                .n_threads = options.n_threads,
+                                .stop = options.stop});
+  result.location = test_location(blocks, categories, units, permutations);
+  result.dispersion = test_dispersion(similarity, categories, units, permutations);
+  result.permanova_is_location = equal_sizes(categories) || !(result.dispersion.f.p_value < 0.05);
+  result.layers = test_layers(signatures, categories, units, permutations);
+  result.n_layer_draws = options.n_permutations;
+  result.uniform = expected_uniform_by_kind(signatures, categories, LoadBalance::distinct);
+  result.popularity = popularity_null(input.tokens, signatures, categories,
+                                      {.n_draws = options.n_null_draws,
+                                       .seed = options.seed,
+                                       .n_threads = options.n_threads,
+                                       .stop = options.stop});
+  result.noise_corrected = noise_corrected_similarity(input.tokens, signatures, categories);
+  result.rarefied = rarefied_similarity(input.tokens, signatures, categories,
+                                        {.n_draws = options.n_rarefactions,
+                                         .n_tokens = options.n_rarefied_tokens,
+                                         .seed = options.seed,
+                                         .n_threads = options.n_threads,
+                                         .stop = options.stop});
+  result.near_duplicates = near_duplicates(similarity, input.texts);
+  result.notices = category_notices(categories);
+  tell_units(units, categories, result);
+  tell_intervals(result.bootstrap, result.notices);
+  if (!result.permanova_is_location) {
+    result.notices.emplace_back(
+        "categories differ in size and in spread (PERMDISP p < 0.05): PERMANOVA's p-value is no "
+        "evidence of a difference in location");
+  }
+  tell_tokens(result.noise_corrected, result.rarefied, result.notices);
+  if (result.near_duplicates.n_pairs > 0) {
+    result.notices.push_back(fmt::format(
+        "{} pair{} of prompts nearly the same (equal text, or similarity above 0.99): put copies "
+        "into one group (--group-by)",
+        result.near_duplicates.n_pairs, result.near_duplicates.n_pairs == 1 ? "" : "s"));
+  }
+  return result;
+}
+
+}  // namespace moexray::stats
