@@ -21,8 +21,10 @@ struct StepPair {
   double curvature;        // their inner product, positive
 };
 
-// −H·g by the two-loop recursion, H the inverse Hessian as the pairs imply it.
-Vector search_direction(const Vector& gradient, const std::deque<StepPair>& pairs) {
+// −H·g by the two-loop recursion, H the inverse Hessian as the pairs imply it, starting from a
+// multiple of `guess` (or of the identity).
+Vector search_direction(const Vector& gradient, const std::deque<StepPair>& pairs,
+                        const Vector* guess) {
   Vector direction = -gradient;
   std::vector<double> alpha(pairs.size());
   for (std::size_t i = pairs.size(); i-- > 0;) {
@@ -30,8 +32,13 @@ Vector search_direction(const Vector& gradient, const std::deque<StepPair>& pair
     direction -= alpha[i] * pairs[i].gradient_change;
   }
   if (!pairs.empty()) {
-    direction *= pairs.back().curvature / pairs.back().gradient_change.squaredNorm();
+    const StepPair& last = pairs.back();
+    const double size = guess != nullptr
+                            ? (last.gradient_change.array().square() * guess->array()).sum()
+                            : last.gradient_change.squaredNorm();
+    direction *= last.curvature / size;
   }
+  if (guess != nullptr) direction.array() *= guess->array();
   for (std::size_t i = 0; i < pairs.size(); ++i) {
     const double beta = pairs[i].gradient_change.dot(direction) / pairs[i].curvature;
     direction += (alpha[i] - beta) * pairs[i].step;
@@ -88,8 +95,10 @@ LbfgsResult minimize_lbfgs(const Objective& objective, Vector& x, const LbfgsOpt
     result.gradient_norm = current.gradient.norm();
     result.converged = result.gradient_norm <= options.tolerance * std::max(1.0, current.x.norm());
     if (result.converged || result.n_iterations >= options.max_iterations) break;
-    const Vector direction = search_direction(current.gradient, pairs);
-    const double length = pairs.empty() ? std::min(1.0, 1 / result.gradient_norm) : 1.0;
+    const Vector direction = search_direction(current.gradient, pairs, options.inverse_curvature);
+    // Without an idea of the curvature the first step is short.
+    const bool blind = pairs.empty() && options.inverse_curvature == nullptr;
+    const double length = blind ? std::min(1.0, 1 / result.gradient_norm) : 1.0;
     if (!search_line(objective, current, direction, length, next)) {
       if (pairs.empty()) break;
       pairs.clear();  // a stale picture of the curvature: start again with the gradient alone

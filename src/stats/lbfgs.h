@@ -10,6 +10,9 @@ struct LbfgsOptions {
   double tolerance = 1e-7;  ///< converged when ‖gradient‖ ≤ tolerance · max(1, ‖x‖)
   int max_iterations = 20000;
   int memory = 20;  ///< pairs of steps and gradient changes kept
+  /// The diagonal of a guess at the inverse Hessian, which the first steps and the scaling start
+  /// from; nullptr: the identity. It must outlive the call.
+  const Vector* inverse_curvature = nullptr;
 };
 
 struct LbfgsResult {

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "moexray/stats/matrix.h"
+#include "moexray/stats/routed_tokens.h"
+#include "moexray/stats/signatures.h"
+#include "moexray/stats/work.h"
+
+namespace moexray::stats {
+
+struct ConfoundsOptions {
+  int n_folds = 5;             ///< 4 to 64
+  int n_repetitions = 200;     ///< of nested cross-validation; 0: no intervals
+  int n_permutations = 1000;   ///< of the labels, for the verdict; 0: no verdict
+  int min_type_count = 5;      ///< times a token type must occur in other training prompts
+  double min_coverage = 0.25;  ///< mean share of a prompt's tokens below which nothing is concluded
+  std::uint64_t seed = 0;
+  std::vector<std::string> groups = {};  ///< [n] or empty, see make_units
+  /// [n, L·E] signatures of the prompts' own tokens after a re-trace in shuffled order; empty: none
+  Matrix shuffled = {};
+  int n_threads = 1;  ///< does not change the result
+  Work work = {};     ///< confounds_steps steps
+};
+
+/// The held-out accuracy that some features allow.
+struct FeatureAccuracy {
+  std::string name;         ///< "signature", "token_unigrams", …
+  std::string title;        ///< for people
+  double mean = undefined;  ///< over prompts and repetitions of K-fold cross-validation
+  std::array<double, 2> ci95 = {undefined, undefined};  ///< nested cross-validation
+  /// Mean share of a held-out prompt's tokens that could be used, for the sets that use some only.
+  double coverage = undefined;
+  std::string left_out;  ///< why it is missing; empty: it is there
+};
+
+/// A paired difference of accuracies, under the same folds.
+struct AccuracyDifference {
+  std::string name;  ///< "signature − token_unigrams"
+  double mean = undefined;
+  std::array<double, 2> ci95 = {undefined, undefined};
+};
+
+enum class Outcome { adds, no_evidence, cannot_tell };
+
+struct ConfoundsVerdict {
+  Outcome outcome = Outcome::cannot_tell;
+  double p_value = undefined;
+  /// The accuracy above chance that this test finds four times out of five.
+  double smallest_detectable = undefined;
+  double accuracy = undefined;  ///< of signature minus expected, under the folds of the seed
+  double chance = undefined;    ///< its mean under permuted labels
+  std::int64_t n_permutations = 0;
+  std::string reason;  ///< for cannot_tell: what is missing
+};
+
+struct ConfoundsResult {
+  std::vector<FeatureAccuracy> features;
+  std::vector<AccuracyDifference> differences;
+  ConfoundsVerdict verdict;
+  std::int64_t n_prompts = 0;
+  std::int64_t n_units = 0;
+  std::vector<std::string> notices;
+};
+
+/// Does routing tell the category of a prompt beyond what its length, its words and the template
+/// do? Every feature set is classified by the same pipeline: logistic regression whose penalty is
+/// chosen from one grid inside the training folds.
+///
+/// The verdict is on the signature minus the signature that the token types alone would have, the
+/// types' mean routing being learned from other training prompts: a permutation test of its
+/// accuracy, the whole pipeline repeated for every relabelling (labels_permuted_within_folds). The
+/// other numbers are shown and decide nothing.
+/// @param tokens of the same prompts, in the order of the signatures
+/// @throws Error (data) with fewer than two categories or prompts without one; (interrupted). What
+///         is missing otherwise is said in the result.
+ConfoundsResult confounds(const Signatures& signatures, const RoutedTokens& tokens,
+                          const ConfoundsOptions& options);
+
+/// The steps that Work will hear of at most.
+std::int64_t confounds_steps(const ConfoundsOptions& options);
+
+/// "adds", "no evidence" or "cannot tell".
+const char* name_of(Outcome outcome);
+
+}  // namespace moexray::stats

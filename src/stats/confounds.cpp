@@ -1,0 +1,222 @@
+#include "moexray/stats/confounds.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <memory>
+#include <numeric>
+
+#include "feature_sets.h"
+#include "fold_models.h"
+#include "moexray/core/error.h"
+#include "moexray/core/random.h"
+#include "moexray/stats/folds.h"
+#include "moexray/stats/nested_cv.h"
+#include "parallel.h"
+
+namespace moexray::stats {
+namespace {
+
+constexpr const char* decisive = "signature_minus_expected";
+
+PipelineOptions pipeline() { return {.grid = shared_grid, .unit_size = true}; }
+
+std::array<double, 2> within_unit(const std::array<double, 2>& loss_interval) {
+  if (std::isnan(loss_interval[0])) return loss_interval;
+  return {std::max(0.0, 1 - loss_interval[1]), std::min(1.0, 1 - loss_interval[0])};
+}
+
+double share_correct(const std::vector<int>& predicted, const std::vector<int>& labels) {
+  double n = 0;
+  for (std::size_t i = 0; i < labels.size(); ++i) n += predicted[i] == labels[i];
+  return n / static_cast<double>(labels.size());
+}
+
+// Everything that the parts of the analysis share.
+struct Study {
+  const ConfoundsOptions& options;
+  const CategoryIndex& categories;
+  const Units& units;
+  std::vector<int> folds;
+  NestedDesign design;
+};
+
+using LossesByName = std::map<std::string, std::vector<NestedLosses>>;
+
+FeatureAccuracy accuracy_of(const FeatureSet& set, const Study& study, LossesByName& losses) {
+  FeatureAccuracy result{set.name,     set.title,   undefined, {undefined, undefined},
+                         set.coverage, set.left_out};
+  if (!set.left_out.empty()) return result;
+  const PipelineOptions options = pipeline();
+  if (study.options.n_repetitions == 0) {
+    const FeatureMaker maker = set.features(0);
+    FoldModels models(maker, study.categories.of_prompt,
+                      static_cast<int>(study.categories.names.size()), study.folds,
+                      study.options.n_folds, options);
+    result.mean = share_correct(held_out_classes(models, study.folds.size(), study.options.n_folds),
+                                study.categories.of_prompt);
+    return result;
+  }
+  constexpr std::array loss_functions = {&error_loss};
+  losses[set.name] =
+      nested_repetitions(study.design, set.features, options, loss_functions).front();
+  const NestedInterval interval =
+      nested_interval(losses[set.name], study.units, study.options.n_folds);
+  result.mean = 1 - interval.cv_mean;
+  result.ci95 = within_unit(interval.ci95);
+  return result;
+}
+
+// The accuracy of `first` minus that of `second`.
+void add_difference(const std::string& first, const std::string& second, const LossesByName& losses,
+                    const Study& study, ConfoundsResult& result) {
+  const auto a = losses.find(first);
+  const auto b = losses.find(second);
+  if (a == losses.end() || b == losses.end()) return;
+  const NestedInterval interval =
+      nested_interval(loss_differences(b->second, a->second), study.units, study.options.n_folds);
+  result.differences.push_back({first + " − " + second, interval.cv_mean, interval.ci95});
+}
+
+// The test of the decisive features: their accuracy under the folds of the seed and under
+// relabellings.
+void test_residual(const FeatureSet& set, const Study& study, ConfoundsVerdict& verdict) {
+  const PipelineOptions options = pipeline();
+  const int n_folds = study.options.n_folds;
+  const auto n_classes = static_cast<int>(study.categories.names.size());
+  const FeatureMaker maker = set.features(0);
+  const CoordinateStore shared =
+      shared_coordinates(maker, study.folds, n_folds, options, study.options.n_threads);
+  const auto accuracy = [&](const std::vector<int>& labels) {
+    FoldModels models(maker, labels, n_classes, study.folds, n_folds, options, &shared);
+    return share_correct(held_out_classes(models, labels.size(), n_folds), labels);
+  };
+  verdict.accuracy = accuracy(study.categories.of_prompt);
+  verdict.n_permutations = study.options.n_permutations;
+  std::vector<double> null(static_cast<std::size_t>(study.options.n_permutations));
+  parallel_for(study.options.n_permutations, study.options.n_threads, [&](int draw) {
+    throw_if_stopped(study.options.work.stop);
+    RandomStream random(study.options.seed, "confounds permutation " + std::to_string(draw));
+    null[static_cast<std::size_t>(draw)] =
+        accuracy(labels_permuted_within_folds(study.units, study.categories, study.folds, random));
+    if (study.options.work.on_steps) study.options.work.on_steps(1);
+  });
+  constexpr double rounding = 1e-9;
+  const auto n_reached = std::count_if(
+      null.begin(), null.end(), [&](double value) { return value >= verdict.accuracy - rounding; });
+  const auto n = static_cast<double>(null.size());
+  verdict.p_value = (static_cast<double>(n_reached) + 1) / (n + 1);
+  verdict.chance = std::accumulate(null.begin(), null.end(), 0.0) / n;
+  double squares = 0;
+  for (const double value : null) squares += std::pow(value - verdict.chance, 2);
+  std::sort(null.begin(), null.end());
+  const auto rank = static_cast<std::size_t>(std::ceil(0.95 * n));
+  constexpr double z80 = 0.8416212335729143;
+  verdict.smallest_detectable = null[std::min(rank, null.size() - 1)] - verdict.chance +
+                                z80 * std::sqrt(squares / std::max(n - 1, 1.0));
+}
+
+void decide(const FeatureSet& set, const Study& study, ConfoundsVerdict& verdict) {
+  if (!set.left_out.empty()) {
+    verdict.reason = set.left_out;
+    return;
+  }
+  if (study.options.n_permutations == 0) {
+    verdict.reason = "no permutations were asked for";
+    return;
+  }
+  test_residual(set, study, verdict);
+  if (set.coverage < study.options.min_coverage) {
+    verdict.reason = "too few tokens are of a type that other prompts have";
+    return;
+  }
+  constexpr double level = 0.05;
+  if (verdict.p_value <= level) {
+    verdict.outcome = Outcome::adds;
+  } else if (verdict.chance + verdict.smallest_detectable > 1 ||
+             1.0 / static_cast<double>(verdict.n_permutations + 1) > level) {
+    verdict.reason = verdict.chance + verdict.smallest_detectable > 1
+                         ? "too few prompts: even faultless prediction would not stand out"
+                         : "too few permutations";
+  } else {
+    verdict.outcome = Outcome::no_evidence;
+  }
+}
+
+void add_notices(const Study& study, ConfoundsResult& result) {
+  for (const FeatureAccuracy& feature : result.features) {
+    if (feature.left_out.empty()) continue;
+    result.notices.push_back(feature.title + " left out: " + feature.left_out);
+  }
+  if (study.units.grouped && study.units.nested()) {
+    result.notices.emplace_back(
+        "every group lies in one category: what groups have in common cannot be told from what "
+        "categories have; permutations exchange whole groups");
+  }
+}
+
+}  // namespace
+
+ConfoundsResult confounds(const Signatures& signatures, const RoutedTokens& tokens,
+                          const ConfoundsOptions& options) {
+  const CategoryIndex categories = index_categories(signatures);
+  if (categories.names.size() < 2) {
+    throw Error(
+        ErrorKind::data,
+        {"confounds", {}, "at least two categories", "only \"" + categories.names.at(0) + "\""});
+  }
+  if (!allows_nesting(options.n_folds, pipeline())) {
+    throw Error(ErrorKind::usage,
+                {"number of folds", {}, "4 to 64", std::to_string(options.n_folds)});
+  }
+  const Units units = make_units(signatures.ids, categories, options.groups);
+  ConfoundsResult result;
+  result.n_prompts = static_cast<std::int64_t>(signatures.size());
+  result.n_units = static_cast<std::int64_t>(units.size());
+  Study study{options, categories, units, {}, {signatures.ids, categories, units}};
+  try {
+    study.folds = grouped_folds(signatures.ids, categories, units, options.n_folds, options.seed);
+  } catch (const Error& error) {
+    result.verdict.reason = error.what();
+    result.notices.push_back("nothing was classified: " + result.verdict.reason);
+    return result;
+  }
+  study.design.n_folds = options.n_folds;
+  study.design.n_repetitions = options.n_repetitions;
+  study.design.seed = options.seed;
+  study.design.n_threads = options.n_threads;
+  study.design.work = options.work;
+  const auto types = tokens.has_ids()
+                         ? std::make_shared<const TypeRouting>(tokens, options.min_type_count)
+                         : nullptr;
+  LossesByName losses;
+  for (const FeatureSet& set : feature_sets(signatures, tokens, types, study.folds, options)) {
+    result.features.push_back(accuracy_of(set, study, losses));
+    if (set.name == decisive) decide(set, study, result.verdict);
+  }
+  add_difference("signature", "token_unigrams", losses, study, result);
+  add_difference("signature_and_unigrams", "token_unigrams", losses, study, result);
+  add_difference("prompt_only", "shuffled_prompt", losses, study, result);
+  add_notices(study, result);
+  return result;
+}
+
+std::int64_t confounds_steps(const ConfoundsOptions& options) {
+  constexpr std::int64_t n_sets = 11;
+  const std::int64_t n_own = n_sets + (options.shuffled.size() > 0 ? 1 : 0);
+  return n_own * options.n_repetitions + options.n_permutations;
+}
+
+const char* name_of(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::adds:
+      return "adds";
+    case Outcome::no_evidence:
+      return "no evidence";
+    case Outcome::cannot_tell:
+      break;
+  }
+  return "cannot tell";
+}
+
+}  // namespace moexray::stats
