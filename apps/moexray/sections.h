@@ -18,12 +18,18 @@ Section project_section(const AnalysisInput& input, const Arguments& arguments);
 Section projections_section(const AnalysisInput& input, const Arguments& arguments);
 Section classify_section(const AnalysisInput& input, const Arguments& arguments);
 Section experts_section(const AnalysisInput& input, const Arguments& arguments);
+Section confounds_section(const AnalysisInput& input, const Arguments& arguments);
+Section information_section(const AnalysisInput& input, const Arguments& arguments);
 
 // Flags that a section reads beside those of all analyses.
 std::vector<Flag> baselines_flags();
 std::vector<Flag> classify_flags();
 std::vector<Flag> experts_flags();
 std::vector<Flag> project_flags();
+std::vector<Flag> confounds_flags();
+std::vector<Flag> information_flags();
+/// --nested-repetitions, of what is cross-validated.
+Flag nested_repetitions_flag(const std::string& default_value);
 
 /// labels.tsv: row, id, category, n_tokens of every row of the matrices.
 OutputFile labels_file(const AnalysisInput& input);
