@@ -1,10 +1,10 @@
 #include <fmt/core.h>
 
-#include <array>
 #include <cmath>
 
 #include "commands.h"
 #include "folds_file.h"
+#include "interval_text.h"
 #include "moexray/core/error.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
@@ -33,10 +33,6 @@ Json predictions_json(const ClassifyResult& result, const stats::Signatures& sig
                                         {"fold", result.folds[i]}}));
   }
   return predictions;
-}
-
-Json interval_json(const std::array<double, 2>& interval) {
-  return std::isnan(interval[0]) ? Json() : Json::array(interval);
 }
 
 Json json_of(const ClassifyResult& result, const stats::Signatures& signatures) {
@@ -195,7 +191,9 @@ Section classify_section(const AnalysisInput& input, const Arguments& arguments)
     options.folds = read_folds(arguments.text("folds-file"), input.signatures);
   }
   options.groups = input.groups;
-  const std::int64_t n_repetitions = arguments.integer("nested-repetitions");
+  // analyze has no default: nested cross-validation takes longer than all the rest.
+  const std::int64_t n_repetitions =
+      arguments.has("nested-repetitions") ? arguments.integer("nested-repetitions") : 0;
   options.n_nested_repetitions = options.folds.empty() ? static_cast<int>(n_repetitions) : 0;
   WorkProgress progress(input, "nested cross-validation", options.n_nested_repetitions,
                         "repetitions");
@@ -203,7 +201,8 @@ Section classify_section(const AnalysisInput& input, const Arguments& arguments)
   ClassifyResult result = stats::classify(input.signatures, options);
   if (n_repetitions == 0) {
     result.notices.emplace_back(
-        "the accuracy has no nested cross-validation interval (--nested-repetitions 0)");
+        "the accuracy has no nested cross-validation interval; --nested-repetitions 200 computes "
+        "it");
   } else if (!options.folds.empty()) {
     result.notices.emplace_back(
         "the accuracy has no nested cross-validation interval: the folds are given");
