@@ -38,6 +38,14 @@ Section classify_part(const AnalysisInput& input, const Arguments& arguments) {
   return or_left_out("classify", classify_section, input, arguments);
 }
 
+Section confounds_part(const AnalysisInput& input, const Arguments& arguments) {
+  return or_left_out("confounds", confounds_section, input, arguments);
+}
+
+Section information_part(const AnalysisInput& input, const Arguments& arguments) {
+  return or_left_out("information", information_section, input, arguments);
+}
+
 // The flags of all sections.
 std::vector<Flag> section_flags() {
   std::vector<Flag> flags;
@@ -45,6 +53,10 @@ std::vector<Flag> section_flags() {
                           experts_flags()}) {
     flags.insert(flags.end(), own.begin(), own.end());
   }
+  flags.push_back(nested_repetitions_flag({}));
+  flags.push_back({.name = "--full",
+                   .type = FlagType::on_off,
+                   .help = "confounds and information as well, which take minutes"});
   return flags;
 }
 
@@ -54,11 +66,16 @@ std::vector<OutputFile> page_file(const AnalysisInput& input,
 }
 
 void run(const Arguments& arguments, Console& console) {
-  run_analysis({"analyze",
-                {signatures_section, similarity_part, baselines_part, layers_part,
-                 projections_section, classify_part, experts_section},
-                page_file},
-               arguments, console);
+  AnalysisRun analysis{"analyze",
+                       {signatures_section, similarity_part, baselines_part, layers_part,
+                        projections_section, classify_part, experts_section},
+                       page_file};
+  if (arguments.on("full")) {
+    analysis.sections.push_back(confounds_part);
+    analysis.sections.push_back(information_part);
+    analysis.needs_tokens = true;
+  }
+  run_analysis(analysis, arguments, console);
 }
 
 }  // namespace
@@ -70,12 +87,14 @@ Command analyze_command() {
               "Reads the routing events once and runs signatures, similarity, baselines, layers, "
               "project (both methods), classify and experts. Writes their data files, figures, "
               "report.html, a page to read, and report.json, one section per command, and prints a "
-              "short report.",
+              "short report. --full adds confounds and information.",
           .positionals = trace_positionals(),
           .flags = with_analysis_flags(section_flags(), "analysis"),
           .examples = {{"moexray analyze traces", "everything, into analysis/"},
                        {"moexray analyze part-0 part-1 -o analysis --force",
-                        "two parts of a sharded run, in place of older results"}},
+                        "two parts of a sharded run, in place of older results"},
+                       {"moexray analyze traces --full --nested-repetitions 200",
+                        "everything that can be said, in a few minutes"}},
           .run = run};
 }
 

@@ -1,12 +1,16 @@
 #include <fmt/core.h>
 
+#include <cmath>
+
 #include "commands.h"
 #include "folds_file.h"
+#include "interval_text.h"
 #include "moexray/core/error.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
 #include "moexray/stats/classify.h"
 #include "sections.h"
+#include "work_progress.h"
 
 namespace moexray::app {
 namespace {
@@ -56,7 +60,7 @@ Json json_of(const ClassifyResult& result, const stats::Signatures& signatures) 
                                                   {"std", accuracy.std},
                                                   {"folds", Json::array(accuracy.folds)},
                                                   {"wilson95", Json::array(accuracy.wilson95)},
-                                                  {"ci95", Json()}})},
+                                                  {"ci95", interval_json(accuracy.ci95)}})},
                        {"macro_f1", result.macro_f1},
                        {"categories", Json::array(result.categories)},
                        {"confusion", std::move(confusion)},
@@ -139,6 +143,10 @@ report::Document document_of(const ClassifyResult& result, const stats::Signatur
                   fixed(accuracy.mean, 3), fixed(accuracy.std, 3), accuracy.folds.size(),
                   fixed(result.chance, 3), fixed(result.macro_f1, 3),
                   fixed(accuracy.wilson95[0], 3), fixed(accuracy.wilson95[1], 3)));
+  if (!std::isnan(accuracy.ci95[0])) {
+    document.note(fmt::format("nested cross-validation 95% interval {}–{}",
+                              fixed(accuracy.ci95[0], 3), fixed(accuracy.ci95[1], 3)));
+  }
   document.table(class_table(result));
   document.table(confusion_table(result));
   add_wrong_prompts(result, signatures, document);
@@ -182,9 +190,35 @@ Section classify_section(const AnalysisInput& input, const Arguments& arguments)
     }
     options.folds = read_folds(arguments.text("folds-file"), input.signatures);
   }
-  const ClassifyResult result = stats::classify(input.signatures, options);
+  options.groups = input.groups;
+  // analyze has no default: nested cross-validation takes longer than all the rest.
+  const std::int64_t n_repetitions =
+      arguments.has("nested-repetitions") ? arguments.integer("nested-repetitions") : 0;
+  options.n_nested_repetitions = options.folds.empty() ? static_cast<int>(n_repetitions) : 0;
+  WorkProgress progress(input, "nested cross-validation", options.n_nested_repetitions,
+                        "repetitions");
+  options.work = progress.work();
+  ClassifyResult result = stats::classify(input.signatures, options);
+  if (n_repetitions == 0) {
+    result.notices.emplace_back(
+        "the accuracy has no nested cross-validation interval; --nested-repetitions 200 computes "
+        "it");
+  } else if (!options.folds.empty()) {
+    result.notices.emplace_back(
+        "the accuracy has no nested cross-validation interval: the folds are given");
+  }
   return {"classify", json_of(result, input.signatures), document_of(result, input.signatures),
           files_of(result, input.signatures), result.notices};
+}
+
+Flag nested_repetitions_flag(const std::string& default_value) {
+  return {.name = "--nested-repetitions",
+          .type = FlagType::integer,
+          .value_name = "N",
+          .default_value = default_value,
+          .help = "repetitions of nested cross-validation, for intervals; 0: none",
+          .min = 0,
+          .max = 1'000'000};
 }
 
 std::vector<Flag> classify_flags() {
@@ -197,8 +231,19 @@ std::vector<Flag> classify_flags() {
            .max = 1'000'000},
           {.name = "--folds-file",
            .value_name = "F.tsv",
-           .help = "use these folds: header prompt_id, fold; a row a prompt, folds from 0"}};
+           .help = "use these folds: header prompt_id, fold; a row a prompt, folds from 0"},
+          group_by_flag()};
 }
+
+namespace {
+
+std::vector<Flag> flags() {
+  std::vector<Flag> own = classify_flags();
+  own.push_back(nested_repetitions_flag("200"));
+  return own;
+}
+
+}  // namespace
 
 Command classify_command() {
   return {.name = "classify",
@@ -207,11 +252,14 @@ Command classify_command() {
               "Logistic regression (L2, C = 1) on standardised signatures, every prompt predicted "
               "by a model that did not see it: accuracy over folds, per-class report, confusion "
               "matrix, misclassified prompts, and the experts with the largest weights in a "
-              "model of all prompts. With -o DIR it writes classify.tsv (predictions), "
+              "model of all prompts. The nested cross-validation interval of the accuracy takes a "
+              "few seconds. With -o DIR it writes classify.tsv (predictions), "
               "top_experts.tsv and report.json.",
           .positionals = trace_positionals(),
-          .flags = with_analysis_flags(classify_flags()),
+          .flags = with_analysis_flags(flags()),
           .examples = {{"moexray classify traces", "5 folds"},
+                       {"moexray classify traces --group-by meta.source --nested-repetitions 1000",
+                        "prompts of one source stay together; a steadier interval"},
                        {"moexray classify traces --folds-file folds.tsv --json -",
                         "given folds; the results as JSON"}},
           .run = run};

@@ -21,6 +21,8 @@ Section stats_section(const AnalysisInput& input, const Arguments& arguments);
 /// The same with fewer draws where there are many prompts: for `analyze`.
 Section affordable_stats_section(const AnalysisInput& input, const Arguments& arguments);
 Section experts_section(const AnalysisInput& input, const Arguments& arguments);
+Section confounds_section(const AnalysisInput& input, const Arguments& arguments);
+Section information_section(const AnalysisInput& input, const Arguments& arguments);
 
 // Flags that a section reads beside those of all analyses.
 std::vector<Flag> baselines_flags();
@@ -32,6 +34,10 @@ std::vector<Flag> stats_flags(int n_resamples, int n_permutations);
 
 /// A p-value from n_draws permutations, with the decimals that they support.
 std::string p_value_text(double p_value, int n_draws);
+std::vector<Flag> confounds_flags();
+std::vector<Flag> information_flags();
+/// --nested-repetitions, of what is cross-validated.
+Flag nested_repetitions_flag(const std::string& default_value);
 
 /// labels.tsv: row, id, category, n_tokens of every row of the matrices.
 OutputFile labels_file(const AnalysisInput& input);

@@ -6,6 +6,8 @@
 
 #include "moexray/core/error.h"
 #include "moexray/stats/folds.h"
+#include "moexray/stats/nested_cv.h"
+#include "nested_repetitions.h"
 #include "parallel.h"
 
 namespace moexray::stats {
@@ -177,6 +179,51 @@ void add_top_experts(const Signatures& signatures, const ClassifyOptions& option
   }
 }
 
+// Folds that were given may not separate prompts that belong together.
+void check_groups(const Units& units, const std::vector<int>& folds) {
+  for (std::size_t u = 0; u < units.size(); ++u) {
+    for (const std::size_t row : units.members[u]) {
+      if (folds[row] == folds[units.members[u].front()]) continue;
+      throw Error(ErrorKind::data, {"group \"" + units.names[u] + "\" lies in several folds",
+                                    {},
+                                    "one fold for each group",
+                                    {}});
+    }
+  }
+}
+
+// Drawn folds only: an interval over repeated divisions says nothing of given ones.
+void add_nested_interval(const Signatures& signatures, const CategoryIndex& categories,
+                         const Units& units, const ClassifyOptions& options, int n_folds,
+                         ClassifyResult& result) {
+  if (options.n_nested_repetitions == 0 || !options.folds.empty()) return;
+  PipelineOptions pipeline;
+  pipeline.grid = {options.logistic.c};
+  if (!allows_nesting(n_folds, pipeline)) {
+    result.notices.push_back("no nested cross-validation interval: it needs 3 to " +
+                             std::to_string(max_nested_folds) + " folds");
+    return;
+  }
+  const NestedDesign design{
+      signatures.ids, categories,        units,       n_folds, options.n_nested_repetitions,
+      options.seed,   options.n_threads, options.work};
+  const FeatureMaker features = [&](const SplitRows& rows) {
+    std::vector<Eigen::Index> order = rows.train;
+    order.insert(order.end(), rows.test.begin(), rows.test.end());
+    return FeatureBlocks{{signatures.values(order, Eigen::all), true}};
+  };
+  constexpr std::array losses = {&error_loss};
+  const auto repetitions =
+      nested_repetitions(design, [&](int) { return features; }, pipeline, losses);
+  const NestedInterval interval = nested_interval(repetitions.front(), units, n_folds);
+  if (std::isnan(interval.ci95[0])) {
+    result.notices.emplace_back(
+        "no nested cross-validation interval: every held-out prediction is alike");
+    return;
+  }
+  result.accuracy.ci95 = {std::max(0.0, 1 - interval.ci95[1]), std::min(1.0, 1 - interval.ci95[0])};
+}
+
 }  // namespace
 
 std::array<double, 2> wilson_interval(std::int64_t n_correct, std::int64_t n) {
@@ -198,11 +245,13 @@ ClassifyResult classify(const Signatures& signatures, const ClassifyOptions& opt
                                   "at least two categories",
                                   "only \"" + categories.names.at(0) + "\""});
   }
+  const Units units = make_units(signatures.ids, categories, options.groups);
   ClassifyResult result;
-  result.folds = options.folds.empty()
-                     ? stratified_folds(signatures.ids, categories, options.n_folds, options.seed)
-                     : options.folds;
+  result.folds = options.folds.empty() ? grouped_folds(signatures.ids, categories, units,
+                                                       options.n_folds, options.seed)
+                                       : options.folds;
   const int n_folds = count_folds(result.folds, signatures.size());
+  if (units.grouped) check_groups(units, result.folds);
   const auto n_categories = static_cast<Eigen::Index>(categories.names.size());
   result.categories = categories.names;
   result.truth = categories.of_prompt;
@@ -223,6 +272,7 @@ ClassifyResult classify(const Signatures& signatures, const ClassifyOptions& opt
   collect(outcomes, result);
   add_class_metrics(result);
   add_top_experts(signatures, options, result);
+  add_nested_interval(signatures, categories, units, options, n_folds, result);
   if (!result.converged) result.notices.push_back("a fit did not reach its tolerance");
   return result;
 }

@@ -8,6 +8,7 @@
 #include "moexray/stats/logistic.h"
 #include "moexray/stats/matrix.h"
 #include "moexray/stats/signatures.h"
+#include "moexray/stats/work.h"
 
 namespace moexray::stats {
 
@@ -19,6 +20,11 @@ struct ClassifyOptions {
   LogisticOptions logistic = {};
   int n_top_experts = 10;  ///< experts listed per category
   int n_threads = 1;       ///< folds fitted at the same time; does not change the result
+  /// [n] or empty: each prompt's group, which drawn folds and the interval keep together; see
+  /// make_units.
+  std::vector<std::string> groups = {};
+  int n_nested_repetitions = 0;  ///< of nested cross-validation, for ci95; 0: none
+  Work work = {};                ///< a step is a repetition
 };
 
 struct Accuracy {
@@ -26,6 +32,9 @@ struct Accuracy {
   double std = 0;                       ///< population standard deviation over folds
   std::vector<double> folds;            ///< [F]
   std::array<double, 2> wilson95 = {};  ///< of the pooled predictions, see wilson_interval
+  /// Nested cross-validation (see nested_interval), of the accuracy of a model of all prompts, cut
+  /// to [0, 1]. NaN: not computed, or held-out predictions do not vary.
+  std::array<double, 2> ci95 = {undefined, undefined};
 };
 
 /// Over the pooled held-out predictions. Undefined (NaN) without a prediction or without a member.
@@ -71,7 +80,8 @@ std::array<double, 2> wilson_interval(std::int64_t n_correct, std::int64_t n);
 /// model whose standardisation and weights come from the other folds alone.
 /// @throws Error (data) with fewer than two categories, prompts without a category, a category with
 ///         fewer prompts than folds, or a fold that is empty or leaves a single category to train
-///         on.
+///         on; with groups, a category in fewer of them than folds, or given folds that tear one
+///         apart. Error (interrupted).
 ClassifyResult classify(const Signatures& signatures, const ClassifyOptions& options);
 
 }  // namespace moexray::stats

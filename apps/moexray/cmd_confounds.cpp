@@ -1,0 +1,200 @@
+#include <fmt/core.h>
+
+#include <cmath>
+
+#include "commands.h"
+#include "interval_text.h"
+#include "moexray/report/number.h"
+#include "moexray/report/table.h"
+#include "moexray/stats/confounds.h"
+#include "sections.h"
+#include "shuffled_trace.h"
+#include "work_progress.h"
+
+namespace moexray::app {
+namespace {
+
+using report::fixed;
+using report::Json;
+using report::shortest;
+using stats::ConfoundsResult;
+using stats::Outcome;
+
+Json accuracy_json(double mean, const std::array<double, 2>& ci95) {
+  return Json::object({{"mean", mean}, {"ci95", interval_json(ci95)}});
+}
+
+Json json_of(const ConfoundsResult& result) {
+  Json::Array features;
+  for (const stats::FeatureAccuracy& feature : result.features) {
+    features.push_back(
+        Json::object({{"name", feature.name},
+                      {"accuracy", accuracy_json(feature.mean, feature.ci95)},
+                      {"coverage", feature.coverage},
+                      {"left_out", feature.left_out.empty() ? Json() : Json(feature.left_out)}}));
+  }
+  Json::Array differences;
+  for (const stats::AccuracyDifference& difference : result.differences) {
+    differences.push_back(
+        Json::object({{"name", difference.name},
+                      {"accuracy", accuracy_json(difference.mean, difference.ci95)}}));
+  }
+  const stats::ConfoundsVerdict& verdict = result.verdict;
+  return Json::object(
+      {{"features", std::move(features)},
+       {"differences", std::move(differences)},
+       {"verdict",
+        Json::object({{"outcome", stats::name_of(verdict.outcome)},
+                      {"p_value", verdict.p_value},
+                      {"smallest_detectable", verdict.smallest_detectable},
+                      {"accuracy", verdict.accuracy},
+                      {"chance", verdict.chance},
+                      {"permutations", verdict.n_permutations},
+                      {"reason", verdict.reason.empty() ? Json() : Json(verdict.reason)}})},
+       {"n_prompts", result.n_prompts},
+       {"n_units", result.n_units},
+       {"notices", Json::array(result.notices)}});
+}
+
+std::string verdict_text(const stats::ConfoundsVerdict& verdict) {
+  const std::string numbers =
+      fmt::format("signature minus expected: accuracy {}, {} under permuted labels, p = {}",
+                  fixed(verdict.accuracy, 3), fixed(verdict.chance, 3),
+                  p_text(verdict.p_value, verdict.n_permutations));
+  switch (verdict.outcome) {
+    case Outcome::adds:
+      return "Verdict: routing adds to what the words tell about the category (" + numbers + ").";
+    case Outcome::no_evidence:
+      return fmt::format(
+          "Verdict: no evidence that routing adds to what the words tell about the category ({}); "
+          "an accuracy {} above chance would have been found four times out of five.",
+          numbers, fixed(verdict.smallest_detectable, 3));
+    case Outcome::cannot_tell:
+      break;
+  }
+  std::string text =
+      "Verdict: these data cannot tell whether routing adds to what the words tell "
+      "about the category: " +
+      verdict.reason;
+  if (!std::isnan(verdict.p_value)) text += " (" + numbers + ")";
+  return text + ".";
+}
+
+report::Document document_of(const ConfoundsResult& result, int n_repetitions) {
+  report::Table table({"features", "accuracy", "95% interval", "coverage"});
+  for (const stats::FeatureAccuracy& feature : result.features) {
+    if (!feature.left_out.empty()) continue;
+    table.add_row({feature.title, fixed(feature.mean, 3), interval_text(feature.ci95, 3),
+                   std::isnan(feature.coverage) ? "" : fixed(feature.coverage, 3)});
+  }
+  report::Document document;
+  if (!result.features.empty()) {
+    document.table(std::move(table));
+    document.note(n_repetitions > 0
+                      ? fmt::format("intervals: nested cross-validation, {} repetitions; coverage: "
+                                    "share of a held-out prompt's tokens that could be used",
+                                    n_repetitions)
+                      : "coverage: share of a held-out prompt's tokens that could be used");
+  }
+  if (!result.differences.empty()) {
+    report::Table differences({"difference of accuracies", "mean", "95% interval"});
+    for (const stats::AccuracyDifference& difference : result.differences) {
+      differences.add_row(
+          {difference.name, fixed(difference.mean, 3), interval_text(difference.ci95, 3)});
+    }
+    document.table(std::move(differences));
+    document.note("shown, and decide nothing: see the documentation");
+  }
+  document.paragraph(verdict_text(result.verdict));
+  return document;
+}
+
+std::string tsv_of(const ConfoundsResult& result) {
+  report::Tsv tsv({"features", "accuracy", "ci95_low", "ci95_high", "coverage", "left_out"});
+  for (const stats::FeatureAccuracy& feature : result.features) {
+    tsv.add_row({feature.name, shortest(feature.mean), shortest(feature.ci95[0]),
+                 shortest(feature.ci95[1]), shortest(feature.coverage), feature.left_out});
+  }
+  return tsv.text();
+}
+
+void run(const Arguments& arguments, Console& console) {
+  AnalysisRun analysis{"confounds", {confounds_section}};
+  analysis.needs_tokens = true;
+  run_analysis(analysis, arguments, console);
+}
+
+}  // namespace
+
+Section confounds_section(const AnalysisInput& input, const Arguments& arguments) {
+  stats::ConfoundsOptions options;
+  if (arguments.has("folds")) options.n_folds = static_cast<int>(arguments.integer("folds"));
+  if (arguments.has("nested-repetitions")) {
+    options.n_repetitions = static_cast<int>(arguments.integer("nested-repetitions"));
+  }
+  if (arguments.has("classifier-permutations")) {
+    options.n_permutations = static_cast<int>(arguments.integer("classifier-permutations"));
+  }
+  options.seed = input.settings.seed;
+  options.groups = input.groups;
+  options.n_threads = input.settings.n_threads;
+  if (arguments.has("model"))
+    options.shuffled = shuffled_signatures(input, arguments.text("model"));
+  WorkProgress progress(input, "confounds", stats::confounds_steps(options), "steps");
+  options.work = progress.work();
+  ConfoundsResult result = stats::confounds(input.signatures, input.tokens, options);
+  if (input.settings.selection.weighted) {
+    result.notices.emplace_back(
+        "--weighted: only the features \"signature\" and \"layer 0\" use the router's weights");
+  }
+  Section section{
+      "confounds", json_of(result), document_of(result, options.n_repetitions), {}, result.notices};
+  section.files.push_back(text_file("confounds.tsv", tsv_of(result)));
+  return section;
+}
+
+std::vector<Flag> confounds_flags() {
+  return {{.name = "--folds",
+           .type = FlagType::integer,
+           .value_name = "N",
+           .default_value = "5",
+           .help = "folds of the cross-validation",
+           .min = 4,
+           .max = 64},
+          nested_repetitions_flag("200"),
+          {.name = "--classifier-permutations",
+           .type = FlagType::integer,
+           .value_name = "N",
+           .default_value = "1000",
+           .help = "relabellings for the verdict's p-value; 0: no verdict",
+           .min = 0,
+           .max = 1'000'000},
+          {.name = "--model",
+           .value_name = "DIR",
+           .help = "the traced model: it runs the prompts again with their tokens shuffled, as one "
+                   "more control"},
+          group_by_flag()};
+}
+
+Command confounds_command() {
+  return {.name = "confounds",
+          .summary = "Does routing tell more than length, words and template do?",
+          .description =
+              "Classifies the categories from the signature and from what might stand behind it: "
+              "equal numbers of tokens, lengths, token unigrams, layer 0, the routing that the "
+              "token types alone would give, parts of the tokens. Every choice is made inside the "
+              "training folds; intervals are by nested cross-validation. It ends in a verdict, "
+              "from a permutation test of the signature minus what the token types alone would "
+              "give: adds, no evidence, or cannot tell. Takes minutes. With -o DIR it writes "
+              "confounds.tsv and report.json.",
+          .positionals = trace_positionals(),
+          .flags = with_analysis_flags(confounds_flags()),
+          .examples = {{"moexray confounds traces", "the table and the verdict"},
+                       {"moexray confounds traces --model OLMoE-1B-7B-0125-Instruct",
+                        "with the prompts' tokens shuffled as one more control"},
+                       {"moexray confounds traces --nested-repetitions 0 --json -",
+                        "the verdict without intervals; the results as JSON"}},
+          .run = run};
+}
+
+}  // namespace moexray::app

@@ -1,0 +1,194 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "commands.h"
+#include "interval_text.h"
+#include "moexray/report/number.h"
+#include "moexray/report/table.h"
+#include "moexray/stats/information.h"
+#include "sections.h"
+#include "work_progress.h"
+
+namespace moexray::app {
+namespace {
+
+using report::fixed;
+using report::Json;
+using report::shortest;
+using stats::InformationResult;
+using stats::TokenInformation;
+
+Json row_json(const TokenInformation& row) {
+  Json json = Json::object({{"layer", row.layer}});
+  if (row.expert >= 0) json.set("expert", row.expert);
+  json.set("bits", row.bits);
+  json.set("p_value", row.p_value);
+  json.set("q_value", row.q_value);
+  json.set("plug_in", row.plug_in);
+  json.set("null_mean", row.null_mean);
+  json.set("miller_madow", row.miller_madow);
+  return json;
+}
+
+Json rows_json(const std::vector<TokenInformation>& rows) {
+  Json::Array array;
+  for (const TokenInformation& row : rows) array.push_back(row_json(row));
+  return array;
+}
+
+Json json_of(const InformationResult& result) {
+  return Json::object({{"bound", Json::object({{"bits", result.bound.bits},
+                                               {"ci95", interval_json(result.bound.ci95)},
+                                               {"entropy", result.bound.entropy}})},
+                       {"layers", rows_json(result.layers)},
+                       {"experts", rows_json(result.experts)},
+                       {"adjustment", result.adjustment},
+                       {"permutations", result.n_permutations},
+                       {"notices", Json::array(result.notices)}});
+}
+
+report::Table layers_table(const InformationResult& result) {
+  report::Table table({"layer", "bits a token", "plug-in", "null mean", "Miller–Madow", "p", "q"});
+  for (const TokenInformation& row : result.layers) {
+    table.add_row({std::to_string(row.layer), fixed(row.bits, 5), fixed(row.plug_in, 5),
+                   fixed(row.null_mean, 5), fixed(row.miller_madow, 5),
+                   p_text(row.p_value, result.n_permutations),
+                   p_text(row.q_value, result.n_permutations)});
+  }
+  return table;
+}
+
+report::Table experts_table(const InformationResult& result) {
+  constexpr std::size_t n_shown = 10;
+  std::vector<std::size_t> order(result.experts.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return result.experts[a].bits > result.experts[b].bits;
+  });
+  report::Table table({"layer/expert", "bits a token", "plug-in", "null mean", "p", "q"});
+  for (std::size_t i = 0; i < std::min(n_shown, order.size()); ++i) {
+    const TokenInformation& row = result.experts[order[i]];
+    table.add_row({fmt::format("{}/{}", row.layer, row.expert), fixed(row.bits, 5),
+                   fixed(row.plug_in, 5), fixed(row.null_mean, 5),
+                   p_text(row.p_value, result.n_permutations),
+                   p_text(row.q_value, result.n_permutations)});
+  }
+  return table;
+}
+
+std::string summary(const InformationResult& result) {
+  constexpr double level = 0.05;
+  const auto n_found =
+      std::count_if(result.experts.begin(), result.experts.end(),
+                    [&](const TokenInformation& row) { return row.q_value <= level; });
+  const bool is_rate = result.adjustment != "max-T";
+  return fmt::format(
+      "{} of {} experts carry information about the category, {} ({}, {} "
+      "permutations of prompts' labels)",
+      n_found, result.experts.size(),
+      is_rate ? "at a false discovery rate of 5%" : "at a family-wise level of 5%",
+      result.adjustment, result.n_permutations);
+}
+
+report::Document document_of(const InformationResult& result) {
+  report::Document document;
+  const stats::InformationBound& bound = result.bound;
+  if (!std::isnan(bound.bits)) {
+    document.paragraph(fmt::format(
+        "A prompt's signature holds at least {} bits about its category, of {} (H − held-out "
+        "cross-entropy)",
+        fixed(bound.bits, 3), fixed(bound.entropy, 3)));
+    document.note(fmt::format("nested cross-validation 95% interval {}{}",
+                              interval_text(bound.ci95, 3),
+                              bound.bits < 0 ? "; below 0: the classifier does worse than the "
+                                               "categories' proportions"
+                                             : ""));
+  }
+  document.paragraph(summary(result));
+  document.table(experts_table(result));
+  document.table(layers_table(result));
+  document.note(
+      "bits = plug-in − its mean under permuted labels; Miller–Madow: what it would be "
+      "if tokens were independent, which they are not");
+  return document;
+}
+
+std::string tsv_of(const InformationResult& result) {
+  report::Tsv tsv(
+      {"layer", "expert", "bits", "plug_in", "null_mean", "miller_madow", "p_value", "q_value"});
+  for (const auto* rows : {&result.layers, &result.experts}) {
+    for (const TokenInformation& row : *rows) {
+      tsv.add_row({std::to_string(row.layer), row.expert < 0 ? "" : std::to_string(row.expert),
+                   shortest(row.bits), shortest(row.plug_in), shortest(row.null_mean),
+                   shortest(row.miller_madow), shortest(row.p_value), shortest(row.q_value)});
+    }
+  }
+  return tsv.text();
+}
+
+void run(const Arguments& arguments, Console& console) {
+  run_analysis({"information", {information_section}}, arguments, console);
+}
+
+}  // namespace
+
+Section information_section(const AnalysisInput& input, const Arguments& arguments) {
+  stats::InformationOptions options;
+  if (arguments.has("folds")) options.n_folds = static_cast<int>(arguments.integer("folds"));
+  if (arguments.has("nested-repetitions")) {
+    options.n_repetitions = static_cast<int>(arguments.integer("nested-repetitions"));
+  }
+  if (arguments.given("permutations")) options.n_permutations = arguments.integer("permutations");
+  options.seed = input.settings.seed;
+  options.groups = input.groups;
+  options.n_threads = input.settings.n_threads;
+  WorkProgress progress(input, "information", stats::information_steps(input.signatures, options),
+                        "steps");
+  options.work = progress.work();
+  const InformationResult result = stats::information(input.signatures, options);
+  Section section{"information", json_of(result), document_of(result), {}, result.notices};
+  section.files.push_back(text_file("information.tsv", tsv_of(result)));
+  return section;
+}
+
+std::vector<Flag> information_flags() {
+  return {{.name = "--folds",
+           .type = FlagType::integer,
+           .value_name = "N",
+           .default_value = "5",
+           .help = "folds of the cross-validation",
+           .min = 4,
+           .max = 64},
+          nested_repetitions_flag("200"),
+          {.name = "--permutations",
+           .type = FlagType::integer,
+           .value_name = "N",
+           .help = "relabellings of the prompts (default: 20 for each expert of each layer, which "
+                   "false discovery rates need; below, p-values are adjusted by max-T)",
+           .min = 1,
+           .max = 100'000'000},
+          group_by_flag()};
+}
+
+Command information_command() {
+  return {.name = "information",
+          .summary = "Bits that routing holds about the category: of a prompt, a layer, an expert",
+          .description =
+              "A lower bound of the information in a prompt's signature (entropy of the categories "
+              "minus the held-out cross-entropy of a calibrated classifier, with its nested "
+              "cross-validation interval), and the mutual information between the category and "
+              "a token's routing at each layer and expert, minus what permuted labels give, with "
+              "p-values and false discovery rates. With -o DIR it writes information.tsv and "
+              "report.json.",
+          .positionals = trace_positionals(),
+          .flags = with_analysis_flags(information_flags()),
+          .examples = {{"moexray information traces", "the bound, layers, and the best experts"},
+                       {"moexray information traces --permutations 999 --nested-repetitions 0",
+                        "quickly: no bound, p-values adjusted by max-T"}},
+          .run = run};
+}
+
+}  // namespace moexray::app

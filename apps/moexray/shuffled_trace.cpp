@@ -1,0 +1,121 @@
+#include "shuffled_trace.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "moexray/checkpoint/checkpoint.h"
+#include "moexray/core/error.h"
+#include "moexray/core/random.h"
+#include "moexray/runtime/generate.h"
+#include "moexray/runtime/model.h"
+#include "moexray/runtime/modules.h"
+#include "progress.h"
+
+namespace moexray::app {
+namespace {
+
+// Prompts that go through the model at the same time.
+constexpr std::size_t batch_size = 16;
+
+struct ShuffledPrompt {
+  std::vector<TokenId> ids;
+  std::vector<bool> counts;  // what the selection says of each position
+};
+
+ShuffledPrompt shuffled_prompt(const stats::RoutedTokens& tokens, std::size_t row,
+                               const std::string& id, std::uint64_t seed, int vocab_size) {
+  ShuffledPrompt prompt;
+  std::vector<std::size_t> free;
+  for (const stats::RoutedToken& token : tokens.of_prompt(row)) {
+    if (token.type != TokenType::prompt) continue;
+    if (token.id < 0 || token.id >= vocab_size) {
+      throw Error(ErrorKind::data, {"cannot run the prompts again", "prompt \"" + id + "\"",
+                                    "token ids of the model's vocabulary",
+                                    token.id < 0 ? "none recorded" : std::to_string(token.id)});
+    }
+    if (!token.is_template) free.push_back(prompt.ids.size());
+    prompt.ids.push_back(token.id);
+    prompt.counts.push_back(token.selected);
+  }
+  RandomStream random(seed, "shuffled tokens " + id);
+  for (std::size_t i = free.size(); i > 1; --i) {
+    const std::size_t j = random.below(i);
+    std::swap(prompt.ids[free[i - 1]], prompt.ids[free[j]]);
+  }
+  return prompt;
+}
+
+void check_model(const TraceSet& traces, const Checkpoint& checkpoint) {
+  const RoutingShape shape = checkpoint.config().routing_shape();
+  if (shape != traces.shape) {
+    throw Error(ErrorKind::data, {"the model has other layers and experts than the trace",
+                                  checkpoint.config().name,
+                                  {},
+                                  {}});
+  }
+  const std::string own = checkpoint.router_sha256();
+  for (const TraceManifest& manifest : traces.manifests) {
+    const std::string& traced = manifest.model.router_sha256;
+    if (traced.empty() || traced == own) continue;
+    throw Error(ErrorKind::data,
+                {"the trace comes from another model", "model.router_sha256", traced, own});
+  }
+}
+
+Eigen::RowVectorXd signature_of(const RoutingBuffer& routing, const ShuffledPrompt& prompt) {
+  const RoutingShape& shape = routing.shape();
+  Eigen::RowVectorXd row =
+      Eigen::RowVectorXd::Zero(static_cast<Eigen::Index>(shape.n_layers) * shape.n_experts);
+  double n = 0;
+  for (std::size_t pos = 0; pos < prompt.counts.size(); ++pos) {
+    if (!prompt.counts[pos]) continue;
+    n += 1;
+    for (int layer = 0; layer < shape.n_layers; ++layer) {
+      for (const std::uint16_t expert : routing.experts(layer, static_cast<std::int64_t>(pos))) {
+        row(static_cast<Eigen::Index>(layer) * shape.n_experts + expert) += 1;
+      }
+    }
+  }
+  if (n == 0) throw Error(ErrorKind::data, "a prompt has no selected token of its own");
+  return row / (n * shape.top_k);
+}
+
+}  // namespace
+
+stats::Matrix shuffled_signatures(const AnalysisInput& input,
+                                  const std::filesystem::path& model_directory) {
+  const Checkpoint checkpoint(model_directory);
+  check_model(input.traces, checkpoint);
+  const stats::Signatures& signatures = input.signatures;
+  std::vector<ShuffledPrompt> prompts;
+  std::int64_t n_tokens = 0;
+  for (std::size_t row = 0; row < signatures.size(); ++row) {
+    prompts.push_back(shuffled_prompt(input.tokens, row, signatures.ids[row], input.settings.seed,
+                                      static_cast<int>(checkpoint.config().vocab_size)));
+    n_tokens += static_cast<std::int64_t>(prompts.back().ids.size());
+  }
+  const std::string& dtype = input.traces.manifests.front().model.dtype;
+  const auto model = load_runtime().load(
+      checkpoint, {dtype.empty() ? "bfloat16" : dtype, "cpu", input.settings.n_threads});
+  GenerationOptions options;
+  options.max_new_tokens = 0;
+  Progress progress(*input.console, "shuffled prompts", n_tokens, "tokens");
+  stats::Matrix result(signatures.values.rows(), signatures.values.cols());
+  for (std::size_t first = 0; first < prompts.size(); first += batch_size) {
+    const std::size_t last = std::min(first + batch_size, prompts.size());
+    std::vector<GenerationInput> batch;
+    for (std::size_t i = first; i < last; ++i) {
+      batch.push_back({signatures.ids[i], prompts[i].ids});
+    }
+    const auto outputs = generate(*model, batch, options, *input.stop,
+                                  [&](std::int64_t n) { progress.update(progress.done() + n); });
+    for (std::size_t i = first; i < last; ++i) {
+      result.row(static_cast<Eigen::Index>(i)) =
+          signature_of(outputs[i - first].routing, prompts[i]);
+    }
+  }
+  return result;
+}
+
+}  // namespace moexray::app
