@@ -80,7 +80,7 @@ report::Table objects_table(const Json& rows, const std::vector<std::string>& ke
 // A table of prompts with room for their texts, which report::Table cuts.
 class PromptTable {
  public:
-  PromptTable(std::vector<std::string> headings, std::size_t max_text_bytes)
+  PromptTable(const std::vector<std::string>& headings, std::size_t max_text_bytes)
       : max_text_bytes_(max_text_bytes) {
     html_ = "<div class=\"scroll\"><table>\n<thead><tr>";
     for (const std::string& heading : headings) html_ += "<th>" + html_escaped(heading) + "</th>";

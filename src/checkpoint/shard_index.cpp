@@ -13,7 +13,7 @@ constexpr std::uint64_t max_index_bytes = 64 << 20;
 }  // namespace
 
 ShardIndex read_shard_index(const std::filesystem::path& path) {
-  const auto fail = [&](std::string key, std::string what, std::string expected,
+  const auto fail = [&](const std::string& key, std::string what, std::string expected,
                         std::string found) {
     throw Error(ErrorKind::data, {std::move(what), path.string() + ": key \"" + key + '"',
                                   std::move(expected), std::move(found)});

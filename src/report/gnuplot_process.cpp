@@ -127,7 +127,7 @@ std::optional<fs::path> find_gnuplot() {
   std::string_view rest = variable ? variable : "/usr/bin:/bin";
   while (!rest.empty()) {
     const std::size_t end = std::min(rest.find(':'), rest.size());
-    const fs::path program = fs::path(rest.substr(0, end)) / "gnuplot";
+    fs::path program = fs::path(rest.substr(0, end)) / "gnuplot";
     rest.remove_prefix(std::min(end + 1, rest.size()));
     std::error_code ignored;
     if (program.is_absolute() && fs::is_regular_file(program, ignored) &&

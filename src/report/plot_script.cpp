@@ -70,7 +70,7 @@ std::string single_quoted(std::string_view text) {
 }
 
 std::string shortened(std::string_view text, int n_columns) {
-  const std::string whole = drawable(text);
+  std::string whole = drawable(text);
   const auto limit = static_cast<std::size_t>(n_columns);
   if (display_width(whole) <= limit) return whole;
   std::size_t end = 0;  // of the longest start that leaves a column for "…"

@@ -23,7 +23,7 @@ double text_width(std::string_view text) {
 }
 
 std::string shortened(std::string_view text, std::size_t n_columns) {
-  const std::string clean = one_line(text, 4 * n_columns);
+  std::string clean = one_line(text, 4 * n_columns);
   if (display_width(clean) <= n_columns) return clean;
   std::string kept;
   for (std::size_t begin = 0; begin < clean.size();) {

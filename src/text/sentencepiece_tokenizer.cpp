@@ -74,7 +74,7 @@ class SentencePieceTokenizer final : public Tokenizer {
     }
   }
 
-  void add_token(AddedToken token, const std::string& where);
+  void add_token(const AddedToken& token, const std::string& where);
   void name_tokens(std::string bos, std::string eos) {
     bos_token_ = std::move(bos);
     eos_token_ = std::move(eos);
@@ -109,7 +109,7 @@ class SentencePieceTokenizer final : public Tokenizer {
 };
 
 // A token outside the vocabulary gets the next free id, as in transformers.
-void SentencePieceTokenizer::add_token(AddedToken token, const std::string& where) {
+void SentencePieceTokenizer::add_token(const AddedToken& token, const std::string& where) {
   const auto known = ids_.find(token.content);
   const TokenId expected =
       known == ids_.end() ? static_cast<TokenId>(pieces_.size()) : known->second;

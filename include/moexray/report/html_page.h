@@ -23,7 +23,7 @@ class HtmlPage {
   explicit HtmlPage(std::string title) : title_(std::move(title)) {}
 
   /// HTML below the title.
-  void lead(std::string html) { lead_ += std::move(html); }
+  void lead(std::string_view html) { lead_ += html; }
   /// Rules beside those of every page.
   void style(std::string_view css) { style_ += css; }
   /// A section with a heading and an entry in the list of contents.
