@@ -125,7 +125,9 @@ std::vector<float> TorchModel::forward(Session& session, std::span<const Sequenc
 
 std::vector<float> TorchModel::run_pass(Session& session, std::span<const SequenceChunk> chunks,
                                         LogitsOf logits_of, RouterTap* tap) {
-  at::set_num_threads(n_threads_);  // a setting of the process: another model may have changed it
+  // A setting of the process, which another model may have changed. Setting it starts libtorch's
+  // second pool of threads anew, and those spin at first: a tenth of a decode step.
+  if (at::get_num_threads() != n_threads_) at::set_num_threads(n_threads_);
   const at::NoGradGuard no_grad;
   auto& torch_session = dynamic_cast<TorchSession&>(session);
   const Rows rows = lay_out(torch_session, chunks, olmoe_.config.vocab_size);

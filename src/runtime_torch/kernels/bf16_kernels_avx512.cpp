@@ -58,7 +58,9 @@ void tile(const std::uint16_t* x, std::int64_t n_in, const std::uint16_t* w, std
     __m512bh weight[tile_columns];
     for (int j = 0; j < tile_columns; ++j) {
       weight[j] = load(rows[j] + i);
-      if (n_x <= 2) _mm_prefetch(rows[j] + tile_columns * n_in + i, _MM_HINT_T0);
+      // The next tile's, into the second-level cache: the processor's own prefetching ends with
+      // the page, which is one or two rows.
+      _mm_prefetch(rows[j] + tile_columns * n_in + i, _MM_HINT_T1);
     }
     for (int r = 0; r < n_x; ++r) {
       const __m512bh value = load(x + r * n_in + i);
