@@ -101,8 +101,32 @@ void add_classifier_rows(const ReportResults& results, report::Table& table) {
                  with_spread(results.number("classify", {"accuracy", "mean"}),
                              results.number("classify", {"accuracy", "std"}), 3),
                  std::move(remark)});
+  const Json& nested = results.at("classify", {"accuracy", "ci95"});
+  if (nested.elements().size() == 2) {
+    table.add_row({"its 95% interval",
+                   fmt::format("{}–{}", fixed(nested.elements()[0].number(), 3),
+                               fixed(nested.elements()[1].number(), 3)),
+                   "nested cross-validation, which accounts for training"});
+  }
   table.add_row({"macro F1", fixed(results.number("classify", {"macro_f1"}), 3),
                  "pooled held-out predictions"});
+}
+
+void add_inference_rows(const ReportResults& results, report::Table& table) {
+  if (results.has("confounds")) {
+    const double p = results.number("confounds", {"verdict", "p_value"});
+    table.add_row({"beyond the token types, routing",
+                   std::string(results.at("confounds", {"verdict", "outcome"}).text()),
+                   std::isfinite(p)
+                       ? "p = " + shortest(p) + ", signature minus expected"
+                       : std::string(results.at("confounds", {"verdict", "reason"}).text())});
+  }
+  if (results.has("information")) {
+    table.add_row(
+        {"information about the category",
+         "at least " + fixed(results.number("information", {"bound", "bits"}), 3),
+         "bits a prompt, of " + fixed(results.number("information", {"bound", "entropy"}), 3)});
+  }
 }
 
 void add_expert_rows(const ReportResults& results, report::Table& table) {
@@ -145,6 +169,7 @@ std::string headline_html(const AnalysisInput& input, const std::vector<Section>
   add_layer_rows(results, table);
   add_projection_rows(results, table);
   add_classifier_rows(results, table);
+  add_inference_rows(results, table);
   add_expert_rows(results, table);
   return table.html() + notices_html(input, sections);
 }

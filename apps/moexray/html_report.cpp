@@ -45,7 +45,9 @@ std::string figures_html(const std::vector<Section>& sections) {
   for (const Section& section : sections) {
     if (section.name == "experts") continue;
     for (const report::Figure& figure : section.figures) figures.push_back(&figure);
-    if (section.name != "classify") left_out += left_out_html(section);
+    const bool has_own_place =
+        section.name == "classify" || section.name == "confounds" || section.name == "information";
+    if (!has_own_place) left_out += left_out_html(section);
   }
   std::stable_sort(figures.begin(), figures.end(),
                    [](const auto* a, const auto* b) { return a->name < b->name; });
@@ -182,6 +184,21 @@ std::string classification_html(const AnalysisInput& input, const std::vector<Se
   return html + top_experts_html(results.at("classify", {"top_experts"}));
 }
 
+// Of `analyze --full`; empty otherwise.
+std::string inference_html(const std::vector<Section>& sections) {
+  const ReportResults results(sections);
+  std::string html;
+  for (const auto& [name, title] :
+       {std::pair{"confounds", "Does routing know more than the words?"},
+        {"information", "Bits about the category"}}) {
+    const Section* section = results.section_of(name);
+    if (section == nullptr) continue;
+    html += fmt::format("<h3>{}</h3>\n", title);
+    html += section->json.is_null() ? left_out_html(*section) : section->document.html();
+  }
+  return html;
+}
+
 std::string experts_html(const std::vector<Section>& sections) {
   const ReportResults results(sections);
   const Section* section = results.section_of("experts");
@@ -245,6 +262,8 @@ std::string html_report(const AnalysisInput& input, const std::vector<Section>& 
   page.section("headline", "Headline numbers", headline_html(input, sections));
   page.section("figures", "Figures", figures_html(sections));
   page.section("classification", "Classification", classification_html(input, sections));
+  const std::string inference = inference_html(sections);
+  if (!inference.empty()) page.section("evidence", "Confounds and information", inference);
   page.section("experts-usage", "Expert usage", experts_html(sections));
   page.section("prompts", "Prompts", prompts_html(input, sections));
   page.section("limits", "What the figures do not show", limits_html(input));

@@ -41,7 +41,10 @@ TEST(ClassifyCommand, ReportsConsistentNumbers) {
   EXPECT_EQ(r.at("n_prompts"), 12);
   EXPECT_EQ(r.at("n_features"), 16);
   EXPECT_TRUE(r.at("converged"));
-  EXPECT_TRUE(r.at("accuracy").at("ci95").is_null());
+  const json& interval = r.at("accuracy").at("ci95");
+  EXPECT_LT(interval.at(0), interval.at(1));
+  EXPECT_GE(interval.at(0), 0);
+  EXPECT_LE(interval.at(1), 1);
   EXPECT_EQ(r.at("accuracy").at("folds").size(), 4U);
   EXPECT_NEAR(r.at("chance"), 1.0 / 3, 1e-15);
   json confusion(3, json(3, 0));
@@ -71,6 +74,16 @@ TEST(ClassifyCommand, SeedChoosesTheFolds) {
   };
   EXPECT_EQ(folds("1"), folds("1"));
   EXPECT_NE(folds("1"), folds("2"));
+}
+
+TEST(ClassifyCommand, NestedRepetitionsCanBeLeftOut) {
+  const CommandResult result =
+      run_moexray({"classify", small_trace(), "--folds", "4", "--nested-repetitions", "0"});
+  EXPECT_EQ(result.out.find("nested"), std::string::npos);
+  EXPECT_NE(result.err.find("no nested cross-validation interval"), std::string::npos);
+  const json r =
+      run_for_json({"classify", small_trace(), "--folds", "4", "--nested-repetitions", "0"});
+  EXPECT_TRUE(r.at("accuracy").at("ci95").is_null());
 }
 
 TEST(ClassifyCommand, NamesWhatIsTooSmall) {

@@ -93,6 +93,48 @@ TEST(Classify, TrainsOnTheCategoriesThatAreThere) {
   for (const std::size_t i : {1U, 3U, 4U, 5U}) EXPECT_NE(result.predicted[i], 2);
 }
 
+TEST(Classify, HasANestedInterval) {
+  const Signatures s =
+      test::random_signatures(test::mixed_categories({20, 20, 20}, 1), 2, {.effect = 0.15});
+  const ClassifyResult without = classify(s, {.seed = 7});
+  EXPECT_TRUE(std::isnan(without.accuracy.ci95[0]));
+  ClassifyOptions options{.seed = 7, .n_nested_repetitions = 20};
+  const ClassifyResult one = classify(s, options);
+  EXPECT_EQ(one.predicted, without.predicted);
+  EXPECT_LT(one.accuracy.ci95[0], one.accuracy.mean);
+  EXPECT_GT(one.accuracy.ci95[1], one.accuracy.mean);
+  options.n_threads = 3;
+  EXPECT_EQ(classify(s, options).accuracy.ci95, one.accuracy.ci95);
+}
+
+TEST(Classify, SaysWhereThereIsNoNestedInterval) {
+  const Signatures clear =
+      test::random_signatures(test::mixed_categories({10, 10}, 1), 2, {.effect = 3});
+  const ClassifyResult perfect = classify(clear, {.n_nested_repetitions = 5});
+  EXPECT_TRUE(std::isnan(perfect.accuracy.ci95[0]));
+  ASSERT_FALSE(perfect.notices.empty());
+  EXPECT_NE(perfect.notices.back().find("every held-out prediction is alike"), std::string::npos);
+  const ClassifyResult two = classify(clear, {.n_folds = 2, .n_nested_repetitions = 5});
+  EXPECT_NE(two.notices.back().find("it needs 3 to 64 folds"), std::string::npos);
+}
+
+TEST(Classify, KeepsGroupsInOneFold) {
+  const Signatures s = test::random_signatures(test::mixed_categories({20, 20}, 1), 2);
+  ClassifyOptions options;
+  for (std::size_t i = 0; i < s.size(); ++i) {
+    options.groups.push_back(s.categories[i] + std::to_string(i % 7));
+  }
+  const ClassifyResult result = classify(s, options);
+  for (std::size_t i = 0; i < s.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (options.groups[i] == options.groups[j]) EXPECT_EQ(result.folds[i], result.folds[j]);
+    }
+  }
+  options.folds.assign(s.size(), 0);
+  for (std::size_t i = 0; i < s.size(); ++i) options.folds[i] = static_cast<int>(i % 2);
+  test::expect_error(ErrorKind::data, "lies in several folds", [&] { classify(s, options); });
+}
+
 TEST(Classify, RefusesWhatCannotBeClassified) {
   using test::expect_error;
   const auto signatures = [](const std::vector<std::string>& categories) {

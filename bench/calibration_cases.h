@@ -1,0 +1,188 @@
+#pragma once
+
+// Cases whose truth is known, for bench/inference_calibration and its short form among the tests.
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "fold_models.h"
+#include "moexray/stats/classify.h"
+#include "moexray/stats/folds.h"
+#include "moexray/stats/logistic.h"
+#include "moexray/stats/units.h"
+#include "simulated_routing.h"
+#include "type_routing.h"
+
+namespace moexray::bench {
+
+using namespace moexray::stats;
+
+// Signatures of 20 prompts in each of 4 categories, Dirichlet-multinomial: shares of each layer's
+// experts around the category's, tokens drawn from them.
+class DirichletWorld {
+ public:
+  DirichletWorld(double effect, std::uint64_t seed) : random_(seed) {
+    for (int j = 0; j < d; ++j) base_.push_back(random_.normal());
+    for (int c = 0; c < n_categories; ++c) {
+      for (int j = 0; j < d; ++j) own_.push_back(effect * random_.normal());
+    }
+  }
+
+  Signatures draw(int n_prompts) {
+    Signatures s;
+    s.shape = {n_layers, n_experts, 2};
+    const int n = n_prompts * n_categories;
+    s.values = Matrix::Zero(n, d);
+    for (int i = 0; i < n; ++i) {
+      const int c = i % n_categories;
+      s.ids.push_back("p" + std::to_string(i));
+      s.categories.push_back("c" + std::to_string(c));
+      s.n_tokens.push_back(n_tokens);
+      for (int l = 0; l < n_layers; ++l) draw_layer(i, c, l, s.values);
+    }
+    return s;
+  }
+
+  void reseed(std::uint64_t seed) { random_ = RandomStream(seed); }
+
+  static constexpr int n_categories = 4;
+
+ private:
+  static constexpr int n_layers = 4;
+  static constexpr int n_experts = 16;
+  static constexpr int n_tokens = 60;
+  static constexpr int d = n_layers * n_experts;
+
+  void draw_layer(int i, int c, int l, Matrix& values) {
+    std::array<double, n_experts> sums{};
+    double sum = 0;
+    for (int e = 0; e < n_experts; ++e) {
+      const auto j = static_cast<std::size_t>(l * n_experts + e);
+      // A log-normal prompt effect stands in for the Dirichlet's.
+      sum +=
+          std::exp(base_[j] + own_[static_cast<std::size_t>(c * d) + j] + 0.7 * random_.normal());
+      sums[static_cast<std::size_t>(e)] = sum;
+    }
+    for (int t = 0; t < 2 * n_tokens; ++t) {
+      const double u = random_.uniform() * sum;
+      const auto e = std::lower_bound(sums.begin(), sums.end(), u) - sums.begin();
+      values(i, l * n_experts + e) += 0.5 / n_tokens;
+    }
+  }
+
+  RandomStream random_;
+  std::vector<double> base_;
+  std::vector<double> own_;
+};
+
+// Accuracy, on new prompts, of the classifier trained on all prompts.
+inline double true_accuracy(const Signatures& train, const Signatures& test) {
+  const CategoryIndex categories = index_categories(train);
+  const CategoryIndex truth = index_categories(test);
+  const Standardizer standardizer(train.values);
+  const LogisticModel model = fit_logistic(standardizer.apply(train.values), categories.of_prompt,
+                                           DirichletWorld::n_categories, {.tolerance = 1e-4});
+  const std::vector<int> predicted = model.predict(standardizer.apply(test.values));
+  double n = 0;
+  for (std::size_t i = 0; i < predicted.size(); ++i) n += predicted[i] == truth.of_prompt[i];
+  return n / static_cast<double>(predicted.size());
+}
+
+struct AccuracyOutcome {
+  double truth = 0;
+  std::array<double, 2> nested = {};
+  std::array<double, 2> wilson = {};
+};
+
+// Data set `i` of a world that is the same for all.
+inline AccuracyOutcome accuracy_outcome(double effect, std::uint64_t seed, int i,
+                                        int n_repetitions) {
+  DirichletWorld world(effect, seed);
+  const std::uint64_t own = RandomStream(seed, "data set " + std::to_string(i))();
+  world.reseed(own);
+  const Signatures train = world.draw(20);
+  const ClassifyResult result =
+      classify(train, {.seed = own, .n_nested_repetitions = n_repetitions});
+  return {true_accuracy(train, world.draw(500)), result.accuracy.ci95, result.accuracy.wilson95};
+}
+
+inline bool covers(const std::array<double, 2>& interval, double truth) {
+  return interval[0] <= truth && truth <= interval[1];
+}
+
+// The residual without the rule: all tokens count; a type that was not seen is expected to be
+// routed as the training tokens are on average.
+inline FeatureMaker residual_without_rule(std::shared_ptr<const TypeRouting> types,
+                                          const Matrix& signatures) {
+  return [types, &signatures](const SplitRows& rows) {
+    const TypeSignatures s = types->signatures(rows);
+    const Matrix train = signatures(rows.train, Eigen::all);
+    std::vector<Eigen::Index> order = rows.train;
+    order.insert(order.end(), rows.test.begin(), rows.test.end());
+    Matrix values = signatures(order, Eigen::all);
+    for (Eigen::Index i = 0; i < values.rows(); ++i) {
+      values.row(i) -= s.coverage(i) * s.expected.row(i) +
+                       (1 - s.coverage(i)) * Eigen::RowVectorXd(train.colwise().mean());
+    }
+    return FeatureBlocks{{values, true}};
+  };
+}
+
+// p of the permutation test of confounds() for any features.
+inline double permutation_p(const FeatureMaker& features, const Signatures& s, int n_permutations,
+                            std::uint64_t seed) {
+  const CategoryIndex categories = index_categories(s);
+  const Units units = make_units(s.ids, categories);
+  constexpr int n_folds = 5;
+  const std::vector<int> folds = grouped_folds(s.ids, categories, units, n_folds, seed);
+  const PipelineOptions options{.grid = shared_grid, .unit_size = true};
+  const CoordinateStore shared = shared_coordinates(features, folds, n_folds, options, 1);
+  const auto n_correct = [&](const std::vector<int>& labels) {
+    FoldModels models(features, labels, static_cast<int>(categories.names.size()), folds, n_folds,
+                      options, &shared);
+    const std::vector<int> predicted = held_out_classes(models, labels.size(), n_folds);
+    return std::inner_product(predicted.begin(), predicted.end(), labels.begin(), 0, std::plus<>(),
+                              [](int a, int b) { return a == b; });
+  };
+  const int observed = n_correct(categories.of_prompt);
+  int n_reached = 1;
+  for (int draw = 0; draw < n_permutations; ++draw) {
+    RandomStream random(seed, "permutation " + std::to_string(draw));
+    n_reached +=
+        n_correct(labels_permuted_within_folds(units, categories, folds, random)) >= observed;
+  }
+  return static_cast<double>(n_reached) / (n_permutations + 1);
+}
+
+struct VerdictOutcome {
+  double p_rule = 1;     // with the rule on seen token types
+  double p_without = 1;  // without
+  double coverage = 0;
+};
+
+inline VerdictOutcome verdict_outcome(const SimulatedRoutingOptions& options, std::uint64_t seed,
+                                      int i, int n_permutations) {
+  const std::uint64_t own = RandomStream(seed, "data set " + std::to_string(i))();
+  const SimulatedRouting w = simulated_routing(options, own);
+  const auto rule = std::make_shared<const TypeRouting>(w.tokens, 5);
+  const auto once = std::make_shared<const TypeRouting>(w.tokens, 1);
+  const FeatureMaker residual = [rule](const SplitRows& rows) {
+    const TypeSignatures s = rule->signatures(rows);
+    return FeatureBlocks{{s.observed - s.expected, true}};
+  };
+  std::vector<Eigen::Index> all(w.signatures.size());
+  std::iota(all.begin(), all.end(), 0);
+  return {permutation_p(residual, w.signatures, n_permutations, own),
+          permutation_p(residual_without_rule(once, w.signatures.values), w.signatures,
+                        n_permutations, own),
+          rule->signatures({all, {}}).coverage.mean()};
+}
+
+}  // namespace moexray::bench

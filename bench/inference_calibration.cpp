@@ -1,0 +1,97 @@
+// How often intervals cover and verdicts err, on made-up data whose truth is known:
+//   inference_calibration accuracy|verdict N_DATA_SETS [SEED [CONTEXT_EFFECT]]
+#include <fmt/core.h>
+
+#include <cstdlib>
+#include <thread>
+
+#include "calibration_cases.h"
+#include "parallel.h"
+
+namespace {
+
+using namespace moexray::bench;
+using moexray::stats::parallel_for;
+
+int n_threads() { return static_cast<int>(std::max(1U, std::thread::hardware_concurrency())); }
+
+// A share with its binomial standard error, in percent.
+std::string percent(int n, int all) {
+  const double p = static_cast<double>(n) / all;
+  return fmt::format("{:.1f} ± {:.1f}", 100 * p, 100 * std::sqrt(p * (1 - p) / all));
+}
+
+void accuracy_coverage(int n_sets, std::uint64_t seed) {
+  constexpr int n_repetitions = 50;
+  fmt::print("{} data sets of 80 prompts in 4 categories; coverage of 95% intervals, %\n", n_sets);
+  fmt::print("{:>8} {:>10} {:>14} {:>16} {:>14} {:>8} {:>8}\n", "effect", "accuracy", "nested CV",
+             "of the mean", "Wilson", "width", "Wilson's");
+  for (const double effect : {0.25, 0.4, 0.6}) {
+    std::vector<AccuracyOutcome> outcomes(static_cast<std::size_t>(n_sets));
+    parallel_for(n_sets, n_threads(), [&](int i) {
+      outcomes[static_cast<std::size_t>(i)] = accuracy_outcome(effect, seed, i, n_repetitions);
+    });
+    double mean = 0;
+    for (const AccuracyOutcome& o : outcomes) mean += o.truth / n_sets;
+    int n_nested = 0;
+    int n_mean = 0;
+    int n_wilson = 0;
+    double width = 0;
+    double wilson_width = 0;
+    for (const AccuracyOutcome& o : outcomes) {
+      n_nested += covers(o.nested, o.truth) ? 1 : 0;
+      n_mean += covers(o.nested, mean) ? 1 : 0;
+      n_wilson += covers(o.wilson, o.truth) ? 1 : 0;
+      width += (o.nested[1] - o.nested[0]) / n_sets;
+      wilson_width += (o.wilson[1] - o.wilson[0]) / n_sets;
+    }
+    fmt::print("{:>8} {:>10.3f} {:>14} {:>16} {:>14} {:>8.3f} {:>8.3f}\n", effect, mean,
+               percent(n_nested, n_sets), percent(n_mean, n_sets), percent(n_wilson, n_sets), width,
+               wilson_width);
+  }
+}
+
+void verdict_errors(int n_sets, std::uint64_t seed, double context_effect) {
+  constexpr int n_permutations = 99;
+  fmt::print("{} data sets of 80 prompts in 4 categories, {} permutations; verdict \"adds\", %\n",
+             n_sets, n_permutations);
+  fmt::print("{:>8} {:>8} {:>10} {:>14} {:>14}\n", "types", "context", "coverage", "with the rule",
+             "without");
+  for (const int n_types : {150, 600}) {
+    std::vector<VerdictOutcome> outcomes(static_cast<std::size_t>(n_sets));
+    parallel_for(n_sets, n_threads(), [&](int i) {
+      outcomes[static_cast<std::size_t>(i)] = verdict_outcome(
+          {.n_types = n_types, .context_effect = context_effect}, seed, i, n_permutations);
+    });
+    int n_rule = 0;
+    int n_without = 0;
+    double coverage = 0;
+    for (const VerdictOutcome& o : outcomes) {
+      n_rule += o.p_rule <= 0.05 ? 1 : 0;
+      n_without += o.p_without <= 0.05 ? 1 : 0;
+      coverage += o.coverage / n_sets;
+    }
+    fmt::print("{:>8} {:>8} {:>10.2f} {:>14} {:>14}\n", n_types, context_effect, coverage,
+               percent(n_rule, n_sets), percent(n_without, n_sets));
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string what = argc > 1 ? argv[1] : "";
+  const int n_sets = argc > 2 ? std::atoi(argv[2]) : 0;
+  const std::uint64_t seed = argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 1;
+  const double context_effect = argc > 4 ? std::atof(argv[4]) : 0;
+  if (n_sets < 1 || (what != "accuracy" && what != "verdict")) {
+    fmt::print(
+        stderr,
+        "Usage: inference_calibration accuracy|verdict N_DATA_SETS [SEED [CONTEXT_EFFECT]]\n");
+    return 2;
+  }
+  if (what == "accuracy") {
+    accuracy_coverage(n_sets, seed);
+  } else {
+    verdict_errors(n_sets, seed, context_effect);
+  }
+}
