@@ -191,8 +191,7 @@ TEST_F(TraceCommand, RecordsTheKernelsAndRefusesToResumeWithOthers) {
   const std::vector<std::string> run = {"prompts.jsonl", "--dtype", "bfloat16", "--kernels",
                                         "plain"};
   ASSERT_EQ(trace(run).exit_code, 0);
-  EXPECT_NE(files("traces").at("manifest.json").find("\"kernels\": \"plain\""),
-            std::string::npos);
+  EXPECT_NE(files("traces").at("manifest.json").find("\"kernels\": \"plain\""), std::string::npos);
   expect_failure(1, "kernels", {"prompts.jsonl", "--dtype", "bfloat16", "--resume"});
 }
 
