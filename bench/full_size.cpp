@@ -59,9 +59,9 @@ class WorkCounter : public RouterTap {
                  dense = layers * hidden * (2 * q + 2 * kv + config_.num_experts),
                  expert = 3 * hidden * config_.intermediate_size,
                  head = hidden * config_.vocab_size;
-    const Work work{2 * (dense + n_active_ * expert + head),
-                    n_tokens * (dense + layers * config_.num_experts_per_tok * expert) +
-                        n_logit_rows * head};
+    const Work work{
+        2 * (dense + n_active_ * expert + head),
+        n_tokens * (dense + layers * config_.num_experts_per_tok * expert) + n_logit_rows * head};
     n_active_ = 0;
     return work;
   }
@@ -209,7 +209,8 @@ class Measurement {
   // As `trace` runs it: 80 prompts of 55 tokens, 32 new ones each.
   void whole_experiment() {
     std::vector<GenerationInput> inputs;
-    for (std::size_t i = 0; i < 80; ++i) inputs.push_back({"", std::span(ids_).subspan(i * 16, 55)});
+    for (std::size_t i = 0; i < 80; ++i)
+      inputs.push_back({"", std::span(ids_).subspan(i * 16, 55)});
     line("80 prompts of 55 tokens, 32 new", 80 * (55 + 31), [&] {
       const auto start = Clock::now();
       const std::atomic<bool> stop = false;

@@ -49,9 +49,9 @@ double multiply_bf16() {
         "vdpbf16ps %%zmm16, %%zmm17, %%zmm8\n vdpbf16ps %%zmm16, %%zmm17, %%zmm9\n"
         "vdpbf16ps %%zmm16, %%zmm17, %%zmm10\n vdpbf16ps %%zmm16, %%zmm17, %%zmm11\n"
         "vdpbf16ps %%zmm16, %%zmm17, %%zmm12\n vdpbf16ps %%zmm16, %%zmm17, %%zmm13\n"
-        "vdpbf16ps %%zmm16, %%zmm17, %%zmm14\n vdpbf16ps %%zmm16, %%zmm17, %%zmm15\n"
-        ::: "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
-            "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+        "vdpbf16ps %%zmm16, %%zmm17, %%zmm14\n vdpbf16ps %%zmm16, %%zmm17, %%zmm15\n" ::
+            : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+              "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
   }
   return 2.0 * 32 * 16 * n_repetitions;
 }
@@ -66,9 +66,9 @@ double multiply_f32_512() {
         "vfmadd231ps %%zmm16, %%zmm17, %%zmm8\n vfmadd231ps %%zmm16, %%zmm17, %%zmm9\n"
         "vfmadd231ps %%zmm16, %%zmm17, %%zmm10\n vfmadd231ps %%zmm16, %%zmm17, %%zmm11\n"
         "vfmadd231ps %%zmm16, %%zmm17, %%zmm12\n vfmadd231ps %%zmm16, %%zmm17, %%zmm13\n"
-        "vfmadd231ps %%zmm16, %%zmm17, %%zmm14\n vfmadd231ps %%zmm16, %%zmm17, %%zmm15\n"
-        ::: "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
-            "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+        "vfmadd231ps %%zmm16, %%zmm17, %%zmm14\n vfmadd231ps %%zmm16, %%zmm17, %%zmm15\n" ::
+            : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+              "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
   }
   return 2.0 * 16 * 16 * n_repetitions;
 }
@@ -78,7 +78,8 @@ double multiply_f32_512() {
 #if defined(__x86_64__)
 __attribute__((target_clones("fma", "default")))
 #endif
-double multiply_f32() {
+double
+multiply_f32() {
   typedef float Lanes __attribute__((vector_size(32)));
   Lanes sums[12] = {};
   Lanes a = {1e-3F, 1e-3F}, b = {1e-3F, 1e-3F};

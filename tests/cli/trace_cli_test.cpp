@@ -108,6 +108,15 @@ TEST_F(TraceCommand, WritesATraceThatReadsBack) {
   EXPECT_NE(files("traces"), whole);
 }
 
+TEST_F(TraceCommand, RecordsTheKernelsAndRefusesToResumeWithOthers) {
+  if (!has_torch_module()) GTEST_SKIP() << "built without libtorch";
+  const std::vector<std::string> run = {"prompts.jsonl", "--dtype", "bfloat16", "--kernels",
+                                        "plain"};
+  ASSERT_EQ(trace(run).exit_code, 0);
+  EXPECT_NE(files("traces").at("manifest.json").find("\"kernels\": \"plain\""), std::string::npos);
+  expect_failure(1, "kernels", {"prompts.jsonl", "--dtype", "bfloat16", "--resume"});
+}
+
 TEST_F(TraceCommand, StopsAtCtrlCAndResumesToTheSameBytes) {
   if (!has_torch_module()) GTEST_SKIP() << "built without libtorch";
   write("many.jsonl", prompts(400));
