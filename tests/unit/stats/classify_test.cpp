@@ -127,9 +127,8 @@ TEST(Classify, KeepsGroupsInOneFold) {
   const ClassifyResult result = classify(s, options);
   for (std::size_t i = 0; i < s.size(); ++i) {
     for (std::size_t j = 0; j < i; ++j) {
-      if (options.groups[i] == options.groups[j]) {
-        EXPECT_EQ(result.folds[i], result.folds[j]);
-      }
+      if (options.groups[i] != options.groups[j]) continue;
+      EXPECT_EQ(result.folds[i], result.folds[j]);
     }
   }
   options.folds.assign(s.size(), 0);
