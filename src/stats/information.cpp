@@ -87,7 +87,8 @@ struct NullSums {
 // Permutations that are one step of work: about as long as a repetition of the classifier.
 constexpr std::int64_t block_size = 256;
 
-// Calls body(block, draw, values) for every permutation, in blocks that do not depend on the threads.
+// Calls body(block, draw, values) for every permutation, in blocks that do not depend on the
+// threads.
 template <typename Body>
 void for_each_permutation(const TokenInformationCounts& counts, const CategoryIndex& categories,
                           const Units& units, const InformationOptions& options, std::int64_t n,
