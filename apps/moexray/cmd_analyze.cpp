@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "commands.h"
 #include "html_report.h"
 #include "moexray/core/error.h"
@@ -32,6 +34,10 @@ Section layers_part(const AnalysisInput& input, const Arguments& arguments) {
   return or_left_out("layers", layers_section, input, arguments);
 }
 
+Section stats_part(const AnalysisInput& input, const Arguments& arguments) {
+  return or_left_out("stats", affordable_stats_section, input, arguments);
+}
+
 Section classify_part(const AnalysisInput& input, const Arguments& arguments) {
   // Who names a folds file wants it used, or to hear what is wrong with it.
   if (arguments.has("folds-file")) return classify_section(input, arguments);
@@ -46,12 +52,19 @@ Section information_part(const AnalysisInput& input, const Arguments& arguments)
   return or_left_out("information", information_section, input, arguments);
 }
 
-// The flags of all sections.
+// Draws of the bootstrap and of the permutations, where `stats` alone takes ten times as many.
+constexpr int n_draws = 999;
+
+// The flags of all sections; one that several share only once.
 std::vector<Flag> section_flags() {
   std::vector<Flag> flags;
-  for (const auto& own : {similarity_flags(), baselines_flags(), project_flags(), classify_flags(),
-                          experts_flags()}) {
-    flags.insert(flags.end(), own.begin(), own.end());
+  for (const auto& own : {similarity_flags(), baselines_flags(), stats_flags(n_draws, n_draws),
+                          project_flags(), classify_flags(), experts_flags()}) {
+    for (const Flag& flag : own) {
+      const bool known = std::any_of(flags.begin(), flags.end(),
+                                     [&](const Flag& other) { return other.name == flag.name; });
+      if (!known) flags.push_back(flag);
+    }
   }
   flags.push_back(nested_repetitions_flag({}));
   flags.push_back({.name = "--full",
@@ -66,14 +79,15 @@ std::vector<OutputFile> page_file(const AnalysisInput& input,
 }
 
 void run(const Arguments& arguments, Console& console) {
-  AnalysisRun analysis{"analyze",
-                       {signatures_section, similarity_part, baselines_part, layers_part,
-                        projections_section, classify_part, experts_section},
-                       page_file};
+  AnalysisRun analysis{
+      .command = "analyze",
+      .sections = {signatures_section, similarity_part, baselines_part, layers_part, stats_part,
+                   projections_section, classify_part, experts_section},
+      .closing_files = page_file,
+      .needs_tokens = true};
   if (arguments.on("full")) {
     analysis.sections.push_back(confounds_part);
     analysis.sections.push_back(information_part);
-    analysis.needs_tokens = true;
   }
   run_analysis(analysis, arguments, console);
 }
@@ -85,7 +99,8 @@ Command analyze_command() {
           .summary = "All analyses in one pass over a trace",
           .description =
               "Reads the routing events once and runs signatures, similarity, baselines, layers, "
-              "project (both methods), classify and experts. Writes their data files, figures, "
+              "stats (with fewer draws), project (both methods), classify and experts. Writes "
+              "their data files, figures, "
               "report.html, a page to read, and report.json, one section per command, and prints a "
               "short report. --full adds confounds and information.",
           .positionals = trace_positionals(),

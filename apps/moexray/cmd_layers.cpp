@@ -24,7 +24,9 @@ Json json_of(const LayersResult& result) {
                                    {"within_std", layer.within.std},
                                    {"across_mean", layer.across.mean},
                                    {"across_std", layer.across.std},
-                                   {"cohens_d", layer.cohens_d}}));
+                                   {"cohens_d", layer.cohens_d},
+                                   {"uniform_within", layer.uniform.within},
+                                   {"uniform_across", layer.uniform.across}}));
   }
   return Json::object({{"layers", std::move(layers)},
                        {"peak_layer", result.peak_layer < 0 ? Json() : Json(result.peak_layer)},
@@ -39,25 +41,29 @@ std::string peak_text(const LayersResult& result) {
 }
 
 report::Document document_of(const LayersResult& result) {
-  report::Table table({"layer", "within", "across", "Cohen's d"}, {report::Table::Align::right});
+  report::Table table({"layer", "within", "uniform", "across", "uniform", "Cohen's d"},
+                      {report::Table::Align::right});
   for (std::size_t i = 0; i < result.layers.size(); ++i) {
     const LayerSeparation& layer = result.layers[i];
-    table.add_row({std::to_string(i), fixed(layer.within.mean, 4), fixed(layer.across.mean, 4),
+    table.add_row({std::to_string(i), fixed(layer.within.mean, 4), fixed(layer.uniform.within, 4),
+                   fixed(layer.across.mean, 4), fixed(layer.uniform.across, 4),
                    fixed(layer.cohens_d, 2)});
   }
   report::Document document;
   document.table(std::move(table));
   document.note(peak_text(result));
+  document.note("uniform: what uniform routing of as many tokens would give the same pairs");
   return document;
 }
 
 std::string tsv_of(const LayersResult& result) {
-  report::Tsv tsv({"layer", "within_mean", "within_std", "across_mean", "across_std", "cohens_d"});
+  report::Tsv tsv({"layer", "within_mean", "within_std", "across_mean", "across_std", "cohens_d",
+                   "uniform_within", "uniform_across"});
   for (std::size_t i = 0; i < result.layers.size(); ++i) {
     const LayerSeparation& layer = result.layers[i];
     tsv.add_row({std::to_string(i), shortest(layer.within.mean), shortest(layer.within.std),
-                 shortest(layer.across.mean), shortest(layer.across.std),
-                 shortest(layer.cohens_d)});
+                 shortest(layer.across.mean), shortest(layer.across.std), shortest(layer.cohens_d),
+                 shortest(layer.uniform.within), shortest(layer.uniform.across)});
   }
   return tsv.text();
 }
@@ -90,18 +96,20 @@ Section layers_section(const AnalysisInput& input, const Arguments&) {
 }
 
 Command layers_command() {
-  return {.name = "layers",
-          .summary = "How well each layer separates the categories",
-          .description =
-              "Similarity within and across categories and Cohen's d at each MoE layer, from that "
-              "layer's cosine alone, and the layer where d is largest. Layers count from 0. With "
-              "-o DIR it writes layers.tsv, the figure fig3_layers and report.json.",
-          .positionals = trace_positionals(),
-          .flags = with_analysis_flags({}),
-          .examples = {{"moexray layers traces", "the table"},
-                       {"moexray layers traces --exclude-template --json layers.json",
-                        "without the chat template's tokens; the results as JSON"}},
-          .run = run};
+  return {
+      .name = "layers",
+      .summary = "How well each layer separates the categories",
+      .description =
+          "Similarity within and across categories, beside what uniform routing of as many tokens "
+          "would give, and Cohen's d at each MoE layer, from that "
+          "layer's cosine alone, and the layer where d is largest. Layers count from 0. With "
+          "-o DIR it writes layers.tsv, the figure fig3_layers and report.json.",
+      .positionals = trace_positionals(),
+      .flags = with_analysis_flags({}),
+      .examples = {{"moexray layers traces", "the table"},
+                   {"moexray layers traces --exclude-template --json layers.json",
+                    "without the chat template's tokens; the results as JSON"}},
+      .run = run};
 }
 
 }  // namespace moexray::app

@@ -37,17 +37,21 @@ Json json_of(const SimilarityResult& result) {
                        {"across", pairs_json(result.across)},
                        {"gap", result.gap},
                        {"cohens_d", result.cohens_d},
+                       {"uniform", Json::object({{"within", result.uniform.within},
+                                                 {"across", result.uniform.across}})},
                        {"categories", Json::array(result.categories)},
                        {"category_matrix", std::move(matrix)},
                        {"notices", Json::array(result.notices)}});
 }
 
 report::Document document_of(const SimilarityResult& result) {
-  report::Table pairs({"similarity", "mean", "std", "pairs"});
-  for (const auto& [name, side] :
-       {std::pair{"within categories", result.within}, {"across categories", result.across}}) {
-    pairs.add_row({name, fixed(side.mean, 4), fixed(side.std, 4), std::to_string(side.n_pairs)});
-  }
+  report::Table pairs({"similarity", "mean", "std", "pairs", "uniform routing"});
+  const auto add = [&](const char* name, const PairStatistics& side, double uniform) {
+    pairs.add_row({name, fixed(side.mean, 4), fixed(side.std, 4), std::to_string(side.n_pairs),
+                   fixed(uniform, 4)});
+  };
+  add("within categories", result.within, result.uniform.within);
+  add("across categories", result.across, result.uniform.across);
   std::vector<std::string> headings{"mean similarity"};
   headings.insert(headings.end(), result.categories.begin(), result.categories.end());
   report::Table matrix(headings);
@@ -60,8 +64,10 @@ report::Document document_of(const SimilarityResult& result) {
   }
   report::Document document;
   document.table(std::move(pairs));
-  document.note(
-      fmt::format("gap {}, Cohen's d {}", fixed(result.gap, 4), fixed(result.cohens_d, 2)));
+  document.note(fmt::format(
+      "gap {}, Cohen's d {}; uniform routing: what prompts of as many tokens would have "
+      "if every expert were equally likely",
+      fixed(result.gap, 4), fixed(result.cohens_d, 2)));
   document.table(std::move(matrix));
   return document;
 }
@@ -177,7 +183,8 @@ Command similarity_command() {
           .description =
               "The similarity of two prompts is the cosine of their signatures, layer by layer, "
               "averaged over layers. Prints mean and standard deviation over the pairs within "
-              "and across categories, their standardised difference, and the means for every "
+              "and across categories, beside what uniform routing would give prompts of as many "
+              "tokens, their standardised difference, and the means for every "
               "pair of categories. With -o DIR it writes similarity.npy (prompts × prompts), "
               "labels.tsv, report.json and the figures fig1_similarity (categories × categories) "
               "and fig1_prompts (prompts × prompts, for up to 500 prompts), each as .tsv, .svg, "

@@ -27,18 +27,58 @@ std::string joined(const Json& names, std::string_view separator) {
   return text;
 }
 
+// "0.81 to 0.87", "not calibrated" said; empty without an interval.
+std::string interval_of(const Json& ci95, int n_decimals, std::string_view method = {}) {
+  const auto ends = ci95.elements();
+  if (ends.size() != 2) return {};
+  return fixed(ends[0].number(), n_decimals) + " to " + fixed(ends[1].number(), n_decimals) +
+         (method.find("not calibrated") != std::string_view::npos ? " (not calibrated)" : "");
+}
+
+std::string interval_of(const ReportResults& results, std::string_view name, int n_decimals) {
+  return interval_of(results.at("stats", {"bootstrap", name, "ci95"}), n_decimals,
+                     results.at("stats", {"bootstrap", name, "method"}).text());
+}
+
 void add_similarity_rows(const ReportResults& results, report::Table& table) {
   if (!results.has("similarity")) return;
   for (const std::string_view side : {"within", "across"}) {
+    std::string remark = whole(results.number("similarity", {side, "n_pairs"})) +
+                         " pairs; ± standard deviation over pairs; uniform routing would give " +
+                         fixed(results.number("similarity", {"uniform", side}), 4);
+    if (results.has("stats")) {
+      remark +=
+          ", popular experts " + fixed(results.number("stats", {"nulls", "popularity", side}), 4);
+    }
     table.add_row({fmt::format("similarity {} categories", side),
                    with_spread(results.number("similarity", {side, "mean"}),
                                results.number("similarity", {side, "std"}), 4),
-                   whole(results.number("similarity", {side, "n_pairs"})) +
-                       " pairs; ± standard deviation over pairs"});
+                   interval_of(results, side, 4), std::move(remark)});
   }
-  table.add_row({"gap", fixed(results.number("similarity", {"gap"}), 4), "within − across"});
+  std::string gap_remark = "within − across";
+  if (results.has("stats")) {
+    gap_remark += "; p = " + shortest(results.number("stats", {"permutation", "p_value"})) +
+                  " by relabelling";
+  }
+  table.add_row({"gap", fixed(results.number("similarity", {"gap"}), 4),
+                 interval_of(results, "gap", 4), std::move(gap_remark)});
   table.add_row({"Cohen's d", fixed(results.number("similarity", {"cohens_d"}), 2),
-                 "gap over the pooled standard deviation"});
+                 interval_of(results, "cohens_d", 2), "gap over the pooled standard deviation"});
+}
+
+void add_stats_rows(const ReportResults& results, report::Table& table) {
+  if (!results.has("stats")) return;
+  table.add_row({"AUC", fixed(results.number("stats", {"bootstrap", "auc", "estimate"}), 3),
+                 interval_of(results, "auc", 3),
+                 "how often a pair within is more similar than a pair across"});
+  table.add_row({"PERMANOVA", "R² " + fixed(results.number("stats", {"permanova", "r2"}), 3), "",
+                 fmt::format("p = {}; spread (PERMDISP) p = {}",
+                             shortest(results.number("stats", {"permanova", "p_value"})),
+                             shortest(results.number("stats", {"permdisp", "p_value"})))});
+  const double corrected = results.number("stats", {"noise_corrected", "gap"});
+  if (std::isfinite(corrected)) {
+    table.add_row({"gap, noise-corrected", fixed(corrected, 4), "", "assumes independent tokens"});
+  }
 }
 
 void add_baseline_rows(const ReportResults& results, report::Table& table) {
@@ -46,17 +86,18 @@ void add_baseline_rows(const ReportResults& results, report::Table& table) {
   table.add_row({"load-balance baseline",
                  with_spread(results.number("baselines", {"load_balance", "mean"}),
                              results.number("baselines", {"load_balance", "std"}), 4),
+                 "",
                  "uniform routing, same numbers of tokens; closed form " +
                      fixed(results.number("baselines", {"load_balance", "expected"}), 4)});
   table.add_row({"permutation baseline",
-                 fixed(results.number("baselines", {"permutation", "expected"}), 4),
+                 fixed(results.number("baselines", {"permutation", "expected"}), 4), "",
                  "experts permuted in every prompt and layer; exact expectation"});
   const Json& ordering = results.at("baselines", {"ordering"});
   if (!ordering.elements().empty()) {
-    table.add_row({"ordering", joined(ordering, " < "), "mean similarities"});
+    table.add_row({"ordering", joined(ordering, " < "), "", "mean similarities"});
   }
   table.add_row({"label shuffle",
-                 "p = " + shortest(results.number("baselines", {"label_shuffle", "p_value"})),
+                 "p = " + shortest(results.number("baselines", {"label_shuffle", "p_value"})), "",
                  "of the gap, " + whole(results.number("baselines", {"label_shuffle", "draws"})) +
                      " shuffles of the categories"});
 }
@@ -64,23 +105,28 @@ void add_baseline_rows(const ReportResults& results, report::Table& table) {
 void add_layer_rows(const ReportResults& results, report::Table& table) {
   const double peak = results.number("layers", {"peak_layer"});
   if (!std::isfinite(peak)) return;
-  const auto layers = results.at("layers", {"layers"}).elements();
   const auto index = static_cast<std::size_t>(peak);
-  const Json* d = index < layers.size() ? layers[index].find("cohens_d") : nullptr;
-  table.add_row({"layer of the largest separation", whole(peak),
-                 "counted from 0; Cohen's d " + fixed(d == nullptr ? NAN : d->number(), 2)});
+  const auto at_peak = [&](std::string_view section, std::string_view key) {
+    const auto layers = results.at(section, {"layers"}).elements();
+    const Json* value = index < layers.size() ? layers[index].find(key) : nullptr;
+    return value == nullptr ? NAN : value->number();
+  };
+  std::string remark = "counted from 0; Cohen's d " + fixed(at_peak("layers", "cohens_d"), 2);
+  const double p = at_peak("stats", "p_adjusted");
+  if (std::isfinite(p)) remark += ", p = " + shortest(p) + " among all layers";
+  table.add_row({"layer of the largest separation", whole(peak), "", std::move(remark)});
 }
 
 void add_projection_rows(const ReportResults& results, report::Table& table) {
   const auto ratios = results.at("project", {"pca", "explained_variance_ratio"}).elements();
   if (ratios.size() >= 2) {
     table.add_row({"variance along two principal components",
-                   fixed(100 * (ratios[0].number() + ratios[1].number()), 1) + " %",
+                   fixed(100 * (ratios[0].number() + ratios[1].number()), 1) + " %", "",
                    "of the centred signatures"});
   }
   const double trust = results.number("project", {"tsne", "trustworthiness"});
   if (std::isfinite(trust)) {
-    table.add_row({"trustworthiness of t-SNE", fixed(trust, 3),
+    table.add_row({"trustworthiness of t-SNE", fixed(trust, 3), "",
                    fmt::format("perplexity {:.4g}, KL divergence {}",
                                results.number("project", {"tsne", "perplexity"}),
                                fixed(results.number("project", {"tsne", "kl_divergence"}), 3))});
@@ -100,15 +146,8 @@ void add_classifier_rows(const ReportResults& results, report::Table& table) {
   table.add_row({"classification accuracy",
                  with_spread(results.number("classify", {"accuracy", "mean"}),
                              results.number("classify", {"accuracy", "std"}), 3),
-                 std::move(remark)});
-  const Json& nested = results.at("classify", {"accuracy", "ci95"});
-  if (nested.elements().size() == 2) {
-    table.add_row({"its 95% interval",
-                   fmt::format("{}–{}", fixed(nested.elements()[0].number(), 3),
-                               fixed(nested.elements()[1].number(), 3)),
-                   "nested cross-validation, which accounts for training"});
-  }
-  table.add_row({"macro F1", fixed(results.number("classify", {"macro_f1"}), 3),
+                 interval_of(results.at("classify", {"accuracy", "ci95"}), 3), std::move(remark)});
+  table.add_row({"macro F1", fixed(results.number("classify", {"macro_f1"}), 3), "",
                  "pooled held-out predictions"});
 }
 
@@ -116,7 +155,7 @@ void add_inference_rows(const ReportResults& results, report::Table& table) {
   if (results.has("confounds")) {
     const double p = results.number("confounds", {"verdict", "p_value"});
     table.add_row({"beyond the token types, routing",
-                   std::string(results.at("confounds", {"verdict", "outcome"}).text()),
+                   std::string(results.at("confounds", {"verdict", "outcome"}).text()), "",
                    std::isfinite(p)
                        ? "p = " + shortest(p) + ", signature minus expected"
                        : std::string(results.at("confounds", {"verdict", "reason"}).text())});
@@ -125,6 +164,7 @@ void add_inference_rows(const ReportResults& results, report::Table& table) {
     table.add_row(
         {"information about the category",
          "at least " + fixed(results.number("information", {"bound", "bits"}), 3),
+         interval_of(results.at("information", {"bound", "ci95"}), 3),
          "bits a prompt, of " + fixed(results.number("information", {"bound", "entropy"}), 3)});
   }
 }
@@ -134,8 +174,8 @@ void add_expert_rows(const ReportResults& results, report::Table& table) {
   const auto n = [&](std::string_view key) {
     return std::to_string(results.at("experts", {key}).elements().size());
   };
-  table.add_row({"experts that are never used", n("unused"), "in all layers together"});
-  table.add_row({"overloaded experts", n("overloaded"),
+  table.add_row({"experts that are never used", n("unused"), "", "in all layers together"});
+  table.add_row({"overloaded experts", n("overloaded"), "",
                  "above " +
                      shortest(results.number("experts", {"thresholds", "overloaded_above"})) +
                      " × an even share"});
@@ -163,8 +203,10 @@ std::string notices_html(const AnalysisInput& input, const std::vector<Section>&
 std::string headline_html(const AnalysisInput& input, const std::vector<Section>& sections) {
   const ReportResults results(sections);
   using Align = report::Table::Align;
-  report::Table table({"quantity", "value", "of what"}, {Align::left, Align::left, Align::left});
+  report::Table table({"quantity", "value", "95% interval", "of what"},
+                      {Align::left, Align::left, Align::left, Align::left});
   add_similarity_rows(results, table);
+  add_stats_rows(results, table);
   add_baseline_rows(results, table);
   add_layer_rows(results, table);
   add_projection_rows(results, table);

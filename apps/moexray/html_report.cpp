@@ -151,6 +151,12 @@ std::string top_experts_html(const Json& experts) {
   return html_details("Experts that speak most for each category", table.html());
 }
 
+// Intervals, tests and nulls, as `stats` prints them.
+std::string inference_html(const std::vector<Section>& sections) {
+  const Section* section = ReportResults(sections).section_of("stats");
+  return section == nullptr ? "<p>Not computed.</p>\n" : section->document.html();
+}
+
 std::string classification_html(const AnalysisInput& input, const std::vector<Section>& sections) {
   const ReportResults results(sections);
   const Section* section = results.section_of("classify");
@@ -261,6 +267,7 @@ std::string html_report(const AnalysisInput& input, const std::vector<Section>& 
   page.lead(lead_html(input));
   page.section("headline", "Headline numbers", headline_html(input, sections));
   page.section("figures", "Figures", figures_html(sections));
+  page.section("inference", "Intervals, tests and nulls", inference_html(sections));
   page.section("classification", "Classification", classification_html(input, sections));
   const std::string inference = inference_html(sections);
   if (!inference.empty()) page.section("evidence", "Confounds and information", inference);

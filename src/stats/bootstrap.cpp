@@ -248,7 +248,8 @@ void add_interval(const Evaluation& observed, const std::vector<Evaluation>& res
   result.standard_error = error;
   // Similarities carry rounding errors of about 1e-15.
   if (!std::isfinite(error) || error < 1e-12) {
-    result.reason = "no spread among units";
+    result.reason = std::isfinite(error) ? "no spread among units"
+                                         : "undefined without one of the units: too few";
     return;
   }
   std::vector<double> t;

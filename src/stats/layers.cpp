@@ -32,7 +32,9 @@ LayersResult layer_separation(const Signatures& signatures) {
     block.rowwise().normalize();
     const WithinAcross pairs = pair_statistics(block, categories);
     const double d = cohens_d(pairs.within, pairs.across);
-    result.layers.push_back({pairs.within, pairs.across, d});
+    result.layers.push_back(
+        {pairs.within, pairs.across, d,
+         expected_uniform_by_kind(signatures, categories, LoadBalance::distinct, layer)});
     const bool is_peak = result.peak_layer < 0 ||
                          d > result.layers[static_cast<std::size_t>(result.peak_layer)].cohens_d;
     if (!std::isnan(d) && is_peak) result.peak_layer = layer;

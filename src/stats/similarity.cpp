@@ -202,6 +202,7 @@ SimilarityResult similarity(const Signatures& signatures) {
   result.across = pairs.across;
   result.gap = pairs.within.mean - pairs.across.mean;
   result.cohens_d = cohens_d(pairs.within, pairs.across);
+  result.uniform = expected_uniform_by_kind(signatures, categories, LoadBalance::distinct);
   result.categories = categories.names;
   result.category_matrix = pair_means(blocks, categories).categories;
   add_notices(signatures, categories, result);

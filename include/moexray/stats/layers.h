@@ -5,6 +5,7 @@
 
 #include "moexray/stats/signatures.h"
 #include "moexray/stats/similarity.h"
+#include "moexray/stats/uniform_null.h"
 
 namespace moexray::stats {
 
@@ -13,6 +14,7 @@ struct LayerSeparation {
   PairStatistics within;
   PairStatistics across;
   double cohens_d = undefined;  ///< see cohens_d()
+  ExpectedSimilarity uniform;   ///< what uniform routing of as many tokens would give these pairs
 };
 
 struct LayersResult {

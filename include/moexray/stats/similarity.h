@@ -7,6 +7,7 @@
 
 #include "moexray/stats/matrix.h"
 #include "moexray/stats/signatures.h"
+#include "moexray/stats/uniform_null.h"
 
 namespace moexray::stats {
 
@@ -18,10 +19,11 @@ struct PairStatistics {
 };
 
 struct SimilarityResult {
-  PairStatistics within;                ///< unordered pairs of distinct prompts of one category
-  PairStatistics across;                ///< pairs of prompts of different categories
-  double gap = undefined;               ///< within.mean − across.mean
-  double cohens_d = undefined;          ///< see cohens_d()
+  PairStatistics within;        ///< unordered pairs of distinct prompts of one category
+  PairStatistics across;        ///< pairs of prompts of different categories
+  double gap = undefined;       ///< within.mean − across.mean
+  double cohens_d = undefined;  ///< see cohens_d()
+  ExpectedSimilarity uniform;   ///< what uniform routing of as many tokens would give these pairs
   std::vector<std::string> categories;  ///< [K], alphabetical
   Matrix category_matrix;  ///< [K, K] pair means; the diagonal of a category with one prompt is
                            ///< undefined

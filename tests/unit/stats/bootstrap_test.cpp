@@ -246,7 +246,7 @@ TEST(Bootstrap, SaysWhyThereIsNoInterval) {
   EXPECT_TRUE(single.gap.method.empty());
   // Two or three prompts a category: a category without one has no pair, a resample often none.
   const BootstrapResult two = run(test::random_signatures({"a", "a", "b", "b"}, 1));
-  EXPECT_EQ(two.within.reason, "no spread among units");
+  EXPECT_EQ(two.balanced_within.reason, "no spread among units");
   const BootstrapResult three = run(test::random_signatures({"a", "a", "a", "b", "b", "b"}, 1));
   EXPECT_EQ(three.balanced_within.reason, "undefined in too many resamples: too few units");
   // All prompts alike.

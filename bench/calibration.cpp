@@ -1,0 +1,140 @@
+// How often the intervals of `moexray stats` cover what they estimate, and how often its tests
+// reject, on made-up data. docs/statistics.md has the table.
+#include <fmt/core.h>
+
+#include <array>
+#include <atomic>
+#include <cstdlib>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "calibration_model.h"
+#include "moexray/stats/bootstrap.h"
+#include "moexray/stats/permutation_tests.h"
+
+namespace {
+
+using namespace moexray;
+using calibration::RoutingModel;
+
+struct Counts {
+  std::array<std::atomic<int>, 5> covered{};  // within, across, gap, d, AUC
+  std::array<std::atomic<int>, 5> defined{};
+  std::array<std::atomic<int>, 5> below{};     // the interval lies below the truth
+  std::array<std::atomic<int>, 4> rejected{};  // gap, PERMANOVA, PERMDISP, any layer
+};
+
+struct Run {
+  RoutingModel model;
+  int n_prompts = 20;
+  int n_data_sets = 1000;
+  int n_resamples = 999;
+  int n_permutations = 999;
+  std::uint64_t seed = 0;
+};
+
+void count_interval(const stats::IntervalEstimate& estimate, double truth, std::size_t i,
+                    Counts& counts) {
+  if (!estimate.has_interval()) return;
+  ++counts.defined[i];
+  if (estimate.high < truth) ++counts.below[i];
+  if (estimate.low <= truth && truth <= estimate.high) ++counts.covered[i];
+}
+
+void one_data_set(const Run& run, const stats::Matrix& rates, const calibration::Truth& truth,
+                  int number, Counts& counts) {
+  RandomStream random(run.seed, "data set " + std::to_string(number));
+  const stats::Signatures s = calibration::draw_signatures(run.model, rates, run.n_prompts, random);
+  const stats::CategoryIndex categories = stats::index_categories(s);
+  const stats::Units units = stats::make_units(s.ids, categories);
+  const stats::Matrix blocks = stats::unit_blocks(s);
+  const stats::Matrix similarity = stats::pair_similarity(blocks);
+  const auto seed = static_cast<std::uint64_t>(number);
+  const stats::BootstrapResult found = stats::bootstrap(
+      similarity, categories, units, {.n_resamples = run.n_resamples, .seed = seed});
+  count_interval(found.within, truth.within, 0, counts);
+  count_interval(found.across, truth.across, 1, counts);
+  count_interval(found.gap, truth.gap, 2, counts);
+  count_interval(found.cohens_d, truth.cohens_d, 3, counts);
+  count_interval(found.auc, truth.auc, 4, counts);
+  if (run.n_permutations == 0) return;
+  const stats::PermutationOptions options{.n_permutations = run.n_permutations, .seed = seed};
+  const stats::LocationTests location = stats::test_location(blocks, categories, units, options);
+  if (location.gap.p_value <= 0.05) ++counts.rejected[0];
+  if (location.permanova.p_value <= 0.05) ++counts.rejected[1];
+  const stats::DispersionTest dispersion =
+      stats::test_dispersion(similarity, categories, units, options);
+  if (dispersion.f.p_value <= 0.05) ++counts.rejected[2];
+  bool any = false;
+  for (const stats::LayerTest& layer : stats::test_layers(s, categories, units, options)) {
+    any = any || layer.p_adjusted <= 0.05;
+  }
+  if (any) ++counts.rejected[3];
+}
+
+void report(const Run& run, const calibration::Truth& truth, const Counts& counts) {
+  const std::array<const char*, 5> names{"within", "across", "gap", "d", "AUC"};
+  const std::array<double, 5> values{truth.within, truth.across, truth.gap, truth.cohens_d,
+                                     truth.auc};
+  fmt::print("{} × {}, {} prompts in each of {} categories, effect {}, {} data sets\n",
+             run.model.n_layers, run.model.n_experts, run.n_prompts, run.model.n_categories,
+             run.model.effect, run.n_data_sets);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const double n = std::max(1, counts.defined[i].load());
+    fmt::print("  {:7} truth {:7.4f}  covered {:5.1f} %  too low {:4.1f} %  (of {} intervals)\n",
+               names[i], values[i], 100 * counts.covered[i] / n, 100 * counts.below[i] / n,
+               counts.defined[i].load());
+  }
+  if (run.n_permutations > 0) {
+    const auto percent = [&](std::size_t i) {
+      return 100.0 * counts.rejected[i] / run.n_data_sets;
+    };
+    fmt::print(
+        "  rejected at 5%: gap {:.1f} %, PERMANOVA {:.1f} %, PERMDISP {:.1f} %, "
+        "any layer {:.1f} %\n",
+        percent(0), percent(1), percent(2), percent(3));
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2 || argc > 9) {
+    fmt::print(stderr,
+               "usage: calibration EFFECT [DATA_SETS [RESAMPLES [PERMUTATIONS [PROMPTS [LAYERS "
+               "EXPERTS [SEED]]]]]]\n");
+    return 2;
+  }
+  const auto integer = [&](int i, int otherwise) {
+    return argc > i ? std::atoi(argv[i]) : otherwise;
+  };
+  Run run;
+  run.model.effect = std::atof(argv[1]);
+  run.n_data_sets = integer(2, run.n_data_sets);
+  run.n_resamples = integer(3, run.n_resamples);
+  run.n_permutations = integer(4, run.n_permutations);
+  run.n_prompts = integer(5, run.n_prompts);
+  run.model.n_layers = integer(6, run.model.n_layers);
+  run.model.n_experts = integer(7, run.model.n_experts);
+  run.model.concentration = 2.0 * run.model.n_experts;
+  run.model.n_selections = 10 * run.model.n_experts;
+  run.seed = static_cast<std::uint64_t>(integer(8, 0));
+  const stats::Matrix rates = calibration::category_rates(run.model, run.seed);
+  RandomStream random(run.seed, "truth");
+  const calibration::Truth truth =
+      calibration::truth_of(run.model, rates, run.n_prompts, 4000, random);
+  Counts counts;
+  std::atomic<int> next{0};
+  {
+    std::vector<std::jthread> threads;
+    for (unsigned t = 0; t < std::max(1U, std::thread::hardware_concurrency()); ++t) {
+      threads.emplace_back([&] {
+        for (int i = next++; i < run.n_data_sets; i = next++) {
+          one_data_set(run, rates, truth, i, counts);
+        }
+      });
+    }
+  }
+  report(run, truth, counts);
+}
