@@ -151,12 +151,6 @@ std::string top_experts_html(const Json& experts) {
   return html_details("Experts that speak most for each category", table.html());
 }
 
-// Intervals, tests and nulls, as `stats` prints them.
-std::string inference_html(const std::vector<Section>& sections) {
-  const Section* section = ReportResults(sections).section_of("stats");
-  return section == nullptr ? "<p>Not computed.</p>\n" : section->document.html();
-}
-
 std::string classification_html(const AnalysisInput& input, const std::vector<Section>& sections) {
   const ReportResults results(sections);
   const Section* section = results.section_of("classify");
@@ -190,13 +184,13 @@ std::string classification_html(const AnalysisInput& input, const std::vector<Se
   return html + top_experts_html(results.at("classify", {"top_experts"}));
 }
 
-// Of `analyze --full`; empty otherwise.
+// Intervals, tests and nulls; with `analyze --full` also what routing knows beyond the words.
 std::string inference_html(const std::vector<Section>& sections) {
   const ReportResults results(sections);
   std::string html;
-  for (const auto& [name, title] :
-       {std::pair{"confounds", "Does routing know more than the words?"},
-        {"information", "Bits about the category"}}) {
+  for (const auto& [name, title] : {std::pair{"stats", "Of the similarities"},
+                                    {"confounds", "Does routing know more than the words?"},
+                                    {"information", "Bits about the category"}}) {
     const Section* section = results.section_of(name);
     if (section == nullptr) continue;
     html += fmt::format("<h3>{}</h3>\n", title);
@@ -267,10 +261,8 @@ std::string html_report(const AnalysisInput& input, const std::vector<Section>& 
   page.lead(lead_html(input));
   page.section("headline", "Headline numbers", headline_html(input, sections));
   page.section("figures", "Figures", figures_html(sections));
-  page.section("inference", "Intervals, tests and nulls", inference_html(sections));
+  page.section("inference", "Intervals, tests, nulls and confounds", inference_html(sections));
   page.section("classification", "Classification", classification_html(input, sections));
-  const std::string inference = inference_html(sections);
-  if (!inference.empty()) page.section("evidence", "Confounds and information", inference);
   page.section("experts-usage", "Expert usage", experts_html(sections));
   page.section("prompts", "Prompts", prompts_html(input, sections));
   page.section("limits", "What the figures do not show", limits_html(input));
