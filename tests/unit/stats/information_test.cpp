@@ -63,6 +63,35 @@ Signatures two_experts(const std::vector<std::pair<int, std::string>>& first_cou
   return test::signatures_from_counts(counts, 1, 2, 1, categories);
 }
 
+// 20 tokens a prompt, top-1, whose experts the category makes likelier by `effect`.
+Signatures counted_signatures(const std::vector<std::string>& categories, int n_layers,
+                              int n_experts, double effect) {
+  RandomStream random(4);
+  std::map<std::string, std::vector<double>> taste;
+  std::vector<std::vector<int>> counts;
+  for (const std::string& category : categories) {
+    auto& own = taste[category];
+    while (own.size() < static_cast<std::size_t>(n_layers * n_experts)) {
+      own.push_back(effect * random.normal());
+    }
+    std::vector<int> row(own.size());
+    for (int layer = 0; layer < n_layers; ++layer) {
+      for (int t = 0; t < 20; ++t) {
+        int best = 0;
+        double best_value = -1e300;
+        for (int e = 0; e < n_experts; ++e) {
+          const double value =
+              own[static_cast<std::size_t>(layer * n_experts + e)] + random.normal();
+          if (value > best_value) best = e, best_value = value;
+        }
+        ++row[static_cast<std::size_t>(layer * n_experts + best)];
+      }
+    }
+    counts.push_back(row);
+  }
+  return test::signatures_from_counts(counts, n_layers, n_experts, 1, categories);
+}
+
 TEST(Information, ClosedForms) {
   const auto plug_in = [](const Signatures& s) {
     return information(s, {.n_repetitions = 0, .n_permutations = 10}).experts[0].plug_in;
@@ -79,8 +108,7 @@ TEST(Information, ClosedForms) {
 }
 
 TEST(Information, NullIsThatOfPermutedPrompts) {
-  const Signatures s = test::random_signatures(test::mixed_categories({8, 8, 8}, 1), 4,
-                                               {.n_layers = 2, .n_experts = 4, .effect = 0.3});
+  const Signatures s = counted_signatures(test::mixed_categories({8, 8, 8}, 1), 2, 4, 0.3);
   const InformationResult result =
       information(s, {.n_repetitions = 0, .n_permutations = 300, .seed = 5});
   EXPECT_EQ(result.adjustment, "Benjamini-Hochberg");
@@ -108,8 +136,7 @@ TEST(Information, NullIsThatOfPermutedPrompts) {
 }
 
 TEST(Information, FewPermutationsAreAdjustedByMaxT) {
-  const Signatures s = test::random_signatures(test::mixed_categories({8, 8, 8}, 1), 4,
-                                               {.n_layers = 2, .n_experts = 4, .effect = 0.4});
+  const Signatures s = counted_signatures(test::mixed_categories({8, 8, 8}, 1), 2, 4, 0.4);
   const InformationResult result =
       information(s, {.n_repetitions = 0, .n_permutations = 99, .seed = 5});
   EXPECT_EQ(result.adjustment, "max-T");
@@ -145,7 +172,7 @@ TEST(Information, MillerMadowSubtractsTheBiasOfIndependentTokens) {
 TEST(Information, TheBoundIsBelowTheEntropyAndHighForClearCategories) {
   const auto bound = [](double effect) {
     const Signatures s =
-        test::random_signatures(test::mixed_categories({12, 12, 12, 12}, 1), 6, {.effect = effect});
+        counted_signatures(test::mixed_categories({12, 12, 12, 12}, 1), 4, 8, effect);
     return information(s, {.n_repetitions = 5, .n_permutations = 10}).bound;
   };
   const InformationBound clear = bound(1.5);
@@ -158,7 +185,7 @@ TEST(Information, TheBoundIsBelowTheEntropyAndHighForClearCategories) {
 }
 
 TEST(Information, DoesNotDependOnThreads) {
-  const Signatures s = test::random_signatures(test::mixed_categories({8, 8, 8}, 1), 4);
+  const Signatures s = counted_signatures(test::mixed_categories({8, 8, 8}, 1), 4, 8, 0.5);
   InformationOptions options{.n_repetitions = 3, .n_permutations = 600};
   const InformationResult one = information(s, options);
   options.n_threads = 3;
@@ -172,17 +199,17 @@ TEST(Information, DoesNotDependOnThreads) {
 }
 
 TEST(Information, SaysWhatItCannotDo) {
-  const Signatures s = test::random_signatures({"a", "a", "a", "a", "a", "b"}, 4);
+  const Signatures s = counted_signatures({"a", "a", "a", "a", "a", "b"}, 2, 4, 1);
   const InformationResult result = information(s, {.n_permutations = 20});
   EXPECT_TRUE(std::isnan(result.bound.bits));
   ASSERT_EQ(result.notices.size(), 1U);
   EXPECT_NE(result.notices[0].find("category \"b\" is too small"), std::string::npos);
   test::expect_error(ErrorKind::data, "at least two categories",
                      [] { information(test::random_signatures({"a", "a"}, 1), {}); });
-  Signatures weighted = test::random_signatures(test::mixed_categories({6, 6}, 1), 4);
+  Signatures weighted = counted_signatures(test::mixed_categories({6, 6}, 1), 2, 4, 1);
   weighted.layer_sums *= 0.5;
   test::expect_error(ErrorKind::data, "not --weighted", [&] { information(weighted, {}); });
-  const Signatures groups = test::random_signatures(test::mixed_categories({6, 6}, 1), 4);
+  const Signatures groups = counted_signatures(test::mixed_categories({6, 6}, 1), 2, 4, 1);
   InformationOptions options{.n_repetitions = 0, .n_permutations = 20};
   for (const std::string& category : groups.categories) options.groups.push_back("of " + category);
   const InformationResult grouped = information(groups, options);
