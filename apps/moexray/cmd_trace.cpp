@@ -200,6 +200,7 @@ void run(const Arguments& arguments, Console& console) {
   } else {
     console.notice("nothing left to do");
   }
+  job = {};  // the summary reads the prompts back from disk: once in memory is enough
   console.print(trace_summary(output));
 }
 

@@ -56,7 +56,8 @@ std::string take_name(Json& object, const std::string& key) {
 
 std::vector<PromptMessage> to_messages(const Json& value) {
   if (!value.is_array() || value.empty()) {
-    fail_key("wrong value", messages_key, "an array of messages", trace::describe(value));
+    fail_key("wrong value", messages_key, "an array of messages",
+             value.is_array() ? "an empty array" : trace::describe(value));
   }
   std::vector<PromptMessage> messages;
   for (const Json& item : value) {

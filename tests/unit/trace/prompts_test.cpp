@@ -84,7 +84,7 @@ TEST(Prompts, RefusesWhatIsNotAPrompt) {
   expect_prompts_error(R"({"prompt":""})", "not empty");
   expect_prompts_error(R"({"prompt":null})", "found null");
   expect_prompts_error(R"({"prompt":"a","messages":[]})", "one of them");
-  expect_prompts_error(R"({"messages":[]})", "messages");
+  expect_prompts_error(R"({"messages":[]})", "messages, found an empty array");
   expect_prompts_error(R"({"messages":["x"]})", "messages[0].role");
   expect_prompts_error(R"({"messages":[{"role":"user","content":5}]})", "messages[0].content");
   expect_prompts_error(R"({"prompt":"a","id":1.5})", "a string");
