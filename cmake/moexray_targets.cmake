@@ -52,12 +52,13 @@ endfunction()
 
 # moexray_test(NAME SOURCES … [PRIVATE …]): one GoogleTest program, one CTest entry per test case.
 function(moexray_test name)
-  cmake_parse_arguments(arg "" "" "SOURCES;PRIVATE" ${ARGN})
+  cmake_parse_arguments(arg "" "LABEL" "SOURCES;PRIVATE" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   target_compile_definitions(${name} PRIVATE MOEXRAY_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data")
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_link_libraries(${name} PRIVATE ${arg_PRIVATE} GTest::gtest_main)
   moexray_compile_settings(${name})
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600)
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
+                       PROPERTIES TIMEOUT 600 LABELS "${arg_LABEL}")
 endfunction()

@@ -10,3 +10,10 @@ moexray_test(stats_test
   PRIVATE moexray::stats nlohmann_json::nlohmann_json)
 # Some of it is internal to the library.
 target_include_directories(stats_test PRIVATE ${PROJECT_SOURCE_DIR}/src/stats)
+
+# Simulations: `ctest -LE slow` leaves them out.
+moexray_test(calibration_test
+  LABEL slow
+  SOURCES stats/calibration_test.cpp
+  PRIVATE moexray::stats)
+target_include_directories(calibration_test PRIVATE ${PROJECT_SOURCE_DIR}/bench)
