@@ -212,7 +212,7 @@ TEST(AnalysisCommands, RefuseBrokenTraces) {
   const TemporaryDirectory place;
   const auto trace = place.path() / "t";
   for (const char* command : {"signatures", "similarity", "baselines", "layers", "project",
-                              "classify", "experts", "analyze"}) {
+                              "classify", "experts", "stats", "analyze"}) {
     SCOPED_TRACE(command);
     const CommandResult missing =
         run_moexray({command}, {.input = {}, .working_directory = place.path()});

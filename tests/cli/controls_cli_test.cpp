@@ -106,8 +106,10 @@ TEST(LayersCommand, HasStableKeys) {
   const json similarity = run_for_json({"similarity", small_trace()});
   ASSERT_EQ(found.at("layers").size(), 2U);
   const json& layers = found.at("layers");
-  EXPECT_EQ(keys_of(layers[1]), (std::vector<std::string>{"across_mean", "across_std", "cohens_d",
-                                                          "layer", "within_mean", "within_std"}));
+  EXPECT_EQ(
+      keys_of(layers[1]),
+      (std::vector<std::string>{"across_mean", "across_std", "cohens_d", "layer", "uniform_across",
+                                "uniform_within", "within_mean", "within_std"}));
   EXPECT_EQ(layers[1].at("layer"), 1);
   EXPECT_NEAR(
       (layers[0].at("within_mean").get<double>() + layers[1].at("within_mean").get<double>()) / 2,
@@ -127,14 +129,16 @@ TEST(LayersCommand, PrintsAndWritesItsTable) {
   EXPECT_EQ(result.out,
             "4 prompts, 1 layer × 2 experts, top-1; all tokens\n"
             "\n"
-            "layer  within  across  Cohen's d\n"
-            "    0  0.8536  0.3536       1.36\n"
-            "peak: layer 0 (layers count from 0), Cohen's d 1.36\n");
+            "layer  within  uniform  across  uniform  Cohen's d\n"
+            "    0  0.8536   0.6014  0.3536   0.6065       1.36\n"
+            "peak: layer 0 (layers count from 0), Cohen's d 1.36\n"
+            "uniform: what uniform routing of as many tokens would give the same pairs\n");
   EXPECT_NE(result.err.find("wrote " + out.string() + ": layers.tsv, fig3_layers.{tsv,gp"),
             std::string::npos)
       << result.err;
   EXPECT_TRUE(file_content(out / "layers.tsv")
-                  .starts_with("layer\twithin_mean\twithin_std\tacross_mean\tacross_std\tcohens_d\n"
+                  .starts_with("layer\twithin_mean\twithin_std\tacross_mean\tacross_std\tcohens_d\t"
+                               "uniform_within\tuniform_across\n"
                                "0\t0.85355339"));
 }
 

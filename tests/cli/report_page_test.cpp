@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <fstream>
 
 #include "analysis_support.h"
@@ -37,8 +38,8 @@ TEST(ReportPage, NeedsNothingButItself) {
   for (const char* never : {"<script", "http://", "https://", "url(", "@import", "<link", "<img"}) {
     EXPECT_FALSE(holds(page, never)) << never;
   }
-  for (const char* section : {"headline", "figures", "classification", "experts-usage", "prompts",
-                              "limits", "definitions", "provenance"}) {
+  for (const char* section : {"headline", "figures", "inference", "classification", "experts-usage",
+                              "prompts", "limits", "definitions", "provenance"}) {
     EXPECT_NE(part_of(page, section), "") << section;
   }
   EXPECT_FALSE(holds(page, place.path().string()));
@@ -63,6 +64,13 @@ TEST(ReportPage, HoldsEveryPromptAndTheHeadline) {
   EXPECT_TRUE(holds(page, "Misclassified: " + std::to_string(n_wrong) + " of 12 prompts"));
   EXPECT_TRUE(holds(page, "<td>0.7214 ± 0.0923</td>")) << "similarity within";
   EXPECT_TRUE(holds(page, "<td>0.44</td>")) << "Cohen's d";
+  const json& gap = report.at("stats").at("bootstrap").at("gap").at("ci95");
+  char interval[64];
+  std::snprintf(interval, sizeof interval, "<td>%.4f to %.4f</td>", gap[0].get<double>(),
+                gap[1].get<double>());
+  EXPECT_TRUE(holds(part_of(page, "headline"), interval)) << interval;
+  EXPECT_TRUE(holds(part_of(page, "headline"), "uniform routing would give 0.7161, popular"));
+  EXPECT_TRUE(holds(part_of(page, "inference"), "PERMANOVA: pseudo-F 1.57"));
   EXPECT_TRUE(holds(page, "not recorded")) << "the small trace tells little of its model";
 }
 

@@ -12,10 +12,9 @@ moexray_test(stats_test
 # Some of it is internal to the library.
 target_include_directories(stats_test PRIVATE ${PROJECT_SOURCE_DIR}/src/stats ${PROJECT_SOURCE_DIR})
 
-# Simulations, a minute or so: ctest -L slow runs them alone, -LE slow all others.
-moexray_test(stats_calibration_test
-  SOURCES stats/inference_calibration_test.cpp
+# Simulations: `ctest -LE slow` leaves them out.
+moexray_test(calibration_test
+  SOURCES stats/calibration_test.cpp
   LABELS slow
   PRIVATE moexray::stats)
-target_include_directories(stats_calibration_test PRIVATE ${PROJECT_SOURCE_DIR}
-                           ${PROJECT_SOURCE_DIR}/bench ${PROJECT_SOURCE_DIR}/src/stats)
+target_include_directories(calibration_test PRIVATE ${PROJECT_SOURCE_DIR}/bench)

@@ -1,0 +1,138 @@
+#include <gtest/gtest.h>
+
+#include "analysis_support.h"
+#include "cli/run_command.h"
+#include "support/files.h"
+#include "support/temporary_directory.h"
+
+namespace moexray::test {
+namespace {
+
+using nlohmann::json;
+
+std::vector<std::string> keys_of(const json& object) {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : object.items()) keys.push_back(key);
+  return keys;
+}
+
+std::vector<std::string> few_draws(std::vector<std::string> more = {}) {
+  std::vector<std::string> words{
+      "stats",        small_trace(), "--resamples",    "199", "--permutations", "199",
+      "--null-draws", "10",          "--rarefactions", "5"};
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+TEST(StatsCommand, HasStableKeys) {
+  const json found = run_for_json(few_draws());
+  const json similarity = run_for_json({"similarity", small_trace()});
+  const json layers = run_for_json({"layers", small_trace()});
+  const json& bootstrap = found.at("bootstrap");
+  for (const char* name : {"within", "across", "gap", "cohens_d", "auc"}) {
+    SCOPED_TRACE(name);
+    const json& one = bootstrap.at(name);
+    EXPECT_EQ(keys_of(one), (std::vector<std::string>{"ci95", "estimate", "method"}));
+    ASSERT_EQ(one.at("ci95").size(), 2U);
+    EXPECT_LT(one.at("ci95")[0], one.at("estimate"));
+    EXPECT_GT(one.at("ci95")[1], one.at("estimate"));
+  }
+  EXPECT_EQ(bootstrap.at("gap").at("method"), "studentised bootstrap");
+  EXPECT_EQ(bootstrap.at("auc").at("method"), "studentised bootstrap on the logit scale");
+  EXPECT_EQ(bootstrap.at("resamples"), 199);
+  EXPECT_NEAR(bootstrap.at("within").at("estimate"), similarity.at("within").at("mean"), 1e-12);
+  EXPECT_NEAR(bootstrap.at("gap").at("estimate"), similarity.at("gap"), 1e-12);
+  EXPECT_NEAR(bootstrap.at("cohens_d").at("estimate"), similarity.at("cohens_d"), 1e-10);
+  EXPECT_EQ(keys_of(found.at("balanced")), (std::vector<std::string>{"across", "gap", "within"}));
+  EXPECT_EQ(keys_of(found.at("permutation")),
+            (std::vector<std::string>{"draws", "gap", "p_value"}));
+  EXPECT_EQ(keys_of(found.at("permanova")),
+            (std::vector<std::string>{"f", "is_location", "p_value", "r2"}));
+  EXPECT_EQ(keys_of(found.at("permdisp")), (std::vector<std::string>{"f", "p_value"}));
+  ASSERT_EQ(found.at("layers").size(), 2U);
+  EXPECT_EQ(keys_of(found.at("layers")[1]),
+            (std::vector<std::string>{"cohens_d", "layer", "p_adjusted"}));
+  EXPECT_NEAR(found.at("layers")[1].at("cohens_d"), layers.at("layers")[1].at("cohens_d"), 1e-10);
+  EXPECT_EQ(found.at("nulls").at("uniform").at("within"), similarity.at("uniform").at("within"));
+  EXPECT_EQ(keys_of(found.at("nulls").at("popularity")),
+            (std::vector<std::string>{"across", "all", "draw_std", "draws", "expected", "within"}));
+  // Its prompts have fewer than 16 tokens.
+  EXPECT_TRUE(found.at("noise_corrected").at("gap").is_null());
+  EXPECT_EQ(found.at("noise_corrected").at("assumes"), "independent tokens");
+  EXPECT_EQ(found.at("noise_corrected").at("n_too_few_tokens"), 12);
+  EXPECT_EQ(found.at("rarefied").at("n_tokens"), 6);
+  EXPECT_EQ(found.at("rarefied").at("draws"), 5);
+  EXPECT_EQ(found.at("near_duplicates"), json({{"n_pairs", 0}, {"pairs", json::array()}}));
+  EXPECT_EQ(found.at("units").at("n"), 12);
+}
+
+TEST(StatsCommand, DependsOnTheSeedAlone) {
+  const json first = run_for_json(few_draws({"--threads", "1"}));
+  EXPECT_EQ(first, run_for_json(few_draws({"--threads", "3"})));
+  EXPECT_NE(first.at("bootstrap").at("gap").at("ci95"),
+            run_for_json(few_draws({"--seed", "1"})).at("bootstrap").at("gap").at("ci95"));
+}
+
+TEST(StatsCommand, PrintsAndWritesItsTables) {
+  const TemporaryDirectory place;
+  const auto out = place.path() / "out";
+  const CommandResult result = run_moexray(few_draws({"-o", out}));
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  for (const char* part :
+       {"similarity within    0.7214  ", "gap                  0.0399  ", "AUC  ",
+        "studentised bootstrap, 199 resamples of 12 prompts", "gap: p = 0.", "(199 relabellings)",
+        "PERMANOVA: pseudo-F 1.57, R² 0.259, p = ", "PERMDISP: F 1.14, p = ",
+        "uniform routing, same numbers of tokens  0.7161  0.7160", "popular experts, same",
+        "observed, 6 tokens of every prompt", "layer  Cohen's d  adjusted p",
+        "near-duplicates: 0"}) {
+    EXPECT_NE(result.out.find(part), std::string::npos) << part << "\nin\n" << result.out;
+  }
+  EXPECT_NE(result.err.find("below 10, intervals are rough"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("lacks token ids"), std::string::npos) << result.err;
+  EXPECT_TRUE(
+      file_content(out / "stats_layers.tsv").starts_with("layer\tcohens_d\tp_adjusted\n0\t"));
+}
+
+TEST(StatsCommand, GroupsAreTheUnits) {
+  const json found = run_for_json(few_draws({"--group-by", "meta.source"}));
+  EXPECT_EQ(found.at("units").at("n"), 2);
+  EXPECT_EQ(found.at("units").at("grouped"), true);
+  EXPECT_EQ(found.at("units").at("nested"), false);
+  expect_failure(few_draws({"--group-by", "source"}), 2, "meta.KEY");
+}
+
+TEST(StatsCommand, UndefinedNumbersAreNull) {
+  const TemporaryDirectory place;
+  write_tiny_trace(place.path() / "t", 2, {{"p", "a", {0, 1}}, {"q", "a", {0}}, {"r", "a", {1}}});
+  const std::vector<std::string> words{"stats", place.path() / "t", "--resamples", "99"};
+  const json found = run_for_json(words);
+  EXPECT_TRUE(found.at("bootstrap").at("gap").at("estimate").is_null());
+  EXPECT_TRUE(found.at("bootstrap").at("gap").at("ci95").is_null());
+  EXPECT_EQ(found.at("bootstrap").at("gap").at("reason"), "only one category");
+  EXPECT_TRUE(found.at("permutation").at("p_value").is_null());
+  EXPECT_TRUE(found.at("permanova").at("f").is_null());
+  EXPECT_TRUE(found.at("permdisp").at("p_value").is_null());
+  EXPECT_TRUE(found.at("layers")[0].at("p_adjusted").is_null());
+  const CommandResult result = run_moexray(words);
+  EXPECT_NE(result.err.find("only one category (\"a\")"), std::string::npos) << result.err;
+  EXPECT_NE(result.out.find("none: only one category"), std::string::npos) << result.out;
+}
+
+TEST(StatsCommand, SaysWhatWeightsMean) {
+  const CommandResult result = run_moexray(few_draws({"--weighted"}));
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(result.err.find("--weighted: nulls, noise correction"), std::string::npos)
+      << result.err;
+}
+
+TEST(StatsCommand, RefusesWrongFlags) {
+  expect_failure({"stats", small_trace(), "--resamples", "0"}, 2, "--resamples");
+  expect_failure({"stats", small_trace(), "--permutations", "0"}, 2, "--permutations");
+  expect_failure({"stats", small_trace(), "--rarefy-to", "0"}, 2, "--rarefy-to");
+  const TemporaryDirectory place;
+  write_tiny_trace(place.path() / "t", 2, {{"p", "a", {0}}, {"q", "", {0}}});
+  expect_failure({"stats", place.path() / "t"}, 1, "1 without: \"q\"");
+}
+
+}  // namespace
+}  // namespace moexray::test
