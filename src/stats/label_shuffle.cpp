@@ -1,6 +1,5 @@
 #include "label_shuffle.h"
 
-#include <Eigen/QR>
 #include <algorithm>
 #include <numeric>
 #include <vector>
@@ -18,15 +17,6 @@ constexpr Eigen::Index panel_width = 16;
 using Panel = Eigen::Matrix<double, Eigen::Dynamic, panel_width, Eigen::RowMajor>;
 using PanelSum = Eigen::Array<double, 1, panel_width>;
 using RowIndex = std::uint32_t;
-
-// Rows with the same products x_a·x_b and at most n columns: with blocksᵀ = Q·R, the rows of Rᵀ.
-Matrix compact_rows(const Matrix& blocks) {
-  const Eigen::Index n = blocks.rows();
-  if (2 * n > blocks.cols()) return blocks;
-  const Eigen::HouseholderQR<Eigen::MatrixXd> qr(blocks.transpose());
-  const Eigen::MatrixXd r = qr.matrixQR().topRows(n).triangularView<Eigen::Upper>();
-  return r.transpose();
-}
 
 std::vector<Panel> panels_of(const Matrix& rows) {
   std::vector<Panel> panels;

@@ -1,21 +1,13 @@
-#include <Eigen/QR>
+#include <algorithm>
 #include <cmath>
 
 #include "moexray/stats/permutation_tests.h"
+#include "pair_means.h"
 #include "parallel.h"
 #include "relabelling.h"
 
 namespace moexray::stats {
 namespace {
-
-// Rows with the same products and at most n columns: with blocksᵀ = Q·R, the rows of Rᵀ.
-Matrix compact_rows(const Matrix& blocks) {
-  const Eigen::Index n = blocks.rows();
-  if (2 * n > blocks.cols()) return blocks;
-  const Eigen::HouseholderQR<Eigen::MatrixXd> qr(blocks.transpose());
-  const Eigen::MatrixXd r = qr.matrixQR().topRows(n).triangularView<Eigen::Upper>();
-  return r.transpose();
-}
 
 struct Location {
   double gap = 0;

@@ -1,5 +1,7 @@
 #include "pair_means.h"
 
+#include <Eigen/QR>
+
 namespace moexray::stats {
 
 PairMeans pair_means(const CategorySums& sums, const CategoryIndex& categories) {
@@ -35,6 +37,14 @@ PairMeans pair_means(const Matrix& blocks, const CategoryIndex& categories) {
     sums.add(categories.of_prompt[static_cast<std::size_t>(i)], blocks.row(i));
   }
   return pair_means(sums, categories);
+}
+
+Matrix compact_rows(const Matrix& blocks) {
+  const Eigen::Index n = blocks.rows();
+  if (2 * n > blocks.cols()) return blocks;
+  const Eigen::HouseholderQR<Eigen::MatrixXd> qr(blocks.transpose());
+  const Eigen::MatrixXd r = qr.matrixQR().topRows(n).triangularView<Eigen::Upper>();
+  return r.transpose();
 }
 
 std::int64_t n_within_pairs(const CategoryIndex& categories) {

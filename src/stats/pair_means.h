@@ -37,6 +37,10 @@ struct PairMeans {
 PairMeans pair_means(const CategorySums& sums, const CategoryIndex& categories);
 PairMeans pair_means(const Matrix& blocks, const CategoryIndex& categories);
 
+/// Rows with the same products x_a·x_b and at most n columns: with blocksᵀ = Q·R, the rows of Rᵀ.
+/// The blocks themselves unless that halves the columns.
+Matrix compact_rows(const Matrix& blocks);
+
 /// The numbers of unordered pairs of one category, and of all.
 std::int64_t n_within_pairs(const CategoryIndex& categories);
 std::int64_t n_all_pairs(Eigen::Index n);

@@ -69,6 +69,12 @@ json run_for_json(std::vector<std::string> words) {
   return json::parse(result.out);
 }
 
+std::vector<std::string> keys_of(const json& object) {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : object.items()) keys.push_back(key);
+  return keys;
+}
+
 void expect_failure(const std::vector<std::string>& words, int exit_code, std::string_view part) {
   const CommandResult result = run_moexray(words);
   EXPECT_EQ(result.exit_code, exit_code) << result.err;

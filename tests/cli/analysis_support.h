@@ -29,6 +29,9 @@ void write_tiny_trace(const std::filesystem::path& directory, int n_experts,
 /// else.
 nlohmann::json run_for_json(std::vector<std::string> words);
 
+/// The keys of an object, in alphabetical order.
+std::vector<std::string> keys_of(const nlohmann::json& object);
+
 /// Runs moexray and expects this exit code, an empty stdout, and `part` in stderr.
 void expect_failure(const std::vector<std::string>& words, int exit_code, std::string_view part);
 

@@ -10,12 +10,6 @@ namespace {
 
 using nlohmann::json;
 
-std::vector<std::string> keys_of(const json& object) {
-  std::vector<std::string> keys;
-  for (const auto& [key, value] : object.items()) keys.push_back(key);
-  return keys;
-}
-
 TEST(BaselinesCommand, HasStableKeys) {
   const json found = run_for_json({"baselines", small_trace(), "--draws", "20"});
   const json similarity = run_for_json({"similarity", small_trace()});

@@ -10,12 +10,6 @@ namespace {
 
 using nlohmann::json;
 
-std::vector<std::string> keys_of(const json& object) {
-  std::vector<std::string> keys;
-  for (const auto& [key, value] : object.items()) keys.push_back(key);
-  return keys;
-}
-
 std::vector<std::string> few_draws(std::vector<std::string> more = {}) {
   std::vector<std::string> words{
       "stats",        small_trace(), "--resamples",    "199", "--permutations", "199",

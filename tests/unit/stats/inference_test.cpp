@@ -12,12 +12,12 @@ namespace moexray::stats {
 namespace {
 
 // Prompts of `n_tokens` tokens, one expert of eight each; categories prefer different ones.
-struct Traced {
+struct Sampled {
   Signatures signatures;
   RoutedTokens tokens;
 };
 
-Traced traced(const std::vector<std::string>& categories, int n_tokens = 24, bool ids = true) {
+Sampled sampled(const std::vector<std::string>& categories, int n_tokens = 24, bool ids = true) {
   const RoutingShape shape{2, 8, 1};
   std::vector<PromptLabel> labels;
   for (std::size_t i = 0; i < categories.size(); ++i) {
@@ -45,7 +45,7 @@ Traced traced(const std::vector<std::string>& categories, int n_tokens = 24, boo
       }
     }
   }
-  Traced result{std::move(signatures).finish(), {}};
+  Sampled result{std::move(signatures).finish(), {}};
   result.tokens = std::move(tokens).finish(result.signatures);
   return result;
 }
@@ -53,7 +53,7 @@ Traced traced(const std::vector<std::string>& categories, int n_tokens = 24, boo
 constexpr InferenceOptions few_draws{
     .n_resamples = 199, .n_permutations = 199, .n_null_draws = 5, .n_rarefactions = 3};
 
-InferenceResult run(const Traced& t, const std::vector<std::string>& groups = {},
+InferenceResult run(const Sampled& t, const std::vector<std::string>& groups = {},
                     std::vector<std::string> texts = {}) {
   texts.resize(t.signatures.size());
   return inference({t.signatures, t.tokens, groups, texts}, few_draws);
@@ -72,7 +72,7 @@ std::vector<std::string> repeated(const std::vector<std::pair<std::string, int>>
 }
 
 TEST(Inference, HasNothingToRemarkOnGoodData) {
-  const InferenceResult found = run(traced(repeated({{"a", 12}, {"b", 12}})));
+  const InferenceResult found = run(sampled(repeated({{"a", 12}, {"b", 12}})));
   EXPECT_TRUE(found.notices.empty()) << found.notices[0];
   EXPECT_TRUE(found.bootstrap.gap.has_interval());
   EXPECT_GT(found.bootstrap.gap.low, 0);
@@ -83,13 +83,13 @@ TEST(Inference, HasNothingToRemarkOnGoodData) {
 }
 
 TEST(Inference, SmallSamplesAreSaid) {
-  const InferenceResult found = run(traced(repeated({{"a", 3}, {"b", 3}})));
+  const InferenceResult found = run(sampled(repeated({{"a", 3}, {"b", 3}})));
   EXPECT_TRUE(says(found, "category \"a\" has 3 prompts: below 10, intervals are rough"));
   EXPECT_TRUE(says(found, "no p-value of a relabelling can fall below about 0.1"));
 }
 
 TEST(Inference, OnePromptInACategory) {
-  const InferenceResult found = run(traced(repeated({{"a", 12}, {"b", 12}, {"c", 1}})));
+  const InferenceResult found = run(sampled(repeated({{"a", 12}, {"b", 12}, {"c", 1}})));
   EXPECT_TRUE(says(found, "category \"c\" has one prompt: it has no pair within"));
   EXPECT_TRUE(says(found, "no intervals of what compares categories: category \"c\" has only one"));
   EXPECT_FALSE(std::isnan(found.bootstrap.gap.estimate));
@@ -97,7 +97,7 @@ TEST(Inference, OnePromptInACategory) {
 }
 
 TEST(Inference, OneCategory) {
-  const InferenceResult found = run(traced(repeated({{"a", 12}})));
+  const InferenceResult found = run(sampled(repeated({{"a", 12}})));
   EXPECT_TRUE(says(found, "only one category (\"a\")"));
   EXPECT_TRUE(found.bootstrap.within.has_interval());
   EXPECT_FALSE(found.bootstrap.gap.has_interval());
@@ -106,11 +106,11 @@ TEST(Inference, OneCategory) {
 }
 
 TEST(Inference, MissingTokenIds) {
-  EXPECT_TRUE(says(run(traced(repeated({{"a", 12}, {"b", 12}}), 24, false)), "lacks token ids"));
+  EXPECT_TRUE(says(run(sampled(repeated({{"a", 12}, {"b", 12}}), 24, false)), "lacks token ids"));
 }
 
 TEST(Inference, FewTokens) {
-  const InferenceResult found = run(traced(repeated({{"a", 12}, {"b", 12}}), 6));
+  const InferenceResult found = run(sampled(repeated({{"a", 12}, {"b", 12}}), 6));
   EXPECT_TRUE(says(found, "leaves out 24 prompts with fewer than 16 tokens"));
   EXPECT_TRUE(says(found, "rarefaction keeps only 6 tokens"));
   EXPECT_TRUE(std::isnan(found.noise_corrected.within.mean));
@@ -119,7 +119,7 @@ TEST(Inference, FewTokens) {
 TEST(Inference, GroupsWithinCategoriesAreTheUnits) {
   std::vector<std::string> groups;
   for (int i = 0; i < 24; ++i) groups.push_back("g" + std::to_string(i / 2));
-  const InferenceResult found = run(traced(repeated({{"a", 12}, {"b", 12}})), groups);
+  const InferenceResult found = run(sampled(repeated({{"a", 12}, {"b", 12}})), groups);
   EXPECT_EQ(found.n_units, 12U);
   EXPECT_TRUE(says(found, "every group lies within one category: 12 groups are the units"));
   EXPECT_TRUE(says(found, "category \"a\" has 6 units: below 10"));
@@ -127,7 +127,7 @@ TEST(Inference, GroupsWithinCategoriesAreTheUnits) {
 
 TEST(Inference, OneGroupACategorySaysNothing) {
   const InferenceResult found =
-      run(traced(repeated({{"a", 12}, {"b", 12}})), repeated({{"g", 12}, {"h", 12}}));
+      run(sampled(repeated({{"a", 12}, {"b", 12}})), repeated({{"g", 12}, {"h", 12}}));
   EXPECT_TRUE(says(found, "categories and groups are one and the same"));
   EXPECT_TRUE(std::isnan(found.location.gap.p_value));
   EXPECT_FALSE(found.bootstrap.gap.has_interval());
@@ -137,7 +137,7 @@ TEST(Inference, OneGroupACategorySaysNothing) {
 TEST(Inference, GroupsMayCrossCategories) {
   std::vector<std::string> groups;
   for (int i = 0; i < 24; ++i) groups.push_back("g" + std::to_string(i % 12));
-  const InferenceResult found = run(traced(repeated({{"a", 12}, {"b", 12}})), groups);
+  const InferenceResult found = run(sampled(repeated({{"a", 12}, {"b", 12}})), groups);
   EXPECT_FALSE(found.nested);
   EXPECT_TRUE(says(found, "groups hold prompts of several categories: 12 units"));
   EXPECT_TRUE(found.bootstrap.gap.has_interval());
@@ -146,7 +146,7 @@ TEST(Inference, GroupsMayCrossCategories) {
 
 TEST(Inference, SpreadMayExplainPermanova) {
   // b's prompts are all alike, a's are not, and there are three times as many.
-  Traced t = traced(repeated({{"a", 30}, {"b", 10}}), 200);
+  Sampled t = sampled(repeated({{"a", 30}, {"b", 10}}), 200);
   for (Eigen::Index i = 31; i < 40; ++i) t.signatures.values.row(i) = t.signatures.values.row(30);
   for (Eigen::Index i = 0; i < 30; ++i) {
     t.signatures.values.row(i).array() += 0.4 * (i % 8 == 0 ? 1 : 0);
@@ -158,11 +158,11 @@ TEST(Inference, SpreadMayExplainPermanova) {
   EXPECT_FALSE(found.permanova_is_location);
   EXPECT_TRUE(says(found, "PERMANOVA's p-value is no evidence of a difference in location"));
   // With equal sizes PERMANOVA stands.
-  EXPECT_TRUE(run(traced(repeated({{"a", 12}, {"b", 12}}))).permanova_is_location);
+  EXPECT_TRUE(run(sampled(repeated({{"a", 12}, {"b", 12}}))).permanova_is_location);
 }
 
 TEST(Inference, NamesNearDuplicates) {
-  Traced t = traced(repeated({{"a", 12}, {"b", 12}}));
+  Sampled t = sampled(repeated({{"a", 12}, {"b", 12}}));
   t.signatures.values.row(7) = t.signatures.values.row(2);
   std::vector<std::string> texts(24);
   texts[3] = texts[20] = "the same";
@@ -214,7 +214,7 @@ TEST(Inference, RefusesTooManyPrompts) {
 }
 
 TEST(Inference, RefusesPromptsWithoutACategory) {
-  const Traced t = traced({"a", "a", ""});
+  const Sampled t = sampled({"a", "a", ""});
   test::expect_error(ErrorKind::data, "\"p2\"", [&] { run(t); });
 }
 
