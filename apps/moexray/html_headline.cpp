@@ -44,7 +44,7 @@ void add_similarity_rows(const ReportResults& results, report::Table& table) {
   if (!results.has("similarity")) return;
   for (const std::string_view side : {"within", "across"}) {
     std::string remark = whole(results.number("similarity", {side, "n_pairs"})) +
-                         " pairs; ± standard deviation over pairs; uniform routing would give " +
+                         " pairs, ± over pairs; uniform routing " +
                          fixed(results.number("similarity", {"uniform", side}), 4);
     if (results.has("stats")) {
       remark +=

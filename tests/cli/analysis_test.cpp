@@ -51,18 +51,20 @@ TEST(SimilarityCommand, PrintsItsTable) {
   const CommandResult result = run_moexray({"similarity", small_trace()});
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_EQ(result.err, "");
-  EXPECT_EQ(result.out,
-            "small: 12 prompts, 2 layers × 8 experts, top-2; all tokens\n"
-            "\n"
-            "similarity           mean     std  pairs\n"
-            "within categories  0.7214  0.0923     18\n"
-            "across categories  0.6815  0.0903     48\n"
-            "gap 0.0399, Cohen's d 0.44\n"
-            "\n"
-            "mean similarity    code    math   story\n"
-            "code             0.7703  0.6717  0.6692\n"
-            "math             0.6717  0.6511  0.7035\n"
-            "story            0.6692  0.7035  0.7428\n");
+  EXPECT_EQ(
+      result.out,
+      "small: 12 prompts, 2 layers × 8 experts, top-2; all tokens\n"
+      "\n"
+      "similarity           mean     std  pairs  uniform routing\n"
+      "within categories  0.7214  0.0923     18           0.7161\n"
+      "across categories  0.6815  0.0903     48           0.7160\n"
+      "gap 0.0399, Cohen's d 0.44; uniform routing: what prompts of as many tokens would have if "
+      "every expert were equally likely\n"
+      "\n"
+      "mean similarity    code    math   story\n"
+      "code             0.7703  0.6717  0.6692\n"
+      "math             0.6717  0.6511  0.7035\n"
+      "story            0.6692  0.7035  0.7428\n");
 }
 
 TEST(SimilarityCommand, WritesExactJson) {
@@ -106,6 +108,10 @@ TEST(SimilarityCommand, WritesExactJson) {
   },
   "gap": 1,
   "cohens_d": null,
+  "uniform": {
+    "within": 0.7595873626027367,
+    "across": 0.7414834961161832
+  },
   "categories": ["a", "b"],
   "category_matrix": [
     [1, 0],

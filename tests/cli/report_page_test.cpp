@@ -69,7 +69,7 @@ TEST(ReportPage, HoldsEveryPromptAndTheHeadline) {
   std::snprintf(interval, sizeof interval, "<td>%.4f to %.4f</td>", gap[0].get<double>(),
                 gap[1].get<double>());
   EXPECT_TRUE(holds(part_of(page, "headline"), interval)) << interval;
-  EXPECT_TRUE(holds(part_of(page, "headline"), "uniform routing would give 0.7161, popular"));
+  EXPECT_TRUE(holds(part_of(page, "headline"), "; uniform routing 0.7161, popular experts 0."));
   EXPECT_TRUE(holds(part_of(page, "inference"), "PERMANOVA: pseudo-F 1.57"));
   EXPECT_TRUE(holds(page, "not recorded")) << "the small trace tells little of its model";
 }
