@@ -15,7 +15,7 @@ build_packages=(
 )
 test_packages=(libgtest-dev)
 # The tests do without these, and say so.
-optional_test_packages=(clang-19 clang-format-19 clang-tidy-19 munge shellcheck slurm-wlm tidy)
+optional_test_packages=(clang-19 clang-format-19 munge shellcheck slurm-wlm tidy)
 
 usage() {
   cat <<'END'

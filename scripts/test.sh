@@ -11,8 +11,7 @@ Usage: scripts/test.sh
 Installs what the tests need (as root or through sudo), then: checks the formatting and the shell scripts; builds
 with warnings as errors into build-dev/ and runs the unit, parity and command-line tests; builds with
 AddressSanitizer and UndefinedBehaviorSanitizer into build-asan/ (without libtorch) and runs its tests; gives the
-parsers of foreign files mutated input for a minute each (with clang, into build-fuzz/); lets clang-tidy look for bugs
-and waste in what needs no libtorch; and traces as an array job on a
+parsers of foreign files mutated input for a minute each (with clang, into build-fuzz/); and traces as an array job on a
 Slurm of this machine. What needs an optional package that is not to be had is skipped. Ends with a summary and status 0
 if everything passed.
 END
@@ -66,12 +65,6 @@ check_scripts() {
   ((ok == 0)) && echo "All shell scripts are in order."
 }
 
-# What needs libtorch is left out: clang-tidy takes minutes for each of those files.
-check_with_clang_tidy() {
-  run-clang-tidy-19 -p build-fuzz -j "$jobs" -quiet "^$PWD/(src|apps)/" | grep -E '(warning|error):|^ +[0-9]* \|' | sort -u
-  ((PIPESTATUS[0] == 0)) && echo "clang-tidy has nothing to say."
-}
-
 # build PRESET: configures and compiles.
 build() {
   # shellcheck disable=SC2046 # nothing at all if there is no ccache
@@ -104,13 +97,8 @@ if step "Packages" scripts/install_packages.sh --test; then
   fi
   if command -v clang++-19 >/dev/null; then
     step "Mutated input for every parser, a minute each" scripts/fuzz.sh 60
-    if command -v run-clang-tidy-19 >/dev/null; then
-      step "clang-tidy" check_with_clang_tidy
-    else
-      skip "clang-tidy: clang-tidy-19 is not to be had"
-    fi
   else
-    skip "Mutated input for every parser, clang-tidy: clang-19 is not to be had"
+    skip "Mutated input for every parser: clang-19 is not to be had"
   fi
 fi
 
