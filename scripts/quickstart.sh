@@ -25,7 +25,8 @@ run cmake --preset default -DMOEXRAY_BUILD_TESTS=OFF $(compiler_launcher) --log-
 run cmake --build --preset default -j "$(build_jobs)"
 
 heading "3/4 Trace: which experts does the bundled model use for 80 prompts?"
-run build/bin/moexray trace prompts/paper80.jsonl -o traces --force
+# Plain kernels: the same text on every processor, that of the README.
+run build/bin/moexray trace prompts/paper80.jsonl -o traces --kernels plain --force
 
 heading "4/4 Analysis"
 run build/bin/moexray analyze traces -o analysis --force
