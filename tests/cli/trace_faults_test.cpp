@@ -7,6 +7,8 @@
 #include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <thread>
 #include <vector>
@@ -37,6 +39,12 @@ class TraceFaults : public TraceCommand {
   }
 
   // The prompts of an unfinished trace that count as complete, all of which must read back.
+  // Of prompts.jsonl, which a program may be writing.
+  std::size_t n_lines(const std::string& name) const {
+    std::ifstream file(path(name) / "prompts.jsonl");
+    return static_cast<std::size_t>(std::count(std::istreambuf_iterator<char>(file), {}, '\n'));
+  }
+
   std::size_t n_readable_prompts(const std::string& name) const {
     const fs::path directory = path(name);
     if (!fs::exists(directory / "manifest.json")) return 0;
@@ -62,9 +70,7 @@ TEST_F(TraceFaults, KilledFiftyTimesItResumesToTheSameBytes) {
     all.insert(all.end(), {"-o", name, "--resume"});
     return command(all);
   };
-  const auto begin = std::chrono::steady_clock::now();
   ASSERT_EQ(run_command(in("whole"), here()).exit_code, 0);
-  const std::chrono::duration<double> length = std::chrono::steady_clock::now() - begin;
   const auto whole = files("whole");
 
   RandomStream random(50);
@@ -74,8 +80,14 @@ TEST_F(TraceFaults, KilledFiftyTimesItResumesToTheSameBytes) {
     const std::string name = "killed-" + std::to_string(i);
     while (true) {
       RunningCommand running(in(name), here());
-      if (n_kills < 50) std::this_thread::sleep_for(random.uniform() * length);
-      if (n_kills < 50) running.send_signal(SIGKILL);
+      // When a random share of what is left is on disk, whatever the speed of the machine.
+      const std::size_t n_done = n_lines(name);
+      const bool is_killed = n_kills < 50 && n_done < 90;
+      const std::size_t target = n_done + random.below(91 - n_done);
+      for (int wait = 0; is_killed && wait < 20'000 && n_lines(name) < target; ++wait) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+      if (is_killed) running.send_signal(SIGKILL);
       const CommandResult result = running.wait();
       if (result.exit_code == 0) break;
       ASSERT_EQ(result.exit_code, 137) << result.err;
@@ -85,9 +97,7 @@ TEST_F(TraceFaults, KilledFiftyTimesItResumesToTheSameBytes) {
     }
     ASSERT_EQ(files(name), whole) << name;
   }
-  if (n_midway == 0) {
-    GTEST_SKIP() << "the speed of the machine changed: all kills came too early or too late";
-  }
+  EXPECT_GT(n_midway, 5) << "the kills came too early or too late to show much";
 }
 
 // On a file system of its own that is too small: it needs the right to mount one.
