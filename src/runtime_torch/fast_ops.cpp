@@ -14,7 +14,8 @@ namespace {
 
 // Rows of a weight matrix that a thread takes at a time: few enough for both ends of a pass to be
 // balanced, enough for a few hundred kilobytes of memory in a row.
-constexpr std::int64_t column_block = 64;
+constexpr std::int64_t max_column_block = 128;
+std::int64_t column_block(std::int64_t n_in) { return n_in > 1024 ? 64 : max_column_block; }
 // Rows of x whose results are kept in float32 before they are rounded.
 constexpr std::int64_t rows_at_once = 48;
 
@@ -43,7 +44,7 @@ struct ExpertBlock {
 void gated_columns(const std::uint16_t* x, std::int64_t n_rows, std::int64_t n_in,
                    const std::uint16_t* gate, const std::uint16_t* up, std::int64_t first,
                    std::int64_t n, std::int64_t n_out, std::uint16_t* hidden) {
-  float g[rows_at_once * column_block], u[rows_at_once * column_block];
+  float g[rows_at_once * max_column_block], u[rows_at_once * max_column_block];
   for (std::int64_t r = 0; r < n_rows; r += rows_at_once) {
     const std::int64_t rows = std::min(rows_at_once, n_rows - r);
     const auto& kernels = kernels::bf16_kernels();
@@ -147,9 +148,10 @@ at::Tensor FastOps::linear(const at::Tensor& x, const at::Tensor& w) {
   auto y = at::empty({n_rows, n_out}, x.options());
   const std::uint16_t *px = bits_of(rows), *pw = bits_of(w);
   std::uint16_t* py = bits_of(y);
-  for_each_task((n_out + column_block - 1) / column_block, [&](std::int64_t task) {
-    const std::int64_t first = task * column_block, n = std::min(column_block, n_out - first);
-    float part[rows_at_once * column_block];
+  const std::int64_t width = column_block(n_in);
+  for_each_task((n_out + width - 1) / width, [&](std::int64_t task) {
+    const std::int64_t first = task * width, n = std::min(width, n_out - first);
+    float part[rows_at_once * max_column_block];
     for (std::int64_t r = 0; r < n_rows; r += rows_at_once) {
       const std::int64_t n_part = std::min(rows_at_once, n_rows - r);
       kernels::bf16_kernels().linear(px + r * n_in, n_part, n_in, pw + first * n_in, n, part);
@@ -184,21 +186,21 @@ at::Tensor FastOps::mix_experts(const at::Tensor& x, const RouterOutput& routing
     }
   });
 
-  const std::int64_t gate_blocks = (I + column_block - 1) / column_block,
-                     down_blocks = (H + column_block - 1) / column_block;
+  const std::int64_t gate_width = column_block(H), gate_blocks = (I + gate_width - 1) / gate_width,
+                     down_width = column_block(I), down_blocks = (H + down_width - 1) / down_width;
   for_each_task(n_active * gate_blocks, [&](std::int64_t task) {
     const ExpertBlock& block = active[static_cast<std::size_t>(task / gate_blocks)];
-    const std::int64_t first = task % gate_blocks * column_block;
+    const std::int64_t first = task % gate_blocks * gate_width;
     gated_columns(rows + block.first * H, block.n, H, bits_of(experts.gate[block.expert]),
-                  bits_of(experts.up[block.expert]), first, std::min(column_block, I - first), I,
+                  bits_of(experts.up[block.expert]), first, std::min(gate_width, I - first), I,
                   ph + block.first * I);
   });
   for_each_task(n_active * down_blocks, [&](std::int64_t task) {
     const ExpertBlock& block = active[static_cast<std::size_t>(task / down_blocks)];
-    const std::int64_t first = task % down_blocks * column_block,
-                       columns = std::min(column_block, H - first);
+    const std::int64_t first = task % down_blocks * down_width,
+                       columns = std::min(down_width, H - first);
     const std::uint16_t* down = bits_of(experts.down[block.expert]) + first * I;
-    float y[rows_at_once * column_block];
+    float y[rows_at_once * max_column_block];
     for (std::int64_t r = 0; r < block.n; r += rows_at_once) {
       const std::int64_t n_rows = std::min(rows_at_once, block.n - r);
       kernels::bf16_kernels().linear(ph + (block.first + r) * I, n_rows, I, down, columns, y);

@@ -13,6 +13,8 @@ constexpr int tile_columns = 4;  // rows of w that a tile holds
 constexpr int max_tile_rows = 6;
 // Values of the rows of x and w of a tile that the first-level cache (32 KB) holds.
 constexpr std::int64_t tile_values = 16384;
+// Values of w between what is read and what is fetched meanwhile: a few microseconds' worth.
+constexpr std::int64_t prefetch_distance = 8192;
 // Rows of x that stay in the second-level cache while all of w passes over them.
 constexpr std::int64_t row_block = 48;
 
@@ -60,9 +62,9 @@ void tile(const std::uint16_t* x, std::int64_t n_in, const std::uint16_t* w, std
     __m512bh weight[tile_columns];
     for (int j = 0; j < tile_columns; ++j) {
       weight[j] = load(rows[j] + i);
-      // The next tile's, into the second-level cache: the processor's own prefetching ends with
-      // the page, which is one or two rows.
-      _mm_prefetch(rows[j] + tile_columns * n_in + i, _MM_HINT_T1);
+      // Into the second-level cache: the processor's own prefetching ends with the page, which is
+      // one or two rows.
+      _mm_prefetch(rows[j] + i + prefetch_distance, _MM_HINT_T1);
     }
     for (int r = 0; r < n_x; ++r) {
       const __m512bh value = load(x + r * n_in + i);
