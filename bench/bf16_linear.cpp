@@ -71,7 +71,7 @@ void measure(const Checkpoint& checkpoint, const std::string& part, std::int64_t
           kernels::bf16_kernels().linear(x.data(), n_rows, n_in,
                                          reinterpret_cast<const std::uint16_t*>(w.bytes.data()) +
                                              task % n_blocks * column_block * n_in,
-                                         column_block, y.data());
+                                         column_block, y.data(), false);
         }
       });
     }

@@ -48,8 +48,8 @@ void gated_columns(const std::uint16_t* x, std::int64_t n_rows, std::int64_t n_i
   for (std::int64_t r = 0; r < n_rows; r += rows_at_once) {
     const std::int64_t rows = std::min(rows_at_once, n_rows - r);
     const auto& kernels = kernels::bf16_kernels();
-    kernels.linear(x + r * n_in, rows, n_in, gate + first * n_in, n, g);
-    kernels.linear(x + r * n_in, rows, n_in, up + first * n_in, n, u);
+    kernels.linear(x + r * n_in, rows, n_in, gate + first * n_in, n, g, r > 0);
+    kernels.linear(x + r * n_in, rows, n_in, up + first * n_in, n, u, r > 0);
     kernels::round_through_bf16(g, rows * n);
     kernels::round_through_bf16(u, rows * n);
     kernels::row_kernels().silu_mul(g, u, rows * n, g);
@@ -109,7 +109,8 @@ class BlockAttention : public CachedAttention<at::BFloat16> {
     kernels::round_to_bf16(queries.data(), block.n * d_, query_bits.data());
     const auto* keys = reinterpret_cast<const std::uint16_t*>(cache.keys) + offset;
     const auto* values = reinterpret_cast<const std::uint16_t*>(cache.values) + offset;
-    kernels::bf16_kernels().linear(query_bits.data(), block.n, d_, keys, n_all, scores.data());
+    kernels::bf16_kernels().linear(query_bits.data(), block.n, d_, keys, n_all, scores.data(),
+                                   false);
     for (std::int64_t i = 0; i < block.n; ++i) {
       float* s = scores.data() + i * n_all;
       const float total = exponentials(s, n_common + i);
@@ -154,7 +155,8 @@ at::Tensor FastOps::linear(const at::Tensor& x, const at::Tensor& w) {
     float part[rows_at_once * max_column_block];
     for (std::int64_t r = 0; r < n_rows; r += rows_at_once) {
       const std::int64_t n_part = std::min(rows_at_once, n_rows - r);
-      kernels::bf16_kernels().linear(px + r * n_in, n_part, n_in, pw + first * n_in, n, part);
+      kernels::bf16_kernels().linear(px + r * n_in, n_part, n_in, pw + first * n_in, n, part,
+                                     r > 0);
       for (std::int64_t i = 0; i < n_part; ++i) {
         kernels::round_to_bf16(part + i * n, n, py + (r + i) * n_out + first);
       }
@@ -203,7 +205,8 @@ at::Tensor FastOps::mix_experts(const at::Tensor& x, const RouterOutput& routing
     float y[rows_at_once * max_column_block];
     for (std::int64_t r = 0; r < block.n; r += rows_at_once) {
       const std::int64_t n_rows = std::min(rows_at_once, block.n - r);
-      kernels::bf16_kernels().linear(ph + (block.first + r) * I, n_rows, I, down, columns, y);
+      kernels::bf16_kernels().linear(ph + (block.first + r) * I, n_rows, I, down, columns, y,
+                                     r > 0);
       kernels::round_through_bf16(y, n_rows * columns);
       for (std::int64_t i = 0; i < n_rows; ++i) {
         const std::int64_t entry = groups.order[static_cast<std::size_t>(block.first + r + i)];

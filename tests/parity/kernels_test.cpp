@@ -180,9 +180,9 @@ TEST(Bf16Kernels, AllSetsMatchADoubleLoopAndRowsDoNotDependOnEachOther) {
         const auto w = to_bfloat16(random_values(static_cast<std::size_t>(n_out * n_in), 12));
         std::vector<float> y(static_cast<std::size_t>(n_rows * n_out)),
             alone(static_cast<std::size_t>(n_out));
-        set.linear(x.data(), n_rows, n_in, w.data(), n_out, y.data());
+        set.linear(x.data(), n_rows, n_in, w.data(), n_out, y.data(), false);
         for (std::int64_t r = 0; r < n_rows; ++r) {
-          set.linear(x.data() + r * n_in, 1, n_in, w.data(), n_out, alone.data());
+          set.linear(x.data() + r * n_in, 1, n_in, w.data(), n_out, alone.data(), true);
           EXPECT_EQ(std::memcmp(alone.data(), y.data() + r * n_out, alone.size() * sizeof(float)),
                     0)
               << set.instruction_set;

@@ -20,7 +20,7 @@ std::uint32_t rounded_bits(float value) {
 // Rows are widened block by block, into a buffer that stays in the second-level cache.
 template <const RowKernels& set>
 void linear_widened(const std::uint16_t* x, std::int64_t n_rows, std::int64_t n_in,
-                    const std::uint16_t* w, std::int64_t n_out, float* y) {
+                    const std::uint16_t* w, std::int64_t n_out, float* y, bool /*near*/) {
   constexpr std::int64_t block = 32;
   thread_local std::vector<float> wide;
   for (std::int64_t r = 0; r < n_rows; r += block) {

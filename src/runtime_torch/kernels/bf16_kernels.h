@@ -14,8 +14,9 @@ struct Bf16Kernels {
   const char* instruction_set;
 
   /// y[r, j] = Σ_i x[r, i] · w[j, i]; x [n_rows, n_in], w [n_out, n_in], y [n_rows, n_out].
+  /// `near` says that w has been used a moment ago: memory beyond it is not fetched in advance.
   void (*linear)(const std::uint16_t* x, std::int64_t n_rows, std::int64_t n_in,
-                 const std::uint16_t* w, std::int64_t n_out, float* y);
+                 const std::uint16_t* w, std::int64_t n_out, float* y, bool near);
 };
 
 /// The sets that this processor runs, best first; the last one is portable.
@@ -31,6 +32,6 @@ void round_to_bf16(const float* x, std::int64_t n, std::uint16_t* out);
 void round_through_bf16(float* x, std::int64_t n);
 
 void linear_avx512_bf16(const std::uint16_t* x, std::int64_t n_rows, std::int64_t n_in,
-                        const std::uint16_t* w, std::int64_t n_out, float* y);
+                        const std::uint16_t* w, std::int64_t n_out, float* y, bool near);
 
 }  // namespace moexray::kernels

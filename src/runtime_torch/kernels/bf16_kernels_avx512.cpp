@@ -45,8 +45,9 @@ inline __m512 sums(const __m512* v) {
   return _mm512_permutexvar_ps(order, mixed);
 }
 
-// n_x rows of x times up to four rows of w, `n_columns` of which are wanted.
-template <int n_x>
+// n_x rows of x times up to four rows of w, `n_columns` of which are wanted; with `fetch`, further
+// rows of w are brought nearer meanwhile.
+template <int n_x, bool fetch>
 void tile(const std::uint16_t* x, std::int64_t n_in, const std::uint16_t* w, std::int64_t n_columns,
           std::int64_t n_out, float* y) {
   // Rows beyond the matrix are read as its last one, and not stored.
@@ -64,7 +65,7 @@ void tile(const std::uint16_t* x, std::int64_t n_in, const std::uint16_t* w, std
       weight[j] = load(rows[j] + i);
       // Into the second-level cache: the processor's own prefetching ends with the page, which is
       // one or two rows.
-      _mm_prefetch(rows[j] + i + prefetch_distance, _MM_HINT_T1);
+      if constexpr (fetch) _mm_prefetch(rows[j] + i + prefetch_distance, _MM_HINT_T1);
     }
     for (int r = 0; r < n_x; ++r) {
       const __m512bh value = load(x + r * n_in + i);
@@ -95,25 +96,29 @@ void tile(const std::uint16_t* x, std::int64_t n_in, const std::uint16_t* w, std
 
 using Tile = void (*)(const std::uint16_t*, std::int64_t, const std::uint16_t*, std::int64_t,
                       std::int64_t, float*);
-constexpr Tile tiles[] = {nullptr, tile<1>, tile<2>, tile<3>, tile<4>, tile<5>, tile<6>};
+template <bool fetch>
+constexpr Tile tiles[] = {nullptr,        tile<1, fetch>, tile<2, fetch>, tile<3, fetch>,
+                          tile<4, fetch>, tile<5, fetch>, tile<6, fetch>};
 
 }  // namespace
 
 void linear_avx512_bf16(const std::uint16_t* x, std::int64_t n_rows, std::int64_t n_in,
-                        const std::uint16_t* w, std::int64_t n_out, float* y) {
+                        const std::uint16_t* w, std::int64_t n_out, float* y, bool near) {
   const std::int64_t tile_rows =
       tile_values / n_in - tile_columns >= max_tile_rows ? max_tile_rows : 4;
   for (std::int64_t block = 0; block < n_rows; block += row_block) {
     const std::int64_t n = n_rows - block < row_block ? n_rows - block : row_block;
     const std::int64_t n_tiles = (n + tile_rows - 1) / tile_rows;
+    // All tiles of the first block fetch the same: under load a processor forgets some of it.
+    const Tile* set = !near && block == 0 ? tiles<true> : tiles<false>;
     for (std::int64_t j = 0; j < n_out; j += tile_columns) {
       const std::int64_t n_columns = n_out - j < tile_columns ? n_out - j : tile_columns;
       for (std::int64_t t = 0; t < n_tiles; ++t) {
         // Tiles of about equal height.
         const std::int64_t first = n * t / n_tiles, last = n * (t + 1) / n_tiles;
         const std::int64_t row = block + first;
-        tiles[last - first](x + row * n_in, n_in, w + j * n_in, n_columns, n_out,
-                            y + row * n_out + j);
+        set[last - first](x + row * n_in, n_in, w + j * n_in, n_columns, n_out,
+                          y + row * n_out + j);
       }
     }
   }
