@@ -16,7 +16,8 @@ llama.cpp, moexray, each alone and with its weights in the page cache. Prints on
   --python FILE     a Python with torch and transformers [default: python3]
   --prompts N       how many of the 80 prompts transformers generates [default: 4]; its time is extrapolated
   --llama DIR       llama.cpp's source, with convert_hf_to_gguf.py and build/bin/llama-batched-bench
-  --work DIR        for links, traces and the GGUF of 13.8 GB, which is removed [default: CHECKPOINT-compare]
+  --gguf FILE       CHECKPOINT as bfloat16 GGUF; without it the converter makes one, which is removed at the end
+  --work DIR        for links, traces and the GGUF (13.8 GB) [default: CHECKPOINT-compare]
   --run COMMAND     put before every measured command ("taskset -c 0-3", say)
 
 moexray is timed as a whole: loading, tokenizing, writing the trace. transformers goes prompt by prompt with hooks on the
@@ -26,17 +27,18 @@ for transformers) and 14 GB of disk for the GGUF.
 END
 }
 
-checkpoint="" tokenizer="" python=python3 n_prompts=4 llama="" work="" run_with=()
+checkpoint="" tokenizer="" python=python3 n_prompts=4 llama="" gguf="" work="" run_with=()
 while (($# > 0)); do
   case $1 in
     -h | --help) usage && exit 0 ;;
-    --tokenizer | --python | --prompts | --llama | --work | --run)
+    --tokenizer | --python | --prompts | --llama | --gguf | --work | --run)
       (($# > 1)) || fail "$1 needs a value"
       case $1 in
         --tokenizer) tokenizer=$2 ;;
         --python) python=$2 ;;
         --prompts) n_prompts=$2 ;;
         --llama) llama=$2 ;;
+        --gguf) gguf=$2 ;;
         --work) work=$2 ;;
         --run) read -ra run_with <<<"$2" ;;
       esac
@@ -65,19 +67,28 @@ work=${work:-${checkpoint%/}-compare}
 with_transformers=true with_llama=true
 converter=$llama/convert_hf_to_gguf.py
 batched_bench=$llama/build/bin/llama-batched-bench
+leave_out() {
+  echo "Notice: $1 is left out: $2" >&2
+}
 if ! "$python" -c 'import torch, transformers' 2>/dev/null; then
-  echo "Notice: $python has no torch and transformers (--python); they are left out" >&2
+  leave_out transformers "$python has no torch and transformers (--python)"
   with_transformers=false
 fi
-if [[ -z $llama || ! -e $converter || ! -x $batched_bench ]] || ! $with_transformers; then
-  echo "Notice: llama.cpp needs --llama with convert_hf_to_gguf.py and build/bin/llama-batched-bench, and --python for the" \
-    "converter; it is left out" >&2
+if [[ ! -x $batched_bench ]]; then
+  leave_out llama.cpp "no build/bin/llama-batched-bench in its directory (--llama)"
+  with_llama=false
+elif [[ -n $gguf && ! -e $gguf ]]; then
+  fail "--gguf: no such file: $gguf"
+elif [[ -z $gguf && ! -e $converter ]]; then
+  leave_out llama.cpp "no convert_hf_to_gguf.py in its directory (--llama), and no --gguf"
+  with_llama=false
+elif [[ -z $gguf ]] && ! $with_transformers; then
+  leave_out llama.cpp "its converter needs torch and transformers (--python, or --gguf)"
   with_llama=false
 fi
 
 mkdir -p "$work/checkpoint"
-gguf=$work/weights.gguf
-trap 'rm -rf "$work/checkpoint" "$gguf" "$work"/trace-?' EXIT
+trap 'rm -rf "$work/checkpoint" "$work/weights.gguf" "$work"/trace-?' EXIT
 for file in "$checkpoint"/*.safetensors "$checkpoint"/*.json; do
   ln -sf "$(realpath "$file")" "$work/checkpoint/"
 done
@@ -150,8 +161,9 @@ turn_llama() {
     "$(moexray_rates "$llama_seconds")" ""
 }
 
-if $with_llama; then
+if $with_llama && [[ -z $gguf ]]; then
   echo "Converting to GGUF" >&2
+  gguf=$work/weights.gguf
   "$python" "$converter" --outtype bf16 --outfile "$gguf" "$work/checkpoint" >"$work/convert.log" 2>&1 ||
     fail "the converter failed: $(tail -n 5 "$work/convert.log")"
 fi

@@ -11,6 +11,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <numeric>
@@ -132,10 +133,11 @@ class Measurement {
     });
   }
 
-  // The same batches with hooks and writing and without both, in turns: on, off, off, on, …
+  // The same batch with hooks and writing and without both, in turns: on, off, off, on, … The
+  // fastest of each is what other work on the machine has disturbed least.
   void tracing_cost() {
-    constexpr std::size_t n = 32, n_prompt = 8, n_new = 16, n_rounds = 4;
-    double on = 0, off = 0;
+    constexpr std::size_t n = 32, n_prompt = 8, n_new = 8, n_rounds = 8;
+    std::vector<double> on, off;
     TracedBatches traced(trace_directory(), model_.config(), kernels_,
                          std::vector<std::int64_t>(n_rounds, n));
     for (std::size_t i = 0; i < 2 * n_rounds; ++i) {
@@ -146,13 +148,19 @@ class Measurement {
       } else {
         generate_untraced(model_, prompts(n, n_prompt), n_new);
       }
-      (is_on ? on : off) += seconds_since(start);
+      (is_on ? on : off).push_back(seconds_since(start));
     }
-    fmt::print(
-        "tracing, {} batches of {} prompts of {} tokens and {} new ones: {:.2f} s with hooks and "
-        "writing ({:.1f} MB), {:.2f} s without: {:+.1f}%\n",
-        n_rounds, n, n_prompt, n_new, on, static_cast<double>(traced.n_event_bytes()) / 1e6, off,
-        100 * (on / off - 1));
+    std::sort(on.begin(), on.end());
+    std::sort(off.begin(), off.end());
+    const auto print = [](const char* what, double with, double without) {
+      fmt::print("  {:<8} {:.3f} s with hooks and writing, {:.3f} s without: {:+.1f}%\n", what,
+                 with, without, 100 * (with / without - 1));
+    };
+    fmt::print("tracing, {} times {} prompts of {} tokens and {} new ones, {:.1f} MB of events\n",
+               n_rounds, n, n_prompt, n_new, static_cast<double>(traced.n_event_bytes()) / 1e6);
+    print("fastest", on.front(), off.front());
+    print("median", std::midpoint(on[n_rounds / 2 - 1], on[n_rounds / 2]),
+          std::midpoint(off[n_rounds / 2 - 1], off[n_rounds / 2]));
   }
 
   const Checkpoint& checkpoint_;
