@@ -153,7 +153,7 @@ turn_llama() {
   local length=$(((n_prompt_tokens + 40) / 80)) context
   # llama.cpp rounds the context of each sequence up to 256.
   context=$((80 * ((length + n_new + 255) / 256) * 256))
-  measured "$batched_bench" -m "$gguf" -c "$context" -b 2048 -npp "$length" -ntg $((n_new - 1)) -npl 80 -t "$(nproc)" \
+  measured "$batched_bench" -m "$gguf" -c "$context" -b 2048 -ub 2048 -npp "$length" -ntg $((n_new - 1)) -npl 80 -t "$(nproc)" \
     --output-format jsonl
   grep -h '^{' "$work/out.txt" "$work/err.txt" >"$work/llama.json"
   llama_seconds=$(field t llama.json)
