@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "cached_attention.h"
 #include "inference_ops.h"
 #include "kernels/bf16_kernels.h"
 #include "kernels/row_kernels.h"
@@ -57,7 +58,88 @@ void gated_columns(const std::uint16_t* x, std::int64_t n_rows, std::int64_t n_i
   }
 }
 
+// Attention by blocks of consecutive queries of a sequence, so that keys and values are read once a
+// block and not once a query.
+class BlockAttention : public CachedAttention<at::BFloat16> {
+ public:
+  BlockAttention(const ModelConfig& config, TorchSession& session, const RaggedBatch& batch,
+                 int layer)
+      : CachedAttention(config, session, batch, layer) {
+    constexpr std::int64_t max_queries = 16;
+    const auto n_rows = static_cast<std::int64_t>(rows_.size());
+    for (std::int64_t first = 0, n = 0; first < n_rows; first += n) {
+      n = 1;
+      while (n < max_queries && first + n < n_rows && row(first + n).slot == row(first).slot) ++n;
+      blocks_.push_back({first, n});
+    }
+  }
+
+  void attend(const at::BFloat16* q, at::BFloat16* out) {
+    const auto n_blocks = static_cast<std::int64_t>(blocks_.size());
+    // The last blocks of a sequence take the longest, so they come first.
+    for_each_task(n_blocks * n_heads_, [&](std::int64_t task) {
+      attend_block(blocks_[static_cast<std::size_t>(n_blocks - 1 - task / n_heads_)],
+                   task % n_heads_, q, out);
+    });
+  }
+
+ private:
+  struct Block {
+    std::int64_t first, n;  // rows of the pass
+  };
+
+  const RowPlace& row(std::int64_t r) const { return rows_[static_cast<std::size_t>(r)]; }
+
+  void attend_block(const Block& block, std::int64_t h, const at::BFloat16* q,
+                    at::BFloat16* out) const {
+    const Cache& cache = caches_[static_cast<std::size_t>(row(block.first).slot)];
+    const std::int64_t offset = offset_of(cache, h), width = n_heads_ * d_;
+    const std::int64_t n_common = row(block.first).pos + 1, n_all = n_common + block.n - 1;
+    thread_local std::vector<float> queries, scores, sums;
+    thread_local std::vector<std::uint16_t> query_bits;
+    queries.resize(static_cast<std::size_t>(block.n * d_));
+    query_bits.resize(queries.size());
+    sums.assign(queries.size(), 0.0F);
+    scores.resize(static_cast<std::size_t>(block.n * n_all));
+    for (std::int64_t i = 0; i < block.n; ++i) {
+      take_rotated(q + (block.first + i) * width + h * d_, n_common - 1 + i,
+                   queries.data() + i * d_);
+    }
+    kernels::round_to_bf16(queries.data(), block.n * d_, query_bits.data());
+    const auto* keys = reinterpret_cast<const std::uint16_t*>(cache.keys) + offset;
+    const auto* values = reinterpret_cast<const std::uint16_t*>(cache.values) + offset;
+    kernels::bf16_kernels().linear(query_bits.data(), block.n, d_, keys, n_all, scores.data());
+    for (std::int64_t i = 0; i < block.n; ++i) {
+      float* s = scores.data() + i * n_all;
+      const float total = exponentials(s, n_common + i);
+      for (std::int64_t t = 0; t < n_common + i; ++t) s[t] /= total;
+    }
+    // What all queries of the block see, then what only the later ones do.
+    kernels_.combine_bf16(scores.data(), block.n, n_all, values, n_common, d_, sums.data());
+    for (std::int64_t i = 1; i < block.n; ++i) {
+      kernels_.combine_bf16(scores.data() + i * n_all + n_common, 1, n_all, values + n_common * d_,
+                            i, d_, sums.data() + i * d_);
+    }
+    for (std::int64_t i = 0; i < block.n; ++i) {
+      kernels::round_to_bf16(
+          sums.data() + i * d_, d_,
+          reinterpret_cast<std::uint16_t*>(out) + (block.first + i) * width + h * d_);
+    }
+  }
+
+  std::vector<Block> blocks_;
+};
+
 }  // namespace
+
+at::Tensor FastOps::attention(int layer, const at::Tensor& q, const at::Tensor& k,
+                              const at::Tensor& v) {
+  auto out = at::empty_like(q);
+  BlockAttention attention(config_, session_, batch_, layer);
+  attention.append(k.data_ptr<at::BFloat16>(), v.data_ptr<at::BFloat16>());
+  attention.attend(q.data_ptr<at::BFloat16>(), out.data_ptr<at::BFloat16>());
+  return out;
+}
 
 at::Tensor FastOps::linear(const at::Tensor& x, const at::Tensor& w) {
   const std::int64_t n_rows = x.size(0), n_in = x.size(1), n_out = w.size(0);

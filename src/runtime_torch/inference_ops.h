@@ -57,6 +57,8 @@ class FastOps : public CpuOps {
   using CpuOps::CpuOps;
 
   at::Tensor linear(const at::Tensor& x, const at::Tensor& w) override;
+  at::Tensor attention(int layer, const at::Tensor& q, const at::Tensor& k,
+                       const at::Tensor& v) override;
   at::Tensor mix_experts(const at::Tensor& x, const RouterOutput& routing,
                          const ExpertWeights& experts) override;
 };

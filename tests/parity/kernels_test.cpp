@@ -147,6 +147,26 @@ TEST_P(RowKernelSets, SumsMaximaAndSilu) {
   }
 }
 
+TEST_P(RowKernelSets, CombineGivesTheBitsOfItsAxpys) {
+  for (const std::int64_t d : {1, 16, 20, 64, 96, 131}) {
+    for (const std::int64_t n_rows : {1, 3, 4, 9}) {
+      const std::int64_t n = 23, stride = 30;
+      const auto a = random_values(static_cast<std::size_t>(n_rows * stride), 21);
+      const auto v = to_bfloat16(random_values(static_cast<std::size_t>(n * d), 22));
+      auto y = random_values(static_cast<std::size_t>(n_rows * d), 23), expected = y;
+      GetParam()->combine_bf16(a.data(), n_rows, stride, v.data(), n, d, y.data());
+      for (std::int64_t r = 0; r < n_rows; ++r) {
+        for (std::int64_t t = 0; t < n; ++t) {
+          GetParam()->axpy_bf16(a[static_cast<std::size_t>(r * stride + t)], v.data() + t * d,
+                                expected.data() + r * d, d);
+        }
+      }
+      EXPECT_EQ(std::memcmp(y.data(), expected.data(), y.size() * sizeof(float)), 0)
+          << d << ' ' << n_rows;
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, RowKernelSets, ::testing::ValuesIn(usable_sets()),
                          [](const auto& info) { return std::string(info.param->instruction_set); });
 
@@ -204,6 +224,9 @@ TEST(RowKernels, Avx2AndAvx512GiveTheSameBits) {
   row_kernels_avx512.axpy_f32(0.7F, x.data(), yb.data(), 899);
   row_kernels_avx2.axpy_bf16(0.7F, half.data(), ya.data(), 899);
   row_kernels_avx512.axpy_bf16(0.7F, half.data(), yb.data(), 899);
+  EXPECT_EQ(std::memcmp(ya.data(), yb.data(), ya.size() * sizeof(float)), 0);
+  row_kernels_avx2.combine_bf16(x.data(), n_rows, n_in, half.data(), 10, n_in, ya.data());
+  row_kernels_avx512.combine_bf16(x.data(), n_rows, n_in, half.data(), 10, n_in, yb.data());
   EXPECT_EQ(std::memcmp(ya.data(), yb.data(), ya.size() * sizeof(float)), 0);
   row_kernels_avx2.silu_mul(x.data(), w.data(), 899, ya.data());
   row_kernels_avx512.silu_mul(x.data(), w.data(), 899, yb.data());

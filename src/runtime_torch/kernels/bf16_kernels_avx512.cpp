@@ -11,6 +11,8 @@ namespace {
 constexpr int step = 32;         // values of an instruction
 constexpr int tile_columns = 4;  // rows of w that a tile holds
 constexpr int max_tile_rows = 6;
+// Values of the rows of x and w of a tile that the first-level cache (32 KB) holds.
+constexpr std::int64_t tile_values = 16384;
 // Rows of x that stay in the second-level cache while all of w passes over them.
 constexpr std::int64_t row_block = 48;
 
@@ -97,9 +99,11 @@ constexpr Tile tiles[] = {nullptr, tile<1>, tile<2>, tile<3>, tile<4>, tile<5>, 
 
 void linear_avx512_bf16(const std::uint16_t* x, std::int64_t n_rows, std::int64_t n_in,
                         const std::uint16_t* w, std::int64_t n_out, float* y) {
+  const std::int64_t tile_rows =
+      tile_values / n_in - tile_columns >= max_tile_rows ? max_tile_rows : 4;
   for (std::int64_t block = 0; block < n_rows; block += row_block) {
     const std::int64_t n = n_rows - block < row_block ? n_rows - block : row_block;
-    const std::int64_t n_tiles = (n + max_tile_rows - 1) / max_tile_rows;
+    const std::int64_t n_tiles = (n + tile_rows - 1) / tile_rows;
     for (std::int64_t j = 0; j < n_out; j += tile_columns) {
       const std::int64_t n_columns = n_out - j < tile_columns ? n_out - j : tile_columns;
       for (std::int64_t t = 0; t < n_tiles; ++t) {

@@ -24,6 +24,10 @@ struct RowKernels {
   /// y[i] += a · x[i], x float32 or bfloat16.
   void (*axpy_f32)(float a, const float* x, float* y, std::int64_t n);
   void (*axpy_bf16)(float a, const std::uint16_t* x, float* y, std::int64_t n);
+  /// y[r, i] += Σ_t a[r, t] · v[t, i] for t = 0, 1, … n − 1 in this order, as n calls of axpy_bf16
+  /// would; a [n_rows, a_stride], v [n, d] and y [n_rows, d].
+  void (*combine_bf16)(const float* a, std::int64_t n_rows, std::int64_t a_stride,
+                       const std::uint16_t* v, std::int64_t n, std::int64_t d, float* y);
   /// max_i x[i] for n ≥ 1.
   float (*max)(const float* x, std::int64_t n);
   /// x[i] = exp(x[i] − shift); returns their sum.
