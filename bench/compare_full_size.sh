@@ -53,7 +53,7 @@ while (($# > 0)); do
   shift
 done
 [[ -n $checkpoint ]] || { usage >&2 && exit 2; }
-[[ $n_prompts =~ ^[1-9][0-9]*$ ]] || fail "--prompts: not a number: $n_prompts"
+[[ $n_prompts =~ ^[1-9][0-9]?$ && $n_prompts -le 80 ]] || fail "--prompts: expected 1 to 80, found $n_prompts"
 
 n_new=32
 moexray=build/bin/moexray
