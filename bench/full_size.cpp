@@ -6,23 +6,25 @@
 // multiply-adds / F; prefill no less than 2 · its multiply-adds / F. B, the rate at which all
 // threads read the mapped weights, and F, the rate of the processor's best multiply-add
 // instructions, are measured in turns with the work.
+//
+// bench/full_size.sh makes the checkpoint and runs this.
 
 #include <fmt/core.h>
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
+#include <filesystem>
 #include <numeric>
-#include <optional>
 #include <string>
 
 #include "machine_limits.h"
+#include "memory_peak.h"
+#include "metered_model.h"
 #include "moexray/checkpoint/checkpoint.h"
-#include "moexray/core/error.h"
 #include "moexray/core/random.h"
 #include "moexray/core/system.h"
-#include "moexray/runtime/generate.h"
 #include "moexray/runtime/modules.h"
+#include "traced_batches.h"
 
 namespace moexray::bench {
 namespace {
@@ -33,153 +35,78 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// Bytes of weights and multiply-adds of forward passes.
-struct Work {
-  double bytes = 0;
-  double multiply_adds = 0;
-};
-
-// What every token needs besides its experts, and what the experts need.
-class WorkCounter : public RouterTap {
- public:
-  explicit WorkCounter(const ModelConfig& config)
-      : config_(config), used_(static_cast<std::size_t>(config.num_experts)) {}
-
-  void on_router(const RouterBatch& batch) override {
-    std::fill(used_.begin(), used_.end(), 0);
-    for (const ExpertId e : batch.experts) used_[static_cast<std::size_t>(e)] = 1;
-    n_active_ += std::accumulate(used_.begin(), used_.end(), 0.0);
-  }
-
-  // The work of the pass that has just gone by.
-  Work take(double n_tokens, double n_logit_rows) {
-    const double hidden = config_.hidden_size, layers = config_.num_hidden_layers,
-                 q = static_cast<double>(config_.num_attention_heads) * config_.head_dim(),
-                 kv = static_cast<double>(config_.num_key_value_heads) * config_.head_dim(),
-                 dense = layers * hidden * (2 * q + 2 * kv + config_.num_experts),
-                 expert = 3 * hidden * config_.intermediate_size,
-                 head = hidden * config_.vocab_size;
-    const Work work{
-        2 * (dense + n_active_ * expert + head),
-        n_tokens * (dense + layers * config_.num_experts_per_tok * expert) + n_logit_rows * head};
-    n_active_ = 0;
-    return work;
-  }
-
- private:
-  const ModelConfig& config_;
-  std::vector<char> used_;
-  double n_active_ = 0;
-};
-
-// Passes on to a model, and adds up the time of its passes and their limits.
-class MeteredModel : public Model {
- public:
-  MeteredModel(Model& model, const MachineLimits& limits)
-      : model_(model), limits_(limits), counter_(model.config()) {}
-
-  const ModelConfig& config() const override { return model_.config(); }
-  std::unique_ptr<Session> new_session(std::span<const std::int64_t> capacities) override {
-    return model_.new_session(capacities);
-  }
-
-  std::vector<float> forward(Session& session, std::span<const SequenceChunk> chunks,
-                             LogitsOf logits_of, RouterTap* tap) override {
-    struct Both : RouterTap {
-      RouterTap *a, *b;
-      void on_router(const RouterBatch& batch) override {
-        a->on_router(batch);
-        if (b != nullptr) b->on_router(batch);
-      }
-    } both;
-    both.a = &counter_;
-    both.b = tap;
-    std::size_t n_tokens = 0;
-    for (const SequenceChunk& chunk : chunks) n_tokens += chunk.token_ids.size();
-    const auto start = Clock::now();
-    auto logits = model_.forward(session, chunks, logits_of, hooks ? &both : nullptr);
-    seconds += seconds_since(start);
-    if (!hooks) return logits;
-    const Work work =
-        counter_.take(static_cast<double>(n_tokens), static_cast<double>(chunks.size()));
-    const double compute = 2 * work.multiply_adds / limits_.multiply_rate,
-                 reading = work.bytes / limits_.read_rate;
-    // One token a sequence is a decode step: its weights cannot be read less than once.
-    limit += n_tokens == chunks.size() ? std::max(compute, reading) : compute;
-    return logits;
-  }
-
-  bool hooks = true;
-  double seconds = 0, limit = 0;
-
- private:
-  Model& model_;
-  const MachineLimits& limits_;
-  WorkCounter counter_;
-};
+MachineLimits midpoint(const MachineLimits& a, const MachineLimits& b) {
+  return {std::midpoint(a.read_rate, b.read_rate), std::midpoint(a.multiply_rate, b.multiply_rate)};
+}
 
 class Measurement {
  public:
-  Measurement(const Checkpoint& checkpoint, Model& model)
-      : checkpoint_(checkpoint), model_(model), metered_(model, limits_) {
+  Measurement(const Checkpoint& checkpoint, Model& model, std::string kernels)
+      : checkpoint_(checkpoint), model_(model), metered_(model), kernels_(std::move(kernels)) {
     for (TokenId& id : ids_) id = static_cast<TokenId>(random_.below(50'000));
   }
 
   void run() {
-    fmt::print("{:<36} {:>9} {:>9} {:>8} {:>12} {:>7} {:>9}\n", "", "seconds", "limit", "share",
+    fmt::print("{:<42} {:>8} {:>8} {:>7} {:>9} {:>7} {:>9}\n", "", "seconds", "limit", "share",
                "tokens/s", "B GB/s", "F GFLOP/s");
+    prefill("first pass, maps the weights' pages", 1, 512);
     prefill("prefill of 2,048 tokens", 1, 2048);
     prefill("prefill of 80 x 40 tokens", 80, 40);
     for (const int n : {1, 8, 32, 80}) decode(n);
-    hooks_cost();
     whole_experiment();
+    tracing_cost();
   }
 
  private:
-  void measure_limits() { limits_ = measure_machine_limits(checkpoint_); }
-
-  std::unique_ptr<Session> session(std::size_t n, std::int64_t capacity) {
-    return metered_.new_session(std::vector<std::int64_t>(n, capacity));
+  // `n` prompts of `length` random tokens, which overlap.
+  std::vector<std::span<const TokenId>> prompts(std::size_t n, std::size_t length) const {
+    std::vector<std::span<const TokenId>> all;
+    for (std::size_t i = 0; i < n; ++i) all.push_back(std::span(ids_).subspan(i * 16, length));
+    return all;
   }
 
   std::vector<SequenceChunk> chunks(std::size_t n, std::size_t length) const {
     std::vector<SequenceChunk> all;
-    for (std::size_t i = 0; i < n; ++i) {
-      all.push_back({static_cast<int>(i), std::span(ids_).subspan(i * 16, length)});
-    }
+    for (const auto ids : prompts(n, length)) all.push_back({static_cast<int>(all.size()), ids});
     return all;
   }
 
-  // The limits of before and after the work, halved, stand for those during it.
+  std::unique_ptr<Session> session(std::size_t n, std::size_t capacity) {
+    return metered_.new_session(std::vector<std::int64_t>(n, static_cast<std::int64_t>(capacity)));
+  }
+
+  // Prints what `work` took: the time of its forward passes or, if it returns one, its own. The
+  // limits before and after it, halved, stand for those during it.
   template <typename Run>
   void line(const std::string& name, double n_tokens, const Run& work) {
-    measure_limits();
-    const MachineLimits before = limits_;
-    metered_.seconds = metered_.limit = 0;
-    work();
-    measure_limits();
-    const double factor = before.read_rate / std::midpoint(before.read_rate, limits_.read_rate);
-    fmt::print("{:<36} {:>9.3f} {:>9.3f} {:>7.1f}% {:>12.1f} {:>7.1f} {:>9.0f}\n", name,
-               metered_.seconds, metered_.limit * factor,
-               100 * metered_.limit * factor / metered_.seconds, n_tokens / metered_.seconds,
-               std::midpoint(before.read_rate, limits_.read_rate) / 1e9,
-               std::midpoint(before.multiply_rate, limits_.multiply_rate) / 1e9);
+    const MachineLimits before = measure_machine_limits(checkpoint_);
+    metered_.reset();
+    const double seconds = work();
+    const MachineLimits limits = midpoint(before, measure_machine_limits(checkpoint_));
+    const double limit = metered_.limit(limits);
+    fmt::print("{:<42} {:>8.3f} {:>8.3f} {:>6.1f}% {:>9.1f} {:>7.1f} {:>9.0f}\n", name, seconds,
+               limit, 100 * limit / seconds, n_tokens / seconds, limits.read_rate / 1e9,
+               limits.multiply_rate / 1e9);
     std::fflush(stdout);
   }
 
   void prefill(const std::string& name, std::size_t n, std::size_t length) {
     line(name, static_cast<double>(n * length), [&] {
-      const auto all = session(n, static_cast<std::int64_t>(length));
+      const auto all = session(n, length);
       metered_.forward(*all, chunks(n, length), LogitsOf::last_token, nullptr);
+      return metered_.seconds();
     });
   }
 
   void decode(int n_sequences) {
-    constexpr int n_steps = 16, n_prompt = 8;
+    constexpr std::size_t n_prompt = 8;
+    const int n_steps = n_sequences < 8 ? 64 : 16;
     const auto n = static_cast<std::size_t>(n_sequences);
-    const auto all = session(n, n_prompt + n_steps);
+    const auto all = session(n, n_prompt + static_cast<std::size_t>(n_steps));
     metered_.forward(*all, chunks(n, n_prompt), LogitsOf::last_token, nullptr);
-    line(fmt::format("decode of {} sequences, {} steps", n, n_steps), n_steps * n_sequences, [&] {
+    const std::string name =
+        fmt::format("decode of {} sequence{}, {} steps", n, n == 1 ? "" : "s", n_steps);
+    line(name, n_steps * n_sequences, [&] {
       for (int step = 0; step < n_steps; ++step) {
         auto next = chunks(n, 1);
         for (auto& chunk : next) {
@@ -187,73 +114,86 @@ class Measurement {
         }
         metered_.forward(*all, next, LogitsOf::last_token, nullptr);
       }
+      return metered_.seconds();
     });
   }
 
-  // The same decode steps with and without the routers' hooks, in turns.
-  void hooks_cost() {
-    constexpr int n_steps = 40;
-    double with = 0, without = 0;
-    const auto all = session(8, n_steps + 1);
-    for (int step = 0; step < n_steps; ++step) {
-      metered_.hooks = step % 2 == 0;
-      metered_.seconds = 0;
-      metered_.forward(*all, chunks(8, 1), LogitsOf::last_token, nullptr);
-      (metered_.hooks ? with : without) += metered_.seconds;
-    }
-    metered_.hooks = true;
-    fmt::print("{:<36} {:>+8.1f}%\n", "hooks on, decode of 8 sequences",
-               100 * (with / without - 1));
+  std::filesystem::path trace_directory() const {
+    return checkpoint_.directory() / "trace-of-full-size";
   }
 
-  // As `trace` runs it: 80 prompts of 55 tokens, 32 new ones each.
+  // As `trace` runs it, hooks and writing included: 80 prompts of 55 tokens, 32 new ones each.
   void whole_experiment() {
-    std::vector<GenerationInput> inputs;
-    for (std::size_t i = 0; i < 80; ++i)
-      inputs.push_back({"", std::span(ids_).subspan(i * 16, 55)});
-    line("80 prompts of 55 tokens, 32 new", 80 * (55 + 31), [&] {
+    constexpr std::size_t n = 80, n_prompt = 55, n_new = 32;
+    line("80 prompts of 55 tokens, 32 new, traced", n * (n_prompt + n_new - 1), [&] {
+      TracedBatches traced(trace_directory(), model_.config(), kernels_, {n});
       const auto start = Clock::now();
-      const std::atomic<bool> stop = false;
-      GenerationOptions options;
-      options.eos_token_ids = checkpoint_.config().eos_token_ids;
-      options.ignore_eos = true;
-      generate(metered_, inputs, options, stop);
-      metered_.seconds = seconds_since(start);
+      traced.run(metered_, prompts(n, n_prompt), n_new);
+      return seconds_since(start);
     });
+  }
+
+  // The same batch with hooks and writing and without both, in turns: on, off, off, on, … The
+  // fastest of each is what other work on the machine has disturbed least.
+  void tracing_cost() {
+    constexpr std::size_t n = 32, n_prompt = 8, n_new = 8, n_rounds = 8;
+    std::vector<double> on, off;
+    TracedBatches traced(trace_directory(), model_.config(), kernels_,
+                         std::vector<std::int64_t>(n_rounds, n));
+    for (std::size_t i = 0; i < 2 * n_rounds; ++i) {
+      const bool is_on = i % 4 == 0 || i % 4 == 3;
+      const auto start = Clock::now();
+      if (is_on) {
+        traced.run(model_, prompts(n, n_prompt), n_new);
+      } else {
+        generate_untraced(model_, prompts(n, n_prompt), n_new);
+      }
+      (is_on ? on : off).push_back(seconds_since(start));
+    }
+    std::sort(on.begin(), on.end());
+    std::sort(off.begin(), off.end());
+    const auto print = [](const char* what, double with, double without) {
+      fmt::print("  {:<8} {:.3f} s with hooks and writing, {:.3f} s without: {:+.1f}%\n", what,
+                 with, without, 100 * (with / without - 1));
+    };
+    fmt::print("tracing, {} times {} prompts of {} tokens and {} new ones, {:.1f} MB of events\n",
+               n_rounds, n, n_prompt, n_new, static_cast<double>(traced.n_event_bytes()) / 1e6);
+    print("fastest", on.front(), off.front());
+    print("median", std::midpoint(on[n_rounds / 2 - 1], on[n_rounds / 2]),
+          std::midpoint(off[n_rounds / 2 - 1], off[n_rounds / 2]));
   }
 
   const Checkpoint& checkpoint_;
   Model& model_;
-  MachineLimits limits_;
   MeteredModel metered_;
+  std::string kernels_;
   RandomStream random_{1, "tokens"};
   std::vector<TokenId> ids_ = std::vector<TokenId>(4096);
 };
 
-// A figure of /proc/self/smaps_rollup, in GB.
-double memory_gigabytes(const std::string& key) {
-  std::ifstream file("/proc/self/smaps_rollup");
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with(key + ":")) return std::stod(line.substr(key.size() + 1)) * 1024 / 1e9;
-  }
-  return 0;
-}
-
 void measure(const std::string& directory, const std::string& kernels) {
-  auto start = Clock::now();
+  const PrivateMemoryPeak peak;
+  const auto start = Clock::now();
   const Checkpoint checkpoint(directory);
   ModelOptions options;
   options.kernels = kernels;
-  const auto model = load_runtime().load(checkpoint, options);
+  Runtime& runtime = load_runtime();
+  const auto model = runtime.load(checkpoint, options);
   const double load_seconds = seconds_since(start);
   const std::vector<TokenId> ids(40, 100);
-  const auto session = model->new_session(std::vector<std::int64_t>{40});
-  model->forward(*session, std::vector<SequenceChunk>{{0, ids}}, LogitsOf::last_token, nullptr);
-  fmt::print("{} threads, {} kernels; loaded in {:.2f} s, first token of 40 after {:.2f} s\n",
-             available_threads(), kernels, load_seconds, seconds_since(start));
-  Measurement(checkpoint, *model).run();
-  fmt::print("resident {:.2f} GB, of it private (anonymous) {:.2f} GB\n", memory_gigabytes("Rss"),
-             memory_gigabytes("Anonymous"));
+  {
+    const auto session = model->new_session(std::vector<std::int64_t>{40});
+    model->forward(*session, std::vector<SequenceChunk>{{0, ids}}, LogitsOf::last_token, nullptr);
+  }
+  fmt::print("{} threads, {}, {} kernels, {}\n", available_threads(),
+             runtime.info().instruction_set, kernels, runtime.info().backend);
+  fmt::print("loaded in {:.2f} s, first token of a 40-token prompt after {:.2f} s\n", load_seconds,
+             seconds_since(start));
+  Measurement(checkpoint, *model, kernels).run();
+  fmt::print(
+      "peak memory: {:.2f} GB resident, mapped weights included; {:.2f} GB private, caches "
+      "included\n",
+      memory_gigabytes("VmHWM"), peak.gigabytes());
 }
 
 }  // namespace

@@ -52,13 +52,13 @@ check_formatting() {
 
 check_scripts() {
   local script ok=0
-  for script in scripts/*.sh tests/*/*.sh .ci/run; do
+  for script in scripts/*.sh tests/*/*.sh bench/*.sh .ci/run; do
     [[ -e $script ]] || continue
     bash -n "$script" || ok=1
   done
   if command -v shellcheck >/dev/null; then
     # shellcheck disable=SC2046 # names without spaces
-    shellcheck --external-sources $(find scripts tests .ci -name '*.sh' -o -path .ci/run) || ok=1
+    shellcheck --external-sources $(find scripts tests bench .ci -name '*.sh' -o -path .ci/run) || ok=1
   else
     echo "Notice: shellcheck is not installed; only the syntax was checked"
   fi

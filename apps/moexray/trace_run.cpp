@@ -208,6 +208,7 @@ TraceJob plan_trace(const TraceSettings& settings, PromptSet prompts, const Mode
                     const ChatTemplate& chat_template, const Console& console) {
   const auto [begin, end] = select_prompts(prompts.prompts.size(), settings.limit, settings.shard);
   TraceJob job;
+  job.prompts.reserve(end - begin);
   for (std::size_t i = begin; i < end; ++i) job.prompts.push_back(std::move(prompts.prompts[i]));
   tokenize_prompts(job, settings, config, tokenizer, chat_template, console);
 

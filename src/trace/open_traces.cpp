@@ -5,6 +5,7 @@
 #include <string>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "fail.h"
 #include "json_text.h"
@@ -132,6 +133,11 @@ class Opener {
   TraceSet take() { return std::move(set_); }
 
  private:
+  struct Place {
+    std::size_t part = 0;  // of the directories
+    std::int64_t line = 0;
+  };
+
   void read_prompts(const fs::path& directory) {
     const fs::path path = directory / trace::prompts_name;
     if (trace::regular_file_size(path) < 0) fail_at("no such file", path.string());
@@ -157,16 +163,23 @@ class Opener {
   }
 
   void add_prompt(TracePrompt prompt, std::int64_t line, const std::string& where) {
-    const auto [first, is_new] = where_of_id_.emplace(prompt.id, where);
-    if (!is_new) fail_at("id \"" + prompt.id + "\" is already used in " + first->second, where);
+    const std::size_t part = set_.directories.size() - 1;
+    const auto [first, is_new] = place_of_id_.emplace(prompt.id, Place{part, line});
+    if (!is_new) {
+      const fs::path path = set_.directories[first->second.part] / trace::prompts_name;
+      fail_at("id \"" + prompt.id + "\" is already used in " + path.string() + ":" +
+                  std::to_string(first->second.line),
+              where);
+    }
     if (category_key_.given()) prompt.category = category_key_.read(prompt, where);
     if (group_key_.given()) prompt.group = group_key_.read(prompt, where);
     prompt.line = line;
-    prompt.part = set_.directories.size() - 1;
+    prompt.part = part;
     if (!options_.keep_texts) {
-      prompt.text = {};
-      prompt.completion = {};
-      prompt.tokens = {};
+      // Assigning {} would keep the memory.
+      prompt.text = std::string();
+      prompt.completion = std::string();
+      prompt.tokens = std::vector<std::string>();
     }
     const std::string problem = events_problem(prompt);
     if (problem.empty()) {
@@ -221,7 +234,7 @@ class Opener {
   MetaKey group_key_;
   TraceSet set_;
   trace::PromptLineParser parser_;
-  std::unordered_map<std::string, std::string> where_of_id_;
+  std::unordered_map<std::string, Place> place_of_id_;
   std::map<std::string, std::int64_t> sizes_;  // of the events files of the current directory
   std::int64_t n_lines_ = 0;
   std::int64_t n_incomplete_ = 0;
