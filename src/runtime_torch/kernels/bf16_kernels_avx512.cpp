@@ -15,6 +15,9 @@ constexpr int max_tile_rows = 6;
 constexpr std::int64_t tile_values = 16384;
 // Values of w between what is read and what is fetched meanwhile: a few microseconds' worth.
 constexpr std::int64_t prefetch_distance = 8192;
+// Values of a page of memory. The rows of w of a tile lie in different pages, as the processor
+// follows one stream a page.
+constexpr std::int64_t page_values = 2048;
 // Rows of x that stay in the second-level cache while all of w passes over them.
 constexpr std::int64_t row_block = 48;
 
@@ -45,14 +48,16 @@ inline __m512 sums(const __m512* v) {
   return _mm512_permutexvar_ps(order, mixed);
 }
 
-// n_x rows of x times up to four rows of w, `n_columns` of which are wanted; with `fetch`, further
-// rows of w are brought nearer meanwhile.
+// n_x rows of x times up to four rows of w, `apart` from one to the next, `n_columns` of which are
+// wanted; with `fetch`, further rows of w are brought nearer meanwhile.
 template <int n_x, bool fetch>
 void tile(const std::uint16_t* x, std::int64_t n_in, const std::uint16_t* w, std::int64_t n_columns,
-          std::int64_t n_out, float* y) {
+          std::int64_t apart, std::int64_t n_out, float* y) {
   // Rows beyond the matrix are read as its last one, and not stored.
   const std::uint16_t* rows[tile_columns];
-  for (int j = 0; j < tile_columns; ++j) rows[j] = w + (j < n_columns ? j : n_columns - 1) * n_in;
+  for (int j = 0; j < tile_columns; ++j) {
+    rows[j] = w + (j < n_columns ? j : n_columns - 1) * apart * n_in;
+  }
   constexpr int n_groups = (n_x + 3) / 4;
   __m512 acc[4 * n_groups][tile_columns];
   for (auto& row : acc) {
@@ -83,27 +88,33 @@ void tile(const std::uint16_t* x, std::int64_t n_in, const std::uint16_t* w, std
       }
     }
   }
-  const __mmask8 wanted = static_cast<__mmask8>((1U << n_columns) - 1U);
   for (int g = 0; g < n_groups; ++g) {
-    const __m512 total = sums(acc[4 * g]);
-    const __m128 parts[4] = {_mm512_extractf32x4_ps(total, 0), _mm512_extractf32x4_ps(total, 1),
-                             _mm512_extractf32x4_ps(total, 2), _mm512_extractf32x4_ps(total, 3)};
+    alignas(64) float totals[16];
+    _mm512_store_ps(totals, sums(acc[4 * g]));
     for (int r = 4 * g; r < n_x && r < 4 * g + 4; ++r) {
-      _mm_mask_storeu_ps(y + r * n_out, wanted, parts[r - 4 * g]);
+      for (std::int64_t j = 0; j < n_columns; ++j) {
+        y[r * n_out + j * apart] = totals[tile_columns * (r - 4 * g) + j];
+      }
     }
   }
 }
 
 using Tile = void (*)(const std::uint16_t*, std::int64_t, const std::uint16_t*, std::int64_t,
-                      std::int64_t, float*);
+                      std::int64_t, std::int64_t, float*);
 template <bool fetch>
 constexpr Tile tiles[] = {nullptr,        tile<1, fetch>, tile<2, fetch>, tile<3, fetch>,
                           tile<4, fetch>, tile<5, fetch>, tile<6, fetch>};
+
+// The first row of w of the tile after that of j: `apart` tiles share 4 · apart rows.
+std::int64_t next_column(std::int64_t j, std::int64_t apart) {
+  return (j + 1) % apart != 0 ? j + 1 : j + 1 + (tile_columns - 1) * apart;
+}
 
 }  // namespace
 
 void linear_avx512_bf16(const std::uint16_t* x, std::int64_t n_rows, std::int64_t n_in,
                         const std::uint16_t* w, std::int64_t n_out, float* y, bool near) {
+  const std::int64_t apart = near || n_in >= page_values ? 1 : page_values / n_in;
   const std::int64_t tile_rows =
       tile_values / n_in - tile_columns >= max_tile_rows ? max_tile_rows : 4;
   for (std::int64_t block = 0; block < n_rows; block += row_block) {
@@ -111,13 +122,14 @@ void linear_avx512_bf16(const std::uint16_t* x, std::int64_t n_rows, std::int64_
     const std::int64_t n_tiles = (n + tile_rows - 1) / tile_rows;
     // All tiles of the first block fetch the same: under load a processor forgets some of it.
     const Tile* set = !near && block == 0 ? tiles<true> : tiles<false>;
-    for (std::int64_t j = 0; j < n_out; j += tile_columns) {
-      const std::int64_t n_columns = n_out - j < tile_columns ? n_out - j : tile_columns;
+    for (std::int64_t j = 0; j < n_out; j = next_column(j, apart)) {
+      const std::int64_t n_left = (n_out - j + apart - 1) / apart,
+                         n_columns = n_left < tile_columns ? n_left : tile_columns;
       for (std::int64_t t = 0; t < n_tiles; ++t) {
         // Tiles of about equal height.
         const std::int64_t first = n * t / n_tiles, last = n * (t + 1) / n_tiles;
         const std::int64_t row = block + first;
-        set[last - first](x + row * n_in, n_in, w + j * n_in, n_columns, n_out,
+        set[last - first](x + row * n_in, n_in, w + j * n_in, n_columns, apart, n_out,
                           y + row * n_out + j);
       }
     }
