@@ -117,21 +117,34 @@ inline bool covers(const std::array<double, 2>& interval, double truth) {
   return interval[0] <= truth && truth <= interval[1];
 }
 
-// The residual without the rule: all tokens count; a type that was not seen is expected to be
-// routed as the training tokens are on average.
-inline FeatureMaker residual_without_rule(std::shared_ptr<const TypeRouting> types,
-                                          const Matrix& signatures) {
-  return [types, &signatures](const SplitRows& rows) {
-    const TypeSignatures s = types->signatures(rows);
-    const Matrix train = signatures(rows.train, Eigen::all);
+// How the routing that token types alone would give is learned.
+enum class TypeRule {
+  seen_types,  // as confounds() does: own prompt left out, types seen at least 5 times
+  all_types,   // own prompt left out; a type that was not seen is routed as tokens are on average
+  own_prompt,  // the same, and a training prompt counts among those it is compared with
+};
+
+inline FeatureMaker residual(TypeRule rule, const RoutedTokens& tokens, const Matrix& signatures) {
+  const auto types =
+      std::make_shared<const TypeRouting>(tokens, rule == TypeRule::seen_types ? 5 : 1);
+  if (rule == TypeRule::seen_types) {
+    return [types](const SplitRows& rows) {
+      const TypeSignatures s = types->signatures(rows);
+      return FeatureBlocks{{s.observed - s.expected, true}};
+    };
+  }
+  return [types, rule, &signatures](const SplitRows& rows) {
     std::vector<Eigen::Index> order = rows.train;
     order.insert(order.end(), rows.test.begin(), rows.test.end());
-    Matrix values = signatures(order, Eigen::all);
-    for (Eigen::Index i = 0; i < values.rows(); ++i) {
-      values.row(i) -= s.coverage(i) * s.expected.row(i) +
-                       (1 - s.coverage(i)) * Eigen::RowVectorXd(train.colwise().mean());
-    }
-    return FeatureBlocks{{values, true}};
+    // A test prompt is compared with all training prompts, which include a training prompt itself.
+    const bool leaves_out = rule == TypeRule::all_types;
+    const TypeSignatures s = types->signatures(leaves_out ? rows : SplitRows{rows.train, order});
+    const auto n = static_cast<Eigen::Index>(order.size());
+    const Eigen::RowVectorXd mean = signatures(rows.train, Eigen::all).colwise().mean();
+    Matrix values = signatures(order, Eigen::all) -
+                    s.coverage.tail(n).asDiagonal() * s.expected.bottomRows(n) -
+                    (1 - s.coverage.tail(n).array()).matrix() * mean;
+    return FeatureBlocks{{std::move(values), true}};
   };
 }
 
@@ -162,27 +175,24 @@ inline double permutation_p(const FeatureMaker& features, const Signatures& s, i
 }
 
 struct VerdictOutcome {
-  double p_rule = 1;     // with the rule on seen token types
-  double p_without = 1;  // without
-  double coverage = 0;
+  std::array<double, 3> p = {1, 1, 1};  // by TypeRule; 1 where it was not asked for
+  double coverage = 0;                  // of types seen at least 5 times
 };
 
 inline VerdictOutcome verdict_outcome(const SimulatedRoutingOptions& options, std::uint64_t seed,
-                                      int i, int n_permutations) {
+                                      int i, int n_permutations, bool all_rules) {
   const std::uint64_t own = RandomStream(seed, "data set " + std::to_string(i))();
   const SimulatedRouting w = simulated_routing(options, own);
-  const auto rule = std::make_shared<const TypeRouting>(w.tokens, 5);
-  const auto once = std::make_shared<const TypeRouting>(w.tokens, 1);
-  const FeatureMaker residual = [rule](const SplitRows& rows) {
-    const TypeSignatures s = rule->signatures(rows);
-    return FeatureBlocks{{s.observed - s.expected, true}};
-  };
+  VerdictOutcome outcome;
+  for (const TypeRule rule : {TypeRule::seen_types, TypeRule::all_types, TypeRule::own_prompt}) {
+    if (rule != TypeRule::seen_types && !all_rules) continue;
+    outcome.p[static_cast<std::size_t>(rule)] = permutation_p(
+        residual(rule, w.tokens, w.signatures.values), w.signatures, n_permutations, own);
+  }
   std::vector<Eigen::Index> all(w.signatures.size());
   std::iota(all.begin(), all.end(), 0);
-  return {permutation_p(residual, w.signatures, n_permutations, own),
-          permutation_p(residual_without_rule(once, w.signatures.values), w.signatures,
-                        n_permutations, own),
-          rule->signatures({all, {}}).coverage.mean()};
+  outcome.coverage = TypeRouting(w.tokens, 5).signatures({all, {}}).coverage.mean();
+  return outcome;
 }
 
 }  // namespace moexray::bench

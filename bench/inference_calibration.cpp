@@ -2,6 +2,7 @@
 //   inference_calibration accuracy|verdict N_DATA_SETS [SEED [CONTEXT_EFFECT]]
 #include <fmt/core.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <thread>
 
@@ -48,31 +49,52 @@ void accuracy_coverage(int n_sets, std::uint64_t seed) {
     fmt::print("{:>8} {:>10.3f} {:>14} {:>16} {:>14} {:>8.3f} {:>8.3f}\n", effect, mean,
                percent(n_nested, n_sets), percent(n_mean, n_sets), percent(n_wilson, n_sets), width,
                wilson_width);
+    std::fflush(stdout);
   }
 }
 
+struct World {
+  const char* name;
+  SimulatedRoutingOptions options;
+};
+
+// The verdict of the rule on all data sets, of the others on a quarter of them.
 void verdict_errors(int n_sets, std::uint64_t seed, double context_effect) {
   constexpr int n_permutations = 99;
-  fmt::print("{} data sets of 80 prompts in 4 categories, {} permutations; verdict \"adds\", %\n",
-             n_sets, n_permutations);
-  fmt::print("{:>8} {:>8} {:>10} {:>14} {:>14}\n", "types", "context", "coverage", "with the rule",
-             "without");
-  for (const int n_types : {150, 600}) {
+  const int n_few = (n_sets + 3) / 4;
+  fmt::print(
+      "{} data sets of 80 prompts in 4 categories ({} without the rule), {} permutations, "
+      "context effect {}; verdict \"adds\", %\n",
+      n_sets, n_few, n_permutations, context_effect);
+  fmt::print("{:<32} {:>8} {:>14} {:>14} {:>14}\n", "routing and vocabulary", "coverage",
+             "seen types", "all types", "own prompt");
+  SimulatedRoutingOptions related{.n_types = 2000, .family_share = 2, .family_routing = 1.5};
+  SimulatedRoutingOptions closely = related;
+  closely.type_share_effect = 0.5;
+  closely.family_share = 3;
+  SimulatedRoutingOptions large = closely;
+  large.n_layers = 4;
+  large.n_experts = 16;
+  large.n_types = 4000;
+  const std::array worlds = {
+      World{"2 × 8, 150 unrelated types", {}}, World{"2 × 8, 2,000 types, families", related},
+      World{"2 × 8, 2,000, more typical", closely}, World{"4 × 16, 4,000, more typical", large}};
+  for (World world : worlds) {
+    world.options.context_effect = context_effect;
     std::vector<VerdictOutcome> outcomes(static_cast<std::size_t>(n_sets));
     parallel_for(n_sets, n_threads(), [&](int i) {
-      outcomes[static_cast<std::size_t>(i)] = verdict_outcome(
-          {.n_types = n_types, .context_effect = context_effect}, seed, i, n_permutations);
+      outcomes[static_cast<std::size_t>(i)] =
+          verdict_outcome(world.options, seed, i, n_permutations, i < n_few);
     });
-    int n_rule = 0;
-    int n_without = 0;
+    std::array<int, 3> n_adds{};
     double coverage = 0;
     for (const VerdictOutcome& o : outcomes) {
-      n_rule += o.p_rule <= 0.05 ? 1 : 0;
-      n_without += o.p_without <= 0.05 ? 1 : 0;
+      for (std::size_t rule = 0; rule < n_adds.size(); ++rule) n_adds[rule] += o.p[rule] <= 0.05;
       coverage += o.coverage / n_sets;
     }
-    fmt::print("{:>8} {:>8} {:>10.2f} {:>14} {:>14}\n", n_types, context_effect, coverage,
-               percent(n_rule, n_sets), percent(n_without, n_sets));
+    fmt::print("{:<32} {:>8.2f} {:>14} {:>14} {:>14}\n", world.name, coverage,
+               percent(n_adds[0], n_sets), percent(n_adds[1], n_few), percent(n_adds[2], n_few));
+    std::fflush(stdout);
   }
 }
 
