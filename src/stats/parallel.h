@@ -5,7 +5,8 @@
 
 namespace moexray::stats {
 
-/// Calls body(0) … body(n − 1), up to n_threads at a time. After all have ended, rethrows the
+/// Calls body(0) … body(n − 1), up to n_threads at a time. Starts no more once one has thrown; after
+/// all that were started have ended, rethrows the
 /// exception of the lowest index that threw.
 void parallel_for(int n, int n_threads, const std::function<void(int)>& body);
 
