@@ -1,5 +1,5 @@
-// How often intervals cover and verdicts err, on made-up data whose truth is known:
-//   inference_calibration accuracy|verdict N_DATA_SETS [SEED [CONTEXT_EFFECT]]
+// How often the intervals of accuracies cover and verdicts err, on made-up data whose truth is
+// known. docs/statistics.md has the tables.
 #include <fmt/core.h>
 
 #include <cstdio>
@@ -22,10 +22,9 @@ std::string percent(int n, int all) {
   return fmt::format("{:.1f} ± {:.1f}", 100 * p, 100 * std::sqrt(p * (1 - p) / all));
 }
 
-// One world: how often intervals hold the accuracy that the model of all 80 prompts has on 2,000
-// further ones.
-void accuracy_row(const PromptWorldOptions& options, int n_sets, std::uint64_t seed) {
-  constexpr int n_repetitions = 50;
+// How often intervals hold the accuracy that the model of all 80 prompts has on 2,000 further ones.
+void accuracy_coverage(const PromptWorldOptions& options, int n_sets, std::uint64_t seed,
+                       int n_repetitions) {
   std::vector<AccuracyOutcome> outcomes(static_cast<std::size_t>(n_sets));
   parallel_for(n_sets, n_threads(), [&](int i) {
     outcomes[static_cast<std::size_t>(i)] = accuracy_outcome(options, seed, i, n_repetitions);
@@ -45,21 +44,11 @@ void accuracy_row(const PromptWorldOptions& options, int n_sets, std::uint64_t s
     n_nested += covers(o.nested, o.truth);
     width += o.nested[1] - o.nested[0];
   }
-  fmt::print("{:>4} × {:<3} {:>6} {:>9.3f} {:>9} {:>13} {:>7.3f} {:>13} {:>7.3f}\n",
-             options.n_layers, options.n_experts, options.effect, truth, n_defined,
-             percent(n_nested, n_defined), width / n_defined, percent(n_wilson, n_sets),
-             wilson_width);
-  std::fflush(stdout);
-}
-
-void accuracy_coverage(int n_sets, std::uint64_t seed) {
-  fmt::print("{} data sets of 80 prompts in 4 categories; coverage of 95% intervals, %\n", n_sets);
-  fmt::print("{:>10} {:>6} {:>9} {:>9} {:>13} {:>7} {:>13} {:>7}\n", "experts", "effect",
-             "accuracy", "intervals", "nested CV", "width", "Wilson", "width");
-  for (const double effect : {0.25, 0.4, 0.6}) accuracy_row({.effect = effect}, n_sets, seed);
-  for (const double effect : {0.1, 0.2}) {
-    accuracy_row({.effect = effect, .n_layers = 16, .n_experts = 64}, n_sets, seed);
-  }
+  fmt::print(
+      "{} × {}, effect {}: accuracy {:.3f}, {} of {} data sets have a nested interval\n"
+      "  nested CV covers {} %, mean width {:.3f}\n  Wilson covers {} %, mean width {:.3f}\n",
+      options.n_layers, options.n_experts, options.effect, truth, n_defined, n_sets,
+      percent(n_nested, n_defined), width / n_defined, percent(n_wilson, n_sets), wilson_width);
 }
 
 struct World {
@@ -111,18 +100,24 @@ void verdict_errors(int n_sets, std::uint64_t seed, double context_effect) {
 
 int main(int argc, char** argv) {
   const std::string what = argc > 1 ? argv[1] : "";
-  const int n_sets = argc > 2 ? std::atoi(argv[2]) : 0;
-  const std::uint64_t seed = argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 1;
-  const double context_effect = argc > 4 ? std::atof(argv[4]) : 0;
-  if (n_sets < 1 || (what != "accuracy" && what != "verdict")) {
-    fmt::print(
-        stderr,
-        "Usage: inference_calibration accuracy|verdict N_DATA_SETS [SEED [CONTEXT_EFFECT]]\n");
+  const auto number = [&](int i, double otherwise) {
+    return argc > i ? std::atof(argv[i]) : otherwise;
+  };
+  const int n_sets = static_cast<int>(number(2, 0));
+  const auto seed = static_cast<std::uint64_t>(number(3, 1));
+  if (n_sets < 1 || argc > 8 || (what != "accuracy" && what != "verdict")) {
+    fmt::print(stderr,
+               "usage: inference_calibration accuracy DATA_SETS [SEED [EFFECT [LAYERS EXPERTS "
+               "[REPETITIONS]]]]\n"
+               "       inference_calibration verdict DATA_SETS [SEED [CONTEXT_EFFECT]]\n");
     return 2;
   }
   if (what == "accuracy") {
-    accuracy_coverage(n_sets, seed);
+    accuracy_coverage({.effect = number(4, 0.4),
+                       .n_layers = static_cast<int>(number(5, 4)),
+                       .n_experts = static_cast<int>(number(6, 16))},
+                      n_sets, seed, static_cast<int>(number(7, 50)));
   } else {
-    verdict_errors(n_sets, seed, context_effect);
+    verdict_errors(n_sets, seed, number(4, 0));
   }
 }
