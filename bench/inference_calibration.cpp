@@ -75,8 +75,8 @@ void verdict_errors(int n_sets, std::uint64_t seed, double context_effect) {
   large.n_experts = 16;
   large.n_types = 4000;
   const std::array worlds = {
-      World{"2 × 8, 150 unrelated types", {}}, World{"2 × 8, 2,000 types, families", related},
-      World{"2 × 8, 2,000, more typical", closely}, World{"4 × 16, 4,000, more typical", large}};
+      World{"2 × 8, 2,000, more typical", closely}, World{"2 × 8, 2,000 types, families", related},
+      World{"2 × 8, 150 unrelated types", {}}, World{"4 × 16, 4,000, more typical", large}};
   for (World world : worlds) {
     world.options.context_effect = context_effect;
     std::vector<VerdictOutcome> outcomes(static_cast<std::size_t>(n_sets));
