@@ -52,10 +52,11 @@ TEST(InferenceCalibration, TokenTypesAloneAddNothing) {
   EXPECT_GE(n_adds[static_cast<std::size_t>(TypeRule::all_types)], 15);
 }
 
+// Found nearly always; a test that finds nothing says "adds" of 2.
 TEST(InferenceCalibration, ContextIsFound) {
   SimulatedRoutingOptions world = related_words();
   world.context_effect = 0.4;
-  EXPECT_GE(verdicts(world, false)[static_cast<std::size_t>(TypeRule::seen_types)], 36);
+  EXPECT_GE(verdicts(world, false)[static_cast<std::size_t>(TypeRule::seen_types)], 32);
 }
 
 }  // namespace
