@@ -24,7 +24,7 @@ class ConfoundsModel : public TraceCommand {
     return run_moexray(
         {"confounds", path("traces").string(), "--model", model_directory.string(), "--folds", "4",
          "--nested-repetitions", "1", "--classifier-permutations", "0", "--json", "-"},
-        {.working_directory = temporary_.path()});
+        {.input = {}, .working_directory = temporary_.path()});
   }
 
   static json named(const json& rows, const std::string& name) {
@@ -55,7 +55,7 @@ TEST_F(ConfoundsModel, RunsThePromptsOfTheBundledModelAgain) {
   const CommandResult traced =
       run_moexray({"trace", "prompts.jsonl", "--model", bundled().string(), "-o", "traces",
                    "--max-new-tokens", "4", "--kernels", "plain", "--quiet"},
-                  {.working_directory = temporary_.path()});
+                  {.input = {}, .working_directory = temporary_.path()});
   ASSERT_EQ(traced.exit_code, 0) << traced.err;
 
   const CommandResult result = confounds(bundled());
