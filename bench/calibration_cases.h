@@ -24,28 +24,37 @@ namespace moexray::bench {
 
 using namespace moexray::stats;
 
-// Signatures of 20 prompts in each of 4 categories, Dirichlet-multinomial: shares of each layer's
-// experts around the category's, tokens drawn from them.
-class DirichletWorld {
+// Categories that differ in their expert rates; prompts differ from one another too.
+struct PromptWorldOptions {
+  double effect = 0;  // standard deviation of the logarithms of the rates between categories
+  int n_layers = 4;
+  int n_experts = 16;
+  double prompt_effect = 0.7;  // and between prompts, of every expert by itself
+  int n_selections = 120;      // a layer
+};
+
+// Signatures whose counts are multinomial around log-normal rates of each prompt.
+class PromptWorld {
  public:
-  DirichletWorld(double effect, std::uint64_t seed) : random_(seed) {
-    for (int j = 0; j < d; ++j) base_.push_back(random_.normal());
-    for (int c = 0; c < n_categories; ++c) {
-      for (int j = 0; j < d; ++j) own_.push_back(effect * random_.normal());
-    }
+  PromptWorld(const PromptWorldOptions& options, std::uint64_t seed) : o_(options), random_(seed) {
+    const Eigen::Index d = static_cast<Eigen::Index>(o_.n_layers) * o_.n_experts;
+    rates_ = Matrix(n_categories, d);
+    for (Eigen::Index j = 0; j < d; ++j) rates_.col(j).setConstant(random_.normal());
+    for (double& rate : rates_.reshaped<Eigen::RowMajor>()) rate += o_.effect * random_.normal();
   }
 
+  // Of n_prompts prompts of every category.
   Signatures draw(int n_prompts) {
     Signatures s;
-    s.shape = {n_layers, n_experts, 2};
+    s.shape = {o_.n_layers, o_.n_experts, 2};
     const int n = n_prompts * n_categories;
-    s.values = Matrix::Zero(n, d);
+    s.values = Matrix::Zero(n, rates_.cols());
     for (int i = 0; i < n; ++i) {
       const int c = i % n_categories;
       s.ids.push_back("p" + std::to_string(i));
       s.categories.push_back("c" + std::to_string(c));
-      s.n_tokens.push_back(n_tokens);
-      for (int l = 0; l < n_layers; ++l) draw_layer(i, c, l, s.values);
+      s.n_tokens.push_back(o_.n_selections / 2);
+      for (int l = 0; l < o_.n_layers; ++l) draw_layer(i, c, l, s.values);
     }
     return s;
   }
@@ -55,31 +64,24 @@ class DirichletWorld {
   static constexpr int n_categories = 4;
 
  private:
-  static constexpr int n_layers = 4;
-  static constexpr int n_experts = 16;
-  static constexpr int n_tokens = 60;
-  static constexpr int d = n_layers * n_experts;
-
   void draw_layer(int i, int c, int l, Matrix& values) {
-    std::array<double, n_experts> sums{};
+    std::vector<double> sums;
     double sum = 0;
-    for (int e = 0; e < n_experts; ++e) {
-      const auto j = static_cast<std::size_t>(l * n_experts + e);
-      // A log-normal prompt effect stands in for the Dirichlet's.
-      sum +=
-          std::exp(base_[j] + own_[static_cast<std::size_t>(c * d) + j] + 0.7 * random_.normal());
-      sums[static_cast<std::size_t>(e)] = sum;
+    for (int e = 0; e < o_.n_experts; ++e) {
+      const double rate = rates_(c, l * o_.n_experts + e);
+      sum += std::exp(rate + o_.prompt_effect * random_.normal());
+      sums.push_back(sum);
     }
-    for (int t = 0; t < 2 * n_tokens; ++t) {
+    for (int t = 0; t < o_.n_selections; ++t) {
       const double u = random_.uniform() * sum;
-      const auto e = std::lower_bound(sums.begin(), sums.end(), u) - sums.begin();
-      values(i, l * n_experts + e) += 0.5 / n_tokens;
+      const auto e = std::upper_bound(sums.begin(), sums.end() - 1, u) - sums.begin();
+      values(i, l * o_.n_experts + e) += 1.0 / o_.n_selections;
     }
   }
 
+  PromptWorldOptions o_;
   RandomStream random_;
-  std::vector<double> base_;
-  std::vector<double> own_;
+  Matrix rates_;  // [K, L·E] logarithms
 };
 
 // Accuracy, on new prompts, of the classifier trained on all prompts.
@@ -88,7 +90,7 @@ inline double true_accuracy(const Signatures& train, const Signatures& test) {
   const CategoryIndex truth = index_categories(test);
   const Standardizer standardizer(train.values);
   const LogisticModel model = fit_logistic(standardizer.apply(train.values), categories.of_prompt,
-                                           DirichletWorld::n_categories, {.tolerance = 1e-4});
+                                           PromptWorld::n_categories, {.tolerance = 1e-4});
   const std::vector<int> predicted = model.predict(standardizer.apply(test.values));
   double n = 0;
   for (std::size_t i = 0; i < predicted.size(); ++i) n += predicted[i] == truth.of_prompt[i];
@@ -102,9 +104,9 @@ struct AccuracyOutcome {
 };
 
 // Data set `i` of a world that is the same for all.
-inline AccuracyOutcome accuracy_outcome(double effect, std::uint64_t seed, int i,
-                                        int n_repetitions) {
-  DirichletWorld world(effect, seed);
+inline AccuracyOutcome accuracy_outcome(const PromptWorldOptions& options, std::uint64_t seed,
+                                        int i, int n_repetitions) {
+  PromptWorld world(options, seed);
   const std::uint64_t own = RandomStream(seed, "data set " + std::to_string(i))();
   world.reseed(own);
   const Signatures train = world.draw(20);
@@ -117,21 +119,34 @@ inline bool covers(const std::array<double, 2>& interval, double truth) {
   return interval[0] <= truth && truth <= interval[1];
 }
 
-// The residual without the rule: all tokens count; a type that was not seen is expected to be
-// routed as the training tokens are on average.
-inline FeatureMaker residual_without_rule(std::shared_ptr<const TypeRouting> types,
-                                          const Matrix& signatures) {
-  return [types, &signatures](const SplitRows& rows) {
-    const TypeSignatures s = types->signatures(rows);
-    const Matrix train = signatures(rows.train, Eigen::all);
+// How the routing that token types alone would give is learned.
+enum class TypeRule {
+  seen_types,  // as confounds() does: own prompt left out, types seen at least 5 times
+  all_types,   // own prompt left out; a type that was not seen is routed as tokens are on average
+  own_prompt,  // the same, and a training prompt counts among those it is compared with
+};
+
+inline FeatureMaker residual(TypeRule rule, const RoutedTokens& tokens, const Matrix& signatures) {
+  const auto types =
+      std::make_shared<const TypeRouting>(tokens, rule == TypeRule::seen_types ? 5 : 1);
+  if (rule == TypeRule::seen_types) {
+    return [types](const SplitRows& rows) {
+      const TypeSignatures s = types->signatures(rows);
+      return FeatureBlocks{{s.observed - s.expected, true}};
+    };
+  }
+  return [types, rule, &signatures](const SplitRows& rows) {
     std::vector<Eigen::Index> order = rows.train;
     order.insert(order.end(), rows.test.begin(), rows.test.end());
-    Matrix values = signatures(order, Eigen::all);
-    for (Eigen::Index i = 0; i < values.rows(); ++i) {
-      values.row(i) -= s.coverage(i) * s.expected.row(i) +
-                       (1 - s.coverage(i)) * Eigen::RowVectorXd(train.colwise().mean());
-    }
-    return FeatureBlocks{{values, true}};
+    // A test prompt is compared with all training prompts, which include a training prompt itself.
+    const bool leaves_out = rule == TypeRule::all_types;
+    const TypeSignatures s = types->signatures(leaves_out ? rows : SplitRows{rows.train, order});
+    const auto n = static_cast<Eigen::Index>(order.size());
+    const Eigen::RowVectorXd mean = signatures(rows.train, Eigen::all).colwise().mean();
+    Matrix values = signatures(order, Eigen::all) -
+                    s.coverage.tail(n).asDiagonal() * s.expected.bottomRows(n) -
+                    (1 - s.coverage.tail(n).array()).matrix() * mean;
+    return FeatureBlocks{{std::move(values), true}};
   };
 }
 
@@ -162,27 +177,24 @@ inline double permutation_p(const FeatureMaker& features, const Signatures& s, i
 }
 
 struct VerdictOutcome {
-  double p_rule = 1;     // with the rule on seen token types
-  double p_without = 1;  // without
-  double coverage = 0;
+  std::array<double, 3> p = {1, 1, 1};  // by TypeRule; 1 where it was not asked for
+  double coverage = 0;                  // of types seen at least 5 times
 };
 
 inline VerdictOutcome verdict_outcome(const SimulatedRoutingOptions& options, std::uint64_t seed,
-                                      int i, int n_permutations) {
+                                      int i, int n_permutations, bool all_rules) {
   const std::uint64_t own = RandomStream(seed, "data set " + std::to_string(i))();
   const SimulatedRouting w = simulated_routing(options, own);
-  const auto rule = std::make_shared<const TypeRouting>(w.tokens, 5);
-  const auto once = std::make_shared<const TypeRouting>(w.tokens, 1);
-  const FeatureMaker residual = [rule](const SplitRows& rows) {
-    const TypeSignatures s = rule->signatures(rows);
-    return FeatureBlocks{{s.observed - s.expected, true}};
-  };
+  VerdictOutcome outcome;
+  for (const TypeRule rule : {TypeRule::seen_types, TypeRule::all_types, TypeRule::own_prompt}) {
+    if (rule != TypeRule::seen_types && !all_rules) continue;
+    outcome.p[static_cast<std::size_t>(rule)] = permutation_p(
+        residual(rule, w.tokens, w.signatures.values), w.signatures, n_permutations, own);
+  }
   std::vector<Eigen::Index> all(w.signatures.size());
   std::iota(all.begin(), all.end(), 0);
-  return {permutation_p(residual, w.signatures, n_permutations, own),
-          permutation_p(residual_without_rule(once, w.signatures.values), w.signatures,
-                        n_permutations, own),
-          rule->signatures({all, {}}).coverage.mean()};
+  outcome.coverage = TypeRouting(w.tokens, 5).signatures({all, {}}).coverage.mean();
+  return outcome;
 }
 
 }  // namespace moexray::bench

@@ -15,6 +15,9 @@ namespace moexray::bench {
 
 /// A made-up world of prompts: categories prefer token types, and a router prefers experts for
 /// token types and, if `context_effect` is not 0, for categories beyond the types.
+///
+/// Types may come in families, one for each category and one that is nobody's: a category prefers
+/// the types of its family, and types of a family are routed alike, as related words are.
 struct SimulatedRoutingOptions {
   int n_categories = 4;
   int n_prompts = 20;  ///< of each category
@@ -24,6 +27,8 @@ struct SimulatedRoutingOptions {
   int n_types = 150;
   double type_share_effect = 1.2;  ///< how much categories differ in their token types
   double type_routing = 1.5;       ///< how much token types differ in their routing
+  double family_share = 0;         ///< logarithm of how much a category prefers its own family
+  double family_routing = 0;       ///< how much families differ in their routing
   double prompt_effect = 0.2;  ///< how much prompts differ in their routing, whatever the category
   double context_effect = 0;   ///< how much categories do
   int min_tokens = 25;
@@ -58,6 +63,25 @@ inline SimulatedRouting simulated_routing(const SimulatedRoutingOptions& o, std:
     share[static_cast<std::size_t>(v)] -= std::log(1.0 + v);  // Zipf
     routing.push_back(normals(d, o.type_routing));
   }
+  // Every other type is of no family.
+  const auto family_of = [&](int v) { return v % 2 == 0 ? -1 : v / 2 % o.n_categories; };
+  for (int c = 0; c < o.n_categories; ++c) {
+    const std::vector<double> common = normals(d, o.family_routing);
+    for (int v = 0; v < o.n_types; ++v) {
+      if (family_of(v) != c) continue;
+      const auto type = static_cast<std::size_t>(v);
+      taste[static_cast<std::size_t>(c)][type] += o.family_share;
+      for (std::size_t j = 0; j < common.size(); ++j) routing[type][j] += common[j];
+    }
+  }
+  // The chance of every type, summed up.
+  for (std::vector<double>& of_types : taste) {
+    double sum = 0;
+    for (std::size_t v = 0; v < share.size(); ++v) {
+      sum += std::exp(share[v] + of_types[v]);
+      of_types[v] = sum;
+    }
+  }
   const RoutingShape shape{o.n_layers, o.n_experts, o.top_k};
   const int n = o.n_categories * o.n_prompts;
   std::vector<stats::PromptLabel> labels;
@@ -73,12 +97,9 @@ inline SimulatedRouting simulated_routing(const SimulatedRoutingOptions& o, std:
         o.min_tokens +
         static_cast<int>(random.below(static_cast<std::uint64_t>(o.max_tokens - o.min_tokens + 1)));
     for (int t = 0; t < n_tokens; ++t) {
-      std::size_t type = 0;
-      double best = -1e300;
-      for (std::size_t v = 0; v < share.size(); ++v) {
-        const double value = share[v] + taste[c][v] + gumbel();
-        if (value > best) best = value, type = v;
-      }
+      const double u = random.uniform() * taste[c].back();
+      const auto type = static_cast<std::size_t>(
+          std::upper_bound(taste[c].begin(), taste[c].end() - 1, u) - taste[c].begin());
       for (int layer = 0; layer < o.n_layers; ++layer) {
         std::vector<std::pair<double, ExpertId>> order;
         for (int e = 0; e < o.n_experts; ++e) {

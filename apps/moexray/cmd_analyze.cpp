@@ -3,6 +3,7 @@
 #include "commands.h"
 #include "html_report.h"
 #include "moexray/core/error.h"
+#include "nested_flags.h"
 #include "sections.h"
 
 namespace moexray::app {

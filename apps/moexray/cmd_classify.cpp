@@ -9,6 +9,7 @@
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
 #include "moexray/stats/classify.h"
+#include "nested_flags.h"
 #include "sections.h"
 #include "work_progress.h"
 
@@ -209,16 +210,6 @@ Section classify_section(const AnalysisInput& input, const Arguments& arguments)
   }
   return {"classify", json_of(result, input.signatures), document_of(result, input.signatures),
           files_of(result, input.signatures), result.notices};
-}
-
-Flag nested_repetitions_flag(const std::string& default_value) {
-  return {.name = "--nested-repetitions",
-          .type = FlagType::integer,
-          .value_name = "N",
-          .default_value = default_value,
-          .help = "repetitions of nested cross-validation, for intervals; 0: none",
-          .min = 0,
-          .max = 1'000'000};
 }
 
 std::vector<Flag> classify_flags() {

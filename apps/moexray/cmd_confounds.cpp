@@ -7,6 +7,7 @@
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
 #include "moexray/stats/confounds.h"
+#include "nested_flags.h"
 #include "sections.h"
 #include "shuffled_trace.h"
 #include "work_progress.h"
@@ -128,18 +129,13 @@ void run(const Arguments& arguments, Console& console) {
 
 Section confounds_section(const AnalysisInput& input, const Arguments& arguments) {
   stats::ConfoundsOptions options;
-  if (arguments.has("folds")) options.n_folds = static_cast<int>(arguments.integer("folds"));
-  if (arguments.has("nested-repetitions")) {
-    options.n_repetitions = static_cast<int>(arguments.integer("nested-repetitions"));
-  }
+  read_nested_options(input, arguments, options);
   if (arguments.has("classifier-permutations")) {
     options.n_permutations = static_cast<int>(arguments.integer("classifier-permutations"));
   }
-  options.seed = input.settings.seed;
-  options.groups = input.groups;
-  options.n_threads = input.settings.n_threads;
-  if (arguments.has("model"))
+  if (arguments.has("model")) {
     options.shuffled = shuffled_signatures(input, arguments.text("model"));
+  }
   WorkProgress progress(input, "confounds", stats::confounds_steps(options), "steps");
   options.work = progress.work();
   ConfoundsResult result = stats::confounds(input.signatures, input.tokens, options);
@@ -154,13 +150,7 @@ Section confounds_section(const AnalysisInput& input, const Arguments& arguments
 }
 
 std::vector<Flag> confounds_flags() {
-  return {{.name = "--folds",
-           .type = FlagType::integer,
-           .value_name = "N",
-           .default_value = "5",
-           .help = "folds of the cross-validation",
-           .min = 4,
-           .max = 64},
+  return {nested_folds_flag(),
           nested_repetitions_flag("200"),
           {.name = "--classifier-permutations",
            .type = FlagType::integer,

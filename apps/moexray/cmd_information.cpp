@@ -9,6 +9,7 @@
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
 #include "moexray/stats/information.h"
+#include "nested_flags.h"
 #include "sections.h"
 #include "work_progress.h"
 
@@ -137,14 +138,8 @@ void run(const Arguments& arguments, Console& console) {
 
 Section information_section(const AnalysisInput& input, const Arguments& arguments) {
   stats::InformationOptions options;
-  if (arguments.has("folds")) options.n_folds = static_cast<int>(arguments.integer("folds"));
-  if (arguments.has("nested-repetitions")) {
-    options.n_repetitions = static_cast<int>(arguments.integer("nested-repetitions"));
-  }
+  read_nested_options(input, arguments, options);
   if (arguments.given("permutations")) options.n_permutations = arguments.integer("permutations");
-  options.seed = input.settings.seed;
-  options.groups = input.groups;
-  options.n_threads = input.settings.n_threads;
   WorkProgress progress(input, "information", stats::information_steps(input.signatures, options),
                         "steps");
   options.work = progress.work();
@@ -155,13 +150,7 @@ Section information_section(const AnalysisInput& input, const Arguments& argumen
 }
 
 std::vector<Flag> information_flags() {
-  return {{.name = "--folds",
-           .type = FlagType::integer,
-           .value_name = "N",
-           .default_value = "5",
-           .help = "folds of the cross-validation",
-           .min = 4,
-           .max = 64},
+  return {nested_folds_flag(),
           nested_repetitions_flag("200"),
           {.name = "--permutations",
            .type = FlagType::integer,

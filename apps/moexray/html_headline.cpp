@@ -40,6 +40,9 @@ std::string interval_of(const ReportResults& results, std::string_view name, int
                      results.at("stats", {"bootstrap", name, "method"}).text());
 }
 
+// Two digits are what permutations support at best.
+std::string p_text(double p) { return std::isfinite(p) ? fmt::format("{:.2g}", p) : "n/a"; }
+
 void add_similarity_rows(const ReportResults& results, report::Table& table) {
   if (!results.has("similarity")) return;
   for (const std::string_view side : {"within", "across"}) {
@@ -57,8 +60,8 @@ void add_similarity_rows(const ReportResults& results, report::Table& table) {
   }
   std::string gap_remark = "within − across";
   if (results.has("stats")) {
-    gap_remark += "; p = " + shortest(results.number("stats", {"permutation", "p_value"})) +
-                  " by relabelling";
+    gap_remark +=
+        "; p = " + p_text(results.number("stats", {"permutation", "p_value"})) + " by relabelling";
   }
   table.add_row({"gap", fixed(results.number("similarity", {"gap"}), 4),
                  interval_of(results, "gap", 4), std::move(gap_remark)});
@@ -73,8 +76,8 @@ void add_stats_rows(const ReportResults& results, report::Table& table) {
                  "how often a pair within is more similar than a pair across"});
   table.add_row({"PERMANOVA", "R² " + fixed(results.number("stats", {"permanova", "r2"}), 3), "",
                  fmt::format("p = {}; spread (PERMDISP) p = {}",
-                             shortest(results.number("stats", {"permanova", "p_value"})),
-                             shortest(results.number("stats", {"permdisp", "p_value"})))});
+                             p_text(results.number("stats", {"permanova", "p_value"})),
+                             p_text(results.number("stats", {"permdisp", "p_value"})))});
   const double corrected = results.number("stats", {"noise_corrected", "gap"});
   if (std::isfinite(corrected)) {
     table.add_row({"gap, noise-corrected", fixed(corrected, 4), "", "assumes independent tokens"});
@@ -97,7 +100,7 @@ void add_baseline_rows(const ReportResults& results, report::Table& table) {
     table.add_row({"ordering", joined(ordering, " < "), "", "mean similarities"});
   }
   table.add_row({"label shuffle",
-                 "p = " + shortest(results.number("baselines", {"label_shuffle", "p_value"})), "",
+                 "p = " + p_text(results.number("baselines", {"label_shuffle", "p_value"})), "",
                  "of the gap, " + whole(results.number("baselines", {"label_shuffle", "draws"})) +
                      " shuffles of the categories"});
 }
@@ -113,7 +116,7 @@ void add_layer_rows(const ReportResults& results, report::Table& table) {
   };
   std::string remark = "counted from 0; Cohen's d " + fixed(at_peak("layers", "cohens_d"), 2);
   const double p = at_peak("stats", "p_adjusted");
-  if (std::isfinite(p)) remark += ", p = " + shortest(p) + " among all layers";
+  if (std::isfinite(p)) remark += ", p = " + p_text(p) + " among all layers";
   table.add_row({"layer of the largest separation", whole(peak), "", std::move(remark)});
 }
 
@@ -157,7 +160,7 @@ void add_inference_rows(const ReportResults& results, report::Table& table) {
     table.add_row({"beyond the token types, routing",
                    std::string(results.at("confounds", {"verdict", "outcome"}).text()), "",
                    std::isfinite(p)
-                       ? "p = " + shortest(p) + ", signature minus expected"
+                       ? "p = " + p_text(p) + ", signature minus expected"
                        : std::string(results.at("confounds", {"verdict", "reason"}).text())});
   }
   if (results.has("information")) {

@@ -36,8 +36,6 @@ std::vector<Flag> stats_flags(int n_resamples, int n_permutations);
 std::string p_value_text(double p_value, int n_draws);
 std::vector<Flag> confounds_flags();
 std::vector<Flag> information_flags();
-/// --nested-repetitions, of what is cross-validated.
-Flag nested_repetitions_flag(const std::string& default_value);
 
 /// labels.tsv: row, id, category, n_tokens of every row of the matrices.
 OutputFile labels_file(const AnalysisInput& input);

@@ -95,9 +95,12 @@ stats::Matrix shuffled_signatures(const AnalysisInput& input,
                                       static_cast<int>(checkpoint.config().vocab_size)));
     n_tokens += static_cast<std::int64_t>(prompts.back().ids.size());
   }
-  const std::string& dtype = input.traces.manifests.front().model.dtype;
+  // As the trace was made: only the order of the tokens is to differ.
+  const TraceManifest& manifest = input.traces.manifests.front();
+  const std::string& dtype = manifest.model.dtype;
   const auto model = load_runtime().load(
-      checkpoint, {dtype.empty() ? "bfloat16" : dtype, "cpu", input.settings.n_threads});
+      checkpoint, {dtype.empty() ? "bfloat16" : dtype, "cpu", input.settings.n_threads,
+                   manifest.kernels == "plain" ? "plain" : "fast"});
   GenerationOptions options;
   options.max_new_tokens = 0;
   Progress progress(*input.console, "shuffled prompts", n_tokens, "tokens");

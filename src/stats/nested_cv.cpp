@@ -107,7 +107,7 @@ NestedInterval nested_interval(std::span<const NestedLosses> repetitions, const 
   result.cv_mean = all_outer.mean();
   const double inner_mean = inner_sum / n_inner;
   const double k = n_folds;
-  const double bias = (inner_mean - result.cv_mean) * (1 + std::pow((k - 2) / k, 1.5));
+  const double bias = (inner_mean - result.cv_mean) * (1 + (k - 2) / k);
   result.estimate = inner_mean - bias;
   const double naive = std::sqrt(spread_sum / n_spreads);
   constexpr double noise = 1e-12;

@@ -13,12 +13,15 @@ namespace moexray::stats {
 void parallel_for(int n, int n_threads, const std::function<void(int)>& body) {
   std::vector<std::exception_ptr> errors(static_cast<std::size_t>(std::max(n, 0)));
   std::atomic<int> next{0};
+  std::atomic<bool> failed{false};
   const auto work = [&] {
-    for (int i = next++; i < n; i = next++) {
+    // Indices start in order, so that the first to fail is started whatever fails before it.
+    for (int i = next++; i < n && !failed; i = next++) {
       try {
         body(i);
       } catch (...) {
         errors[static_cast<std::size_t>(i)] = std::current_exception();
+        failed = true;
       }
     }
   };

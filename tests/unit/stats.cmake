@@ -3,7 +3,7 @@ moexray_test(stats_test
           stats/classify_test.cpp stats/confounds_test.cpp stats/experts_test.cpp stats/fold_models_test.cpp
           stats/folds_test.cpp stats/inference_test.cpp stats/information_test.cpp
           stats/label_shuffle_test.cpp stats/layers_test.cpp stats/lbfgs_test.cpp stats/logistic_test.cpp
-          stats/neighbors_test.cpp stats/nested_cv_test.cpp stats/pca_test.cpp
+          stats/neighbors_test.cpp stats/nested_cv_test.cpp stats/parallel_test.cpp stats/pca_test.cpp
           stats/permutation_tests_test.cpp stats/projection_cases.cpp stats/routed_tokens_test.cpp
           stats/routing_distance_test.cpp stats/row_coordinates_test.cpp stats/signatures_test.cpp
           stats/similarity_test.cpp stats/stats_support.cpp stats/token_statistics_test.cpp
@@ -14,7 +14,7 @@ target_include_directories(stats_test PRIVATE ${PROJECT_SOURCE_DIR}/src/stats ${
 
 # Simulations: `ctest -LE slow` leaves them out.
 moexray_test(calibration_test
-  SOURCES stats/calibration_test.cpp
+  SOURCES stats/calibration_test.cpp stats/inference_calibration_test.cpp
   LABELS slow
   PRIVATE moexray::stats)
-target_include_directories(calibration_test PRIVATE ${PROJECT_SOURCE_DIR}/bench)
+target_include_directories(calibration_test PRIVATE ${PROJECT_SOURCE_DIR}/src/stats ${PROJECT_SOURCE_DIR}/bench)

@@ -81,7 +81,7 @@ NestedInterval plain_interval(const std::vector<NestedLosses>& repetitions, int 
   const double k = n_folds;
   NestedInterval result;
   result.cv_mean = mean_of(all_outer);
-  const double bias = (mean_of(all_inner) - mean_of(all_outer)) * (1 + std::pow((k - 2) / k, 1.5));
+  const double bias = (mean_of(all_inner) - mean_of(all_outer)) * (1 + (k - 2) / k);
   result.estimate = mean_of(all_inner) - bias;
   const double mse = mean_of(a_list) - mean_of(b_list);
   const double s = std::sqrt(mean_of(spreads));

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "json_matrix.h"
 #include "label_shuffle.h"
 #include "moexray/core/error.h"
 #include "moexray/stats/layers.h"
@@ -42,15 +43,9 @@ TEST(PermutationTests, AgreeWithScikitBio) {
   ASSERT_EQ(cases.size(), 5U);
   for (const auto& one : cases) {
     SCOPED_TRACE(one.at("name").get<std::string>());
-    const auto rows = one.at("rows").get<std::vector<std::vector<double>>>();
-    Matrix x(static_cast<Eigen::Index>(rows.size()), 4);
-    for (Eigen::Index i = 0; i < x.rows(); ++i) {
-      for (Eigen::Index j = 0; j < 4; ++j) {
-        x(i, j) = rows[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)];
-      }
-    }
+    const Matrix x = test::matrix_from(one.at("rows"));
     const CategoryIndex categories = index_of(one.at("labels").get<std::vector<std::string>>());
-    const Units units = make_units(ids_of(rows.size()), categories);
+    const Units units = make_units(ids_of(static_cast<std::size_t>(x.rows())), categories);
     const PermutationOptions options{.n_permutations = 9999, .seed = 3, .n_threads = 2};
     const LocationTests location = test_location(x, categories, units, options);
     const double f = one.at("permanova_f");

@@ -5,26 +5,13 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "json_matrix.h"
 #include "moexray/core/random.h"
 
 namespace moexray::test {
 namespace {
 
 using nlohmann::json;
-
-stats::Vector vector_from(const json& values) {
-  const auto numbers = values.get<std::vector<double>>();
-  return Eigen::Map<const stats::Vector>(numbers.data(), static_cast<Eigen::Index>(numbers.size()));
-}
-
-stats::Matrix matrix_from(const json& rows) {
-  stats::Matrix result(static_cast<Eigen::Index>(rows.size()),
-                       static_cast<Eigen::Index>(rows.at(0).size()));
-  for (Eigen::Index i = 0; i < result.rows(); ++i) {
-    result.row(i) = vector_from(rows[static_cast<std::size_t>(i)]).transpose();
-  }
-  return result;
-}
 
 ReferencePca pca_from(const json& entry) {
   return {vector_from(entry.at("explained_variance")),

@@ -6,33 +6,10 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "json_matrix.h"
 #include "moexray/core/random.h"
 
 namespace moexray::test {
-namespace {
-
-using nlohmann::json;
-
-stats::Matrix matrix_from(const json& rows) {
-  const auto n = static_cast<Eigen::Index>(rows.size());
-  stats::Matrix result(n, static_cast<Eigen::Index>(rows.at(0).size()));
-  for (Eigen::Index i = 0; i < n; ++i) {
-    for (Eigen::Index j = 0; j < result.cols(); ++j) {
-      result(i, j) = rows[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)].get<double>();
-    }
-  }
-  return result;
-}
-
-stats::Vector vector_from(const json& values) {
-  stats::Vector result(static_cast<Eigen::Index>(values.size()));
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    result(static_cast<Eigen::Index>(i)) = values[i].get<double>();
-  }
-  return result;
-}
-
-}  // namespace
 
 stats::Signatures signatures_from_counts(const std::vector<std::vector<int>>& counts, int n_layers,
                                          int n_experts, int top_k,
@@ -96,7 +73,7 @@ std::vector<std::string> mixed_categories(const std::vector<int>& sizes, std::ui
 std::vector<ClassifierCase> classifier_cases() {
   std::ifstream file(std::string(MOEXRAY_TEST_DATA) + "/classifier.json");
   std::vector<ClassifierCase> cases;
-  for (const json& entry : json::parse(file)) {
+  for (const auto& entry : nlohmann::json::parse(file)) {
     ClassifierCase c;
     c.name = entry.at("name");
     c.signatures =
