@@ -38,7 +38,7 @@ struct NestedInterval {
 /// mean(a) − mean(b) estimates the mean squared error of cross-validation for n(K−1)/K prompts.
 /// With s the standard deviation of the inner losses, √MSE / (s/√(n(K−1)/K)) is the inflation,
 /// restricted to [1, √K], and the standard error inflation·s/√n. Estimate: mean inner loss minus
-/// the bias (mean inner − mean outer)·(1 + (K−2)/K), the paper's equation 15, exact for losses that
+/// the bias (mean inner − mean outer)·(1 + (K−2)/K), exact for losses that
 /// fall as 1/n (the authors' R package raises (K−2)/K to the power 1.5). The interval is normal,
 /// ± 1.96 standard errors.
 ///

@@ -88,14 +88,10 @@ void tile(const std::uint16_t* x, std::int64_t n_in, const std::uint16_t* w, std
       }
     }
   }
-  for (int g = 0; g < n_groups; ++g) {
-    alignas(64) float totals[16];
-    _mm512_store_ps(totals, sums(acc[4 * g]));
-    for (int r = 4 * g; r < n_x && r < 4 * g + 4; ++r) {
-      for (std::int64_t j = 0; j < n_columns; ++j) {
-        y[r * n_out + j * apart] = totals[tile_columns * (r - 4 * g) + j];
-      }
-    }
+  alignas(64) float totals[4 * n_groups][tile_columns];
+  for (int g = 0; g < n_groups; ++g) _mm512_store_ps(totals[4 * g], sums(acc[4 * g]));
+  for (int r = 0; r < n_x; ++r) {
+    for (std::int64_t j = 0; j < n_columns; ++j) y[r * n_out + j * apart] = totals[r][j];
   }
 }
 
