@@ -103,7 +103,9 @@ Command analyze_command() {
               "stats (with fewer draws), project (both methods), classify and experts. Writes "
               "their data files, figures, "
               "report.html, a page to read, and report.json, one section per command, and prints a "
-              "short report. --full adds confounds and information.",
+              "short report. Nested cross-validation has 25 repetitions, and none with more than "
+              "100 prompts, unless --nested-repetitions is given. --full adds confounds and "
+              "information.",
           .positionals = trace_positionals(),
           .flags = with_analysis_flags(section_flags(), "analysis"),
           .examples = {{"moexray analyze traces", "everything, into analysis/"},

@@ -192,9 +192,11 @@ Section classify_section(const AnalysisInput& input, const Arguments& arguments)
     options.folds = read_folds(arguments.text("folds-file"), input.signatures);
   }
   options.groups = input.groups;
-  // analyze has no default: nested cross-validation takes longer than all the rest.
+  // analyze has no fixed default: with many prompts nested cross-validation takes longer than all
+  // the rest together.
+  const std::int64_t otherwise = input.signatures.size() <= 100 ? 25 : 0;
   const std::int64_t n_repetitions =
-      arguments.has("nested-repetitions") ? arguments.integer("nested-repetitions") : 0;
+      arguments.has("nested-repetitions") ? arguments.integer("nested-repetitions") : otherwise;
   options.n_nested_repetitions = options.folds.empty() ? static_cast<int>(n_repetitions) : 0;
   WorkProgress progress(input, "nested cross-validation", options.n_nested_repetitions,
                         "repetitions");

@@ -63,7 +63,7 @@ TEST(AnalyzeCommand, ReportHoldsASectionPerCommand) {
        {"signatures", "similarity", "baselines", "layers", "classify", "experts"}) {
     std::vector<std::string> words{command, small_trace()};
     if (command == "classify") {
-      words.insert(words.end(), {"--folds", "4", "--nested-repetitions", "0"});
+      words.insert(words.end(), {"--folds", "4", "--nested-repetitions", "25"});
     }
     const json alone = run_for_json(words);
     for (const auto& [key, value] : found.at(command).items()) EXPECT_EQ(alone.at(key), value);
