@@ -10,7 +10,7 @@ Usage: scripts/test.sh
 
 Installs what the tests need (as root or through sudo), then: checks the formatting and the shell scripts; builds
 with warnings as errors into build-dev/ and runs the unit, parity and command-line tests; builds with
-AddressSanitizer and UndefinedBehaviorSanitizer into build-asan/ (without libtorch) and runs its tests; gives the
+AddressSanitizer and UndefinedBehaviorSanitizer into build-asan/ (without libtorch) and runs its tests, simulations aside; gives the
 parsers of foreign files mutated input for a minute each (with clang, into build-fuzz/); and traces as an array job on a
 Slurm of this machine. What needs an optional package that is not to be had is skipped. Ends with a summary and status 0
 if everything passed.

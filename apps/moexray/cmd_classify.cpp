@@ -209,6 +209,9 @@ Section classify_section(const AnalysisInput& input, const Arguments& arguments)
   } else if (!options.folds.empty()) {
     result.notices.emplace_back(
         "the accuracy has no nested cross-validation interval: the folds are given");
+  } else if (result.accuracy.mean > 0.97 && !std::isnan(result.accuracy.ci95[0])) {
+    result.notices.emplace_back(
+        "the nested cross-validation interval is not calibrated for accuracies above 0.97");
   }
   return {"classify", json_of(result, input.signatures), document_of(result, input.signatures),
           files_of(result, input.signatures), result.notices};

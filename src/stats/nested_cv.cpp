@@ -107,12 +107,14 @@ NestedInterval nested_interval(std::span<const NestedLosses> repetitions, const 
   result.cv_mean = all_outer.mean();
   const double inner_mean = inner_sum / n_inner;
   const double k = n_folds;
-  const double bias = (inner_mean - result.cv_mean) * (1 + (k - 2) / k);
-  result.estimate = inner_mean - bias;
+  const double difference = inner_mean - result.cv_mean;
+  result.estimate = inner_mean - difference * (1 + (k - 2) / k);
   const double naive = std::sqrt(spread_sum / n_spreads);
   constexpr double noise = 1e-12;
   if (!(naive > noise)) return result;
-  const double mse = mse_sum / n_outer_folds * (k - 1) / k;
+  // The squares of inner − outer hold the systematic difference of the two, for which the estimate
+  // is corrected already.
+  const double mse = (mse_sum / n_outer_folds - difference * difference) * (k - 1) / k;
   result.inflation = std::clamp(std::sqrt(std::max(mse, 0.0)) / naive, 1.0, std::sqrt(k));
   result.standard_error = naive * result.inflation;
   result.ci95 = {result.estimate - z95 * result.standard_error,

@@ -86,6 +86,22 @@ TEST(ClassifyCommand, NestedRepetitionsCanBeLeftOut) {
   EXPECT_TRUE(r.at("accuracy").at("ci95").is_null());
 }
 
+TEST(ClassifyCommand, SaysThatIntervalsNearOneAreNotCalibrated) {
+  const TemporaryDirectory place;
+  std::vector<TinyPrompt> prompts;
+  for (int i = 0; i < 60; ++i) {
+    const bool second = i % 2 == 1;
+    // One prompt of b is routed as those of a are.
+    prompts.push_back({"p" + std::to_string(i), second ? "b" : "a", {second && i > 1 ? 1 : 0}});
+  }
+  write_tiny_trace(place.path() / "t", 2, prompts);
+  const CommandResult result =
+      run_moexray({"classify", place.path() / "t", "--nested-repetitions", "5"});
+  EXPECT_NE(result.out.find("accuracy 0.983"), std::string::npos) << result.out;
+  EXPECT_NE(result.out.find("nested cross-validation 95% interval"), std::string::npos);
+  EXPECT_NE(result.err.find("not calibrated for accuracies above 0.97"), std::string::npos);
+}
+
 TEST(ClassifyCommand, NamesWhatIsTooSmall) {
   expect_failure({"classify", small_trace()}, 1, "--folds 4 would do");
   expect_failure({"classify", small_trace(), "--folds", "1"}, 2, "--folds");

@@ -35,12 +35,13 @@ struct NestedInterval {
 ///
 /// For every repetition and outer fold k, a = (mean inner loss over the other folds, by models
 /// without fold k, − mean outer loss of fold k)², b = the sampling variance of the latter. MSE =
-/// mean(a) − mean(b) estimates the mean squared error of cross-validation for n(K−1)/K prompts.
-/// With s the standard deviation of the inner losses, √MSE / (s/√(n(K−1)/K)) is the inflation,
-/// restricted to [1, √K], and the standard error inflation·s/√n. Estimate: mean inner loss minus
-/// the bias (mean inner − mean outer)·(1 + (K−2)/K), exact for losses that
-/// fall as 1/n (the authors' R package raises (K−2)/K to the power 1.5). The interval is normal,
-/// ± 1.96 standard errors.
+/// mean(a) − mean(b) − (mean inner − mean outer)² estimates the mean squared error of
+/// cross-validation for n(K−1)/K prompts, but for its bias, of which the estimate is freed (the
+/// paper does not subtract the third term). With s the standard deviation of the inner losses,
+/// √MSE / (s/√(n(K−1)/K)) is the inflation, restricted to [1, √K], and the standard error
+/// inflation·s/√n. Estimate: mean inner loss − (mean inner − mean outer)·(1 + (K−2)/K), exact for
+/// losses that fall as 1/n (the authors' R package raises (K−2)/K to the power 1.5). The interval
+/// is normal, ± 1.96 standard errors.
 ///
 /// Units of several prompts count as one observation each: variances are those of unit sums.
 /// Paired differences: pass differences of losses under the same folds.
