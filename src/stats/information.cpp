@@ -87,13 +87,15 @@ struct NullSums {
 // Permutations that are one step of work: about as long as a repetition of the classifier.
 constexpr std::int64_t block_size = 256;
 
+std::int64_t n_blocks_of(std::int64_t n) { return (n + block_size - 1) / block_size; }
+
 // Calls body(block, draw, values) for every permutation, in blocks that do not depend on the
 // threads.
 template <typename Body>
 void for_each_permutation(const TokenInformationCounts& counts, const CategoryIndex& categories,
                           const Units& units, const InformationOptions& options, std::int64_t n,
                           Body body) {
-  const auto n_blocks = static_cast<int>((n + block_size - 1) / block_size);
+  const auto n_blocks = static_cast<int>(n_blocks_of(n));
   parallel_for(n_blocks, options.n_threads, [&](int block) {
     throw_if_stopped(options.work.stop);
     const std::int64_t end = std::min(n, (block + 1) * block_size);
@@ -150,17 +152,23 @@ std::vector<TokenInformation> rows_of(const Vector& observed, const Vector& sums
   return rows;
 }
 
+// What false discovery rates need: 20 for each expert of each layer.
+std::int64_t n_enough(const Signatures& signatures) { return 20 * signatures.values.cols(); }
+
+std::int64_t n_permutations(const Signatures& signatures, const InformationOptions& options) {
+  return options.n_permutations > 0 ? options.n_permutations : n_enough(signatures);
+}
+
 void add_experts(const Signatures& signatures, const CategoryIndex& categories, const Units& units,
                  const InformationOptions& options, InformationResult& result) {
   const TokenInformationCounts counts(signatures);
   const auto n_categories = static_cast<int>(categories.names.size());
   const Eigen::Index n_columns = signatures.values.cols();
-  const std::int64_t n_enough = 20 * n_columns;
-  const std::int64_t n = options.n_permutations > 0 ? options.n_permutations : n_enough;
+  const std::int64_t n = n_permutations(signatures, options);
   result.n_permutations = n;
   const PlugIn observed = counts.plug_in(categories.of_prompt, n_categories);
-  const auto n_blocks = static_cast<std::size_t>((n + block_size - 1) / block_size);
-  std::vector<NullSums> blocks(n_blocks, NullSums(n_columns, counts.n_layers()));
+  std::vector<NullSums> blocks(static_cast<std::size_t>(n_blocks_of(n)),
+                               NullSums(n_columns, counts.n_layers()));
   for_each_permutation(counts, categories, units, options, n,
                        [&](int block, std::int64_t, const PlugIn& value) {
                          blocks[static_cast<std::size_t>(block)].add(value, observed);
@@ -179,7 +187,7 @@ void add_experts(const Signatures& signatures, const CategoryIndex& categories, 
     for (const TokenInformation& row : rows) p.push_back(row.p_value);
     return p;
   };
-  if (n >= n_enough) {
+  if (n >= n_enough(signatures)) {
     result.adjustment = "Benjamini-Hochberg";
     for (auto* rows : {&result.experts, &result.layers}) {
       const std::vector<double> q = benjamini_hochberg(p_values(*rows));
@@ -247,9 +255,7 @@ InformationResult information(const Signatures& signatures, const InformationOpt
 }
 
 std::int64_t information_steps(const Signatures& signatures, const InformationOptions& options) {
-  const std::int64_t n =
-      options.n_permutations > 0 ? options.n_permutations : 20 * signatures.values.cols();
-  return (n + block_size - 1) / block_size + options.n_repetitions;
+  return n_blocks_of(n_permutations(signatures, options)) + options.n_repetitions;
 }
 
 }  // namespace moexray::stats
