@@ -10,6 +10,9 @@
 namespace moexray::stats {
 namespace {
 
+using test::mean_of;
+using test::variance_of;
+
 double plain_cosine(const Signatures& s, std::size_t a, std::size_t b, int layer) {
   double dot = 0;
   double norm_a = 0;
@@ -22,18 +25,6 @@ double plain_cosine(const Signatures& s, std::size_t a, std::size_t b, int layer
     norm_b += y * y;
   }
   return dot / std::sqrt(norm_a) / std::sqrt(norm_b);
-}
-
-double mean_of(const std::vector<double>& values) {
-  double sum = 0;
-  for (const double value : values) sum += value;
-  return sum / static_cast<double>(values.size());
-}
-
-double variance_of(const std::vector<double>& values) {
-  double sum = 0;
-  for (const double value : values) sum += std::pow(value - mean_of(values), 2);
-  return sum / static_cast<double>(values.size() - 1);
 }
 
 TEST(Layers, AgreeWithALoopOverPairs) {

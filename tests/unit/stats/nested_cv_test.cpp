@@ -11,6 +11,9 @@
 namespace moexray::stats {
 namespace {
 
+using test::mean_of;
+using test::variance_of;
+
 constexpr int n_folds = 4;
 
 Units single_units(int n) {
@@ -44,18 +47,6 @@ std::vector<NestedLosses> random_losses(int n, int n_repetitions, double model_e
     result.push_back(std::move(l));
   }
   return result;
-}
-
-double mean_of(const std::vector<double>& x) {
-  double sum = 0;
-  for (const double value : x) sum += value;
-  return sum / static_cast<double>(x.size());
-}
-
-double variance_of(const std::vector<double>& x) {
-  double sum = 0;
-  for (const double value : x) sum += std::pow(value - mean_of(x), 2);
-  return sum / static_cast<double>(x.size() - 1);
 }
 
 // The algorithm as the paper writes it down, prompts being the units, but for the bias, which is

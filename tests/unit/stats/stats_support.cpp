@@ -98,4 +98,16 @@ std::vector<ClassifierCase> classifier_cases() {
   return cases;
 }
 
+double mean_of(const std::vector<double>& values) {
+  double sum = 0;
+  for (const double value : values) sum += value;
+  return sum / static_cast<double>(values.size());
+}
+
+double variance_of(const std::vector<double>& values) {
+  double sum = 0;
+  for (const double value : values) sum += std::pow(value - mean_of(values), 2);
+  return sum / static_cast<double>(values.size() - 1);
+}
+
 }  // namespace moexray::test

@@ -27,6 +27,10 @@ stats::Signatures random_signatures(const std::vector<std::string>& categories, 
 /// `sizes[c]` prompts of the category "c<c>", mixed up.
 std::vector<std::string> mixed_categories(const std::vector<int>& sizes, std::uint64_t seed);
 
+/// Mean, and variance over n − 1, in plain loops.
+double mean_of(const std::vector<double>& values);
+double variance_of(const std::vector<double>& values);
+
 /// One case of tests/data/classifier.json: what scikit-learn computes.
 struct ClassifierCase {
   std::string name;
