@@ -6,12 +6,12 @@
 #include <atomic>
 #include <cstdlib>
 #include <string>
-#include <thread>
-#include <vector>
 
 #include "calibration_model.h"
+#include "moexray/core/system.h"
 #include "moexray/stats/bootstrap.h"
 #include "moexray/stats/permutation_tests.h"
+#include "parallel.h"
 
 namespace {
 
@@ -125,16 +125,7 @@ int main(int argc, char** argv) {
   const calibration::Truth truth =
       calibration::truth_of(run.model, rates, run.n_prompts, 4000, random);
   Counts counts;
-  std::atomic<int> next{0};
-  {
-    std::vector<std::jthread> threads;
-    for (unsigned t = 0; t < std::max(1U, std::thread::hardware_concurrency()); ++t) {
-      threads.emplace_back([&] {
-        for (int i = next++; i < run.n_data_sets; i = next++) {
-          one_data_set(run, rates, truth, i, counts);
-        }
-      });
-    }
-  }
+  stats::parallel_for(run.n_data_sets, available_threads(),
+                      [&](int i) { one_data_set(run, rates, truth, i, counts); });
   report(run, truth, counts);
 }

@@ -4,17 +4,16 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <thread>
 
 #include "calibration_cases.h"
+#include "moexray/core/system.h"
 #include "parallel.h"
 
 namespace {
 
 using namespace moexray::bench;
+using moexray::available_threads;
 using moexray::stats::parallel_for;
-
-int n_threads() { return static_cast<int>(std::max(1U, std::thread::hardware_concurrency())); }
 
 // A share with its binomial standard error, in percent.
 std::string percent(int n, int all) {
@@ -26,7 +25,7 @@ std::string percent(int n, int all) {
 void accuracy_coverage(const PromptWorldOptions& options, int n_sets, std::uint64_t seed,
                        int n_repetitions) {
   std::vector<AccuracyOutcome> outcomes(static_cast<std::size_t>(n_sets));
-  parallel_for(n_sets, n_threads(), [&](int i) {
+  parallel_for(n_sets, available_threads(), [&](int i) {
     outcomes[static_cast<std::size_t>(i)] = accuracy_outcome(options, seed, i, n_repetitions);
   });
   double truth = 0;
@@ -80,7 +79,7 @@ void verdict_errors(int n_sets, std::uint64_t seed, double context_effect) {
   for (World world : worlds) {
     world.options.context_effect = context_effect;
     std::vector<VerdictOutcome> outcomes(static_cast<std::size_t>(n_sets));
-    parallel_for(n_sets, n_threads(), [&](int i) {
+    parallel_for(n_sets, available_threads(), [&](int i) {
       outcomes[static_cast<std::size_t>(i)] =
           verdict_outcome(world.options, seed, i, n_permutations, i < n_few);
     });

@@ -40,39 +40,42 @@ void read_bytes(const std::byte* bytes, std::size_t n) {
 #if defined(__x86_64__)
 // Sixteen independent chains hide the latency; each instruction is written out so that none is
 // merged with another. Returns the operations done (2 a multiply-add).
+#define CHAIN(instruction, i) instruction " %%zmm16, %%zmm17, %%zmm" #i "\n "
+#define CHAINS(instruction) \
+  CHAIN(instruction, 0)     \
+  CHAIN(instruction, 1)     \
+  CHAIN(instruction, 2)     \
+  CHAIN(instruction, 3)     \
+  CHAIN(instruction, 4)     \
+  CHAIN(instruction, 5)     \
+  CHAIN(instruction, 6)     \
+  CHAIN(instruction, 7)     \
+  CHAIN(instruction, 8)     \
+  CHAIN(instruction, 9)     \
+  CHAIN(instruction, 10)    \
+  CHAIN(instruction, 11)    \
+  CHAIN(instruction, 12)    \
+  CHAIN(instruction, 13)    \
+  CHAIN(instruction, 14)    \
+  CHAIN(instruction, 15)
+#define RUN_CHAINS(instruction)                                                              \
+  asm volatile(CHAINS(instruction)::                                                         \
+                   : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", \
+                     "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15")
+
 double multiply_bf16() {
-  for (std::int64_t i = 0; i < n_repetitions; ++i) {
-    asm volatile(
-        "vdpbf16ps %%zmm16, %%zmm17, %%zmm0\n vdpbf16ps %%zmm16, %%zmm17, %%zmm1\n"
-        "vdpbf16ps %%zmm16, %%zmm17, %%zmm2\n vdpbf16ps %%zmm16, %%zmm17, %%zmm3\n"
-        "vdpbf16ps %%zmm16, %%zmm17, %%zmm4\n vdpbf16ps %%zmm16, %%zmm17, %%zmm5\n"
-        "vdpbf16ps %%zmm16, %%zmm17, %%zmm6\n vdpbf16ps %%zmm16, %%zmm17, %%zmm7\n"
-        "vdpbf16ps %%zmm16, %%zmm17, %%zmm8\n vdpbf16ps %%zmm16, %%zmm17, %%zmm9\n"
-        "vdpbf16ps %%zmm16, %%zmm17, %%zmm10\n vdpbf16ps %%zmm16, %%zmm17, %%zmm11\n"
-        "vdpbf16ps %%zmm16, %%zmm17, %%zmm12\n vdpbf16ps %%zmm16, %%zmm17, %%zmm13\n"
-        "vdpbf16ps %%zmm16, %%zmm17, %%zmm14\n vdpbf16ps %%zmm16, %%zmm17, %%zmm15\n" ::
-            : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
-              "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
-  }
+  for (std::int64_t i = 0; i < n_repetitions; ++i) RUN_CHAINS("vdpbf16ps");
   return 2.0 * 32 * 16 * n_repetitions;
 }
 
 double multiply_f32_512() {
-  for (std::int64_t i = 0; i < n_repetitions; ++i) {
-    asm volatile(
-        "vfmadd231ps %%zmm16, %%zmm17, %%zmm0\n vfmadd231ps %%zmm16, %%zmm17, %%zmm1\n"
-        "vfmadd231ps %%zmm16, %%zmm17, %%zmm2\n vfmadd231ps %%zmm16, %%zmm17, %%zmm3\n"
-        "vfmadd231ps %%zmm16, %%zmm17, %%zmm4\n vfmadd231ps %%zmm16, %%zmm17, %%zmm5\n"
-        "vfmadd231ps %%zmm16, %%zmm17, %%zmm6\n vfmadd231ps %%zmm16, %%zmm17, %%zmm7\n"
-        "vfmadd231ps %%zmm16, %%zmm17, %%zmm8\n vfmadd231ps %%zmm16, %%zmm17, %%zmm9\n"
-        "vfmadd231ps %%zmm16, %%zmm17, %%zmm10\n vfmadd231ps %%zmm16, %%zmm17, %%zmm11\n"
-        "vfmadd231ps %%zmm16, %%zmm17, %%zmm12\n vfmadd231ps %%zmm16, %%zmm17, %%zmm13\n"
-        "vfmadd231ps %%zmm16, %%zmm17, %%zmm14\n vfmadd231ps %%zmm16, %%zmm17, %%zmm15\n" ::
-            : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
-              "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
-  }
+  for (std::int64_t i = 0; i < n_repetitions; ++i) RUN_CHAINS("vfmadd231ps");
   return 2.0 * 16 * 16 * n_repetitions;
 }
+
+#undef RUN_CHAINS
+#undef CHAINS
+#undef CHAIN
 #endif
 
 // Sixteen chains of eight lanes, as wide as the compiler's target allows.
