@@ -15,6 +15,7 @@
 #include "moexray/stats/routed_tokens.h"
 #include "moexray/stats/signatures.h"
 #include "moexray/trace/reader.h"
+#include "results.h"
 
 namespace moexray::app {
 
@@ -48,6 +49,7 @@ struct Section {
   std::vector<OutputFile> files;  ///< a name that another section wrote already is skipped
   std::vector<std::string> notices;
   std::vector<report::Figure> figures = {};
+  Results results = {};  ///< what the section computed
 };
 
 using SectionFunction = Section (*)(const AnalysisInput&, const Arguments&);

@@ -167,6 +167,7 @@ Section baselines_section(const AnalysisInput& input, const Arguments& arguments
       "baselines", json_of(result, load_balance), document_of(result), {}, result.notices};
   section.files.push_back(text_file("baselines.tsv", tsv_of(result)));
   section.figures.push_back(figure_of(result));
+  section.results.baselines = kept(std::move(result));
   return section;
 }
 

@@ -213,8 +213,11 @@ Section classify_section(const AnalysisInput& input, const Arguments& arguments)
     result.notices.emplace_back(
         "the nested cross-validation interval is not calibrated for accuracies above 0.97");
   }
-  return {"classify", json_of(result, input.signatures), document_of(result, input.signatures),
-          files_of(result, input.signatures), result.notices};
+  Section section{"classify", json_of(result, input.signatures),
+                  document_of(result, input.signatures), files_of(result, input.signatures),
+                  result.notices};
+  section.results.classify = kept(std::move(result));
+  return section;
 }
 
 std::vector<Flag> classify_flags() {

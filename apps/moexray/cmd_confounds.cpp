@@ -146,6 +146,7 @@ Section confounds_section(const AnalysisInput& input, const Arguments& arguments
   Section section{
       "confounds", json_of(result), document_of(result, options.n_repetitions), {}, result.notices};
   section.files.push_back(text_file("confounds.tsv", tsv_of(result)));
+  section.results.confounds = kept(std::move(result));
   return section;
 }
 

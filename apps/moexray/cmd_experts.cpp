@@ -166,6 +166,7 @@ Section experts_section(const AnalysisInput& input, const Arguments& arguments) 
   // Not experts.tsv, which is the figure's.
   section.files.push_back(text_file("expert_usage.tsv", tsv_of(result)));
   section.figures.push_back(figure_of(result));
+  section.results.experts = kept(result);
   return section;
 }
 

@@ -146,6 +146,7 @@ Section information_section(const AnalysisInput& input, const Arguments& argumen
   const InformationResult result = stats::information(input.signatures, options);
   Section section{"information", json_of(result), document_of(result), {}, result.notices};
   section.files.push_back(text_file("information.tsv", tsv_of(result)));
+  section.results.information = kept(result);
   return section;
 }
 

@@ -92,6 +92,7 @@ Section layers_section(const AnalysisInput& input, const Arguments&) {
   Section section{"layers", json_of(result), document_of(result), {}, result.notices};
   section.files.push_back(text_file("layers.tsv", tsv_of(result)));
   section.figures.push_back(figure_of(result));
+  section.results.layers = kept(result);
   return section;
 }
 

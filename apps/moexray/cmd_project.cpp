@@ -118,6 +118,7 @@ Json add_pca(Section& section, const AnalysisInput& input, const PcaResult& resu
                    "signatures vary most.",
                    standardize ? "standardised " : ""),
        std::move(plot)});
+  section.results.pca = kept(result);
   return Json::object({{"method", "pca"},
                        {"standardize", standardize},
                        {"explained_variance_ratio", Json::array(result.explained_variance_ratio)},
@@ -141,6 +142,7 @@ Json add_tsne(Section& section, const AnalysisInput& input, const TsneResult& re
                    "them mean nothing.",
                    result.perplexity, fixed(result.trustworthiness, 3)),
        scatter_plot(result.embedding, input)});
+  section.results.tsne = kept(result);
   return Json::object({{"method", "tsne"},
                        {"standardize", standardize},
                        {"perplexity", result.perplexity},

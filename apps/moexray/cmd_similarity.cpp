@@ -167,6 +167,7 @@ Section similarity_section(const AnalysisInput& input, const Arguments& argument
                     "({:.1f} GB)",
                     max_matrix_prompts, gigabytes));
   }
+  section.results.similarity = kept(result);
   return section;
 }
 

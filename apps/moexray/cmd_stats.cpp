@@ -156,6 +156,7 @@ Section section_of(const AnalysisInput& input, const stats::InferenceOptions& op
                   {},
                   result.notices};
   section.files.push_back(text_file("stats_layers.tsv", tsv_of(result)));
+  section.results.inference = kept(std::move(result));
   return section;
 }
 
