@@ -283,21 +283,21 @@ std::string CommandLine::command_name(const std::vector<std::string>& words,
   return command == nullptr ? std::string() : command->name;
 }
 
-Invocation CommandLine::parse(const std::vector<std::string>& words,
-                              std::span<const Command> table) {
+Invocation CommandLine::parse(const std::vector<std::string>& words, std::span<const Command> table,
+                              std::size_t width) {
   if (words.empty()) throw Error(ErrorKind::usage, "expected a command");
   const std::string& first = words.front();
   if (first == "--version" || first == "-V") return {.text = version_text()};
   if (first == "--help" || first == "-h" || (first == "help" && words.size() == 1)) {
-    return {.text = program_help(table)};
+    return {.text = program_help(table, width)};
   }
   const std::string& name = first == "help" ? words[1] : first;
   const Command* command = find_command(name, table);
   if (command == nullptr) refuse_command(name, table);
-  if (first == "help") return {.text = command_help(*command)};
+  if (first == "help") return {.text = command_help(*command, width)};
   bool help = false;
   Arguments arguments = parse_arguments(*command, {words.begin() + 1, words.end()}, help);
-  if (help) return {.text = command_help(*command)};
+  if (help) return {.text = command_help(*command, width)};
   const bool quiet = arguments.on("quiet");
   return {.command = command, .arguments = std::move(arguments), .quiet = quiet};
 }

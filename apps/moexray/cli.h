@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,8 +24,10 @@ std::span<const Flag> common_flags();
 class CommandLine {
  public:
   /// Parses the words after the program's name by the table of commands, and checks every value.
+  /// @param width columns of a line of help
   /// @throws Error (usage), in one line, naming the flag, what was expected and what was found.
-  static Invocation parse(const std::vector<std::string>& words, std::span<const Command> table);
+  static Invocation parse(const std::vector<std::string>& words, std::span<const Command> table,
+                          std::size_t width = 80);
 
   /// The name of the command that the words ask for, "" if there is none: for messages about
   /// errors.

@@ -16,6 +16,7 @@ void run(const Arguments& arguments, Console& console) {
 
 Command completions_command() {
   return {.name = "completions",
+          .group = CommandGroup::tool,
           .summary = "Print a script that completes commands and flags in a shell",
           .description =
               "Prints a completion script of moexray for bash, zsh or fish. An installed moexray "
@@ -23,7 +24,7 @@ Command completions_command() {
           .positionals = {{.name = "SHELL",
                            .help = "bash, zsh or fish",
                            .choices = {"bash", "zsh", "fish"}}},
-          .examples = {{"source <(moexray completions bash)", "for this shell"},
+          .examples = {{"source <(moexray completions zsh)", "for this shell; bash alike"},
                        {"moexray completions fish > ~/.config/fish/completions/moexray.fish",
                         "for every fish to come"}},
           .run = run};

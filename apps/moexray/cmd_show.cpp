@@ -161,6 +161,7 @@ Command show_command() {
   std::vector<Positional> positionals = trace_positionals();
   positionals.insert(positionals.begin(), {.name = "ID", .help = "id of the prompt"});
   return {.name = "show",
+          .group = CommandGroup::look,
           .summary = "One prompt token by token: its experts, and how usual they are",
           .description =
               "Shows every token of a prompt with its type and the most probable expert of each "

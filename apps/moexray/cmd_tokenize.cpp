@@ -8,6 +8,7 @@
 #include "console.h"
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
+#include "moexray/core/wording.h"
 #include "moexray/runtime/modules.h"
 #include "moexray/text/tokenizer.h"
 
@@ -117,7 +118,7 @@ void print_table(const Tokenizer& tokenizer, std::string_view text, Console& con
     lines += number + "  " + printable(tokenizer.piece(id)) + "\n";
   }
   console.print(lines);
-  console.notice(std::to_string(encoding.ids.size()) + " tokens");
+  console.notice(counted(std::ssize(encoding.ids), "token"));
 }
 
 Json parse_line(const std::string& line) {
@@ -207,6 +208,7 @@ void run(const Arguments& arguments, Console& console) {
 Command tokenize_command() {
   return {
       .name = "tokenize",
+      .group = CommandGroup::tool,
       .summary = "Text to token ids and pieces, and back",
       .description =
           "Encodes text with the tokenizer of a checkpoint, for checking a tokenizer against "

@@ -69,9 +69,13 @@ class Arguments {
   std::vector<std::string> positionals_;
 };
 
+/// Where a command stands in the help.
+enum class CommandGroup { trace, analysis, look, tool };
+
 /// One row of the command table.
 struct Command {
   std::string name = {};
+  CommandGroup group = CommandGroup::analysis;
   std::string summary = {};      ///< one line
   std::string description = {};  ///< what it computes, reads and writes
   std::vector<Positional> positionals = {};

@@ -13,6 +13,7 @@ std::span<const Command> command_table() {
       baselines_command(), layers_command(),    project_command(),     classify_command(),
       stats_command(),     confounds_command(), information_command(), experts_command(),
       show_command(),      model_command(),     tokenize_command(),    completions_command(),
+      man_command(),
   };
   return table;
 }

@@ -13,6 +13,7 @@ Command confounds_command();
 Command experts_command();
 Command information_command();
 Command layers_command();
+Command man_command();
 Command model_command();
 Command project_command();
 Command show_command();

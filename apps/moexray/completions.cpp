@@ -3,9 +3,11 @@
 #include <fmt/core.h>
 
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cli.h"
+#include "help_text.h"
 
 namespace moexray::app {
 namespace {
@@ -29,13 +31,6 @@ std::string join(const std::vector<std::string>& words, std::string_view separat
   return text;
 }
 
-// "-o" and "--output".
-std::vector<std::string> forms_of(const Flag& flag) {
-  const std::size_t comma = flag.name.find(',');
-  if (comma == std::string::npos) return {flag.name};
-  return {flag.name.substr(0, comma), flag.name.substr(comma + 1)};
-}
-
 std::vector<Flag> flags_of(const Command& command) {
   std::vector<Flag> flags = command.flags;
   flags.insert(flags.end(), common_flags().begin(), common_flags().end());
@@ -50,14 +45,20 @@ std::vector<std::string> command_names(std::span<const Command> table) {
   return names;
 }
 
+// What may stand for a positional: its choices, or the commands.
+std::vector<std::string> choices_of(const Positional& positional, std::span<const Command> table) {
+  return positional.name == "COMMAND" ? command_names(table) : positional.choices;
+}
+
 // The first of a command's positionals that says what may stand there decides for all of them.
 struct Words {
   std::vector<std::string> choices = {};
   Kind kind = Kind::none;
 };
-Words words_of(const Command& command) {
+Words words_of(const Command& command, std::span<const Command> table) {
   for (const Positional& positional : command.positionals) {
-    if (!positional.choices.empty()) return {positional.choices, Kind::none};
+    std::vector<std::string> choices = choices_of(positional, table);
+    if (!choices.empty()) return {std::move(choices), Kind::none};
     if (kind_of(positional.name) != Kind::none) return {{}, kind_of(positional.name)};
   }
   return {};
@@ -94,7 +95,7 @@ std::string bash_source(const std::vector<std::string>& choices, Kind kind) {
                                    : "kind='none'";
 }
 
-std::string bash_command(const Command& command) {
+std::string bash_command(const Command& command, std::span<const Command> table) {
   std::string names;
   std::string cases;
   for (const Flag& flag : flags_of(command)) {
@@ -103,7 +104,7 @@ std::string bash_command(const Command& command) {
     cases += fmt::format("        {}) {} ;;\n", join(forms_of(flag), " | "),
                          bash_source(flag.choices, kind_of(flag.value_name)));
   }
-  const Words words = words_of(command);
+  const Words words = words_of(command, table);
   return fmt::format(
       "    {})\n      flags='{}'\n      case $previous in\n{}        *) {} ;;\n      esac\n"
       "      ;;\n",
@@ -128,7 +129,7 @@ std::string zsh_flag(const Flag& flag) {
   const std::vector<std::string> forms = forms_of(flag);
   std::string spec = "[" + replaced(first_sentence(flag.help), "\\[]", "\\") + "]";
   if (takes_value(flag)) {
-    const std::string name = flag.value_name.empty() ? "VALUE" : flag.value_name;
+    const std::string name = placeholder_of(flag);
     spec += ":" + replaced(name, ":", "\\") + ":" + zsh_action(flag.choices, flag.value_name);
   }
   if (forms.size() == 1) return shell_quoted(forms[0] + spec);
@@ -140,7 +141,7 @@ std::string zsh_flag(const Flag& flag) {
 std::string bash_completions(std::span<const Command> table) {
   const std::string names = join(command_names(table), " ");
   std::string cases;
-  for (const Command& command : table) cases += bash_command(command);
+  for (const Command& command : table) cases += bash_command(command, table);
   return fmt::format(R"(# bash completion of moexray; made by `moexray completions bash`.
 _moexray() {{
   local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD - 1]}}
@@ -185,11 +186,12 @@ std::string zsh_completions(std::span<const Command> table) {
     cases += fmt::format("    {})\n      _arguments -s", command.name);
     for (const Flag& flag : flags_of(command)) cases += " \\\n        " + zsh_flag(flag);
     for (const Positional& positional : command.positionals) {
-      cases += " \\\n        " + shell_quoted((positional.repeated   ? "*:"
-                                               : positional.required ? ":"
-                                                                     : "::") +
-                                              positional.name + ":" +
-                                              zsh_action(positional.choices, positional.name));
+      cases += " \\\n        " +
+               shell_quoted((positional.repeated   ? "*:"
+                             : positional.required ? ":"
+                                                   : "::") +
+                            positional.name + ":" +
+                            zsh_action(choices_of(positional, table), positional.name));
     }
     cases += "\n      ;;\n";
   }
@@ -210,7 +212,13 @@ _moexray() {{
     help) _describe command commands ;;
 {1}  esac
 }}
-_moexray "$@"
+# As a file of fpath this is the body of the function; read by `source` or eval it has to register it.
+if [[ ${{funcstack[1]}} == _moexray ]]; then
+  _moexray "$@"
+else
+  (( $+functions[compdef] )) || {{ autoload -Uz compinit && compinit -i -D; }}
+  compdef _moexray moexray
+fi
 )",
                      descriptions, cases);
 }
@@ -240,7 +248,7 @@ std::string fish_completions(std::span<const Command> table) {
       }
       out += fmt::format(" -d {}\n", fish_quoted(first_sentence(flag.help)));
     }
-    const Words words = words_of(command);
+    const Words words = words_of(command, table);
     if (words.kind == Kind::file) out += start + " -F\n";
     if (words.kind == Kind::directory) out += start + " -a '(__fish_complete_directories)'\n";
     if (!words.choices.empty())

@@ -94,7 +94,8 @@ void report(const std::string& command_name, const Error& error) {
 int run(const std::vector<std::string>& words, const std::string& command_name) {
   app::Console console(false, stop_requested);
   try {
-    const app::Invocation invocation = app::CommandLine::parse(words, app::command_table());
+    const app::Invocation invocation =
+        app::CommandLine::parse(words, app::command_table(), console.width());
     if (invocation.command == nullptr) {
       console.print(invocation.text);
       return exit_done;

@@ -1,13 +1,18 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
+#include <sstream>
 #include <string>
 
 #include "cli.h"
 #include "cli/run_command.h"
 #include "command.h"
+#include "commands.h"
+#include "help_text.h"
 #include "moexray/core/error.h"
 #include "moexray/core/version.h"
+#include "moexray/report/table.h"
 
 namespace moexray::app {
 namespace {
@@ -17,6 +22,33 @@ using test::run_moexray;
 
 std::size_t count_lines(std::string_view text) {
   return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+}
+
+// Command lines of the help that do not fit are broken as shells allow it.
+std::string unbroken(std::string text) {
+  constexpr std::string_view broken = " \\\n    ";
+  for (std::size_t at = text.find(broken); at != std::string::npos; at = text.find(broken)) {
+    text.replace(at, broken.size(), " ");
+  }
+  return text;
+}
+
+std::string help_in_columns(const std::vector<std::string>& words, int n_columns) {
+  std::vector<std::string> all{"env", "COLUMNS=" + std::to_string(n_columns),
+                               test::program_path().string()};
+  all.insert(all.end(), words.begin(), words.end());
+  const CommandResult result = test::run_command(all);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  return result.out;
+}
+
+std::size_t longest_line(const std::string& text) {
+  std::size_t longest = 0;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    longest = std::max(longest, report::display_width(line));
+  }
+  return longest;
 }
 
 void expect_usage_error(const std::vector<std::string>& words, std::string_view part) {
@@ -62,12 +94,49 @@ TEST(CommandLine, EveryCommandHasCompleteHelp) {
       EXPECT_FALSE(flag.help.empty()) << flag.name;
     }
     for (const Example& example : command.examples) {
-      EXPECT_NE(result.out.find(example.command_line), std::string::npos);
+      EXPECT_NE(unbroken(result.out).find(example.command_line), std::string::npos);
     }
     EXPECT_EQ(run_moexray({command.name, "-h"}).out, result.out);
     EXPECT_EQ(run_moexray({"help", command.name}).out, result.out);
     // Help is given whatever else is wrong with the line.
     EXPECT_EQ(run_moexray({command.name, "--no-such-flag", "--help"}).out, result.out);
+  }
+}
+
+TEST(CommandLine, HelpFitsTheTerminal) {
+  for (const int n_columns : {50, 60, 80, 100}) {
+    SCOPED_TRACE(n_columns);
+    const auto width = static_cast<std::size_t>(n_columns);
+    EXPECT_LE(longest_line(help_in_columns({"--help"}, n_columns)), width);
+    for (const Command& command : command_table()) {
+      EXPECT_LE(longest_line(help_in_columns({command.name, "--help"}, n_columns)), width)
+          << command.name;
+    }
+  }
+  // Wide terminals get lines that can still be read.
+  EXPECT_LE(longest_line(help_in_columns({"analyze", "--help"}, 300)), 100U);
+  EXPECT_GT(longest_line(help_in_columns({"analyze", "--help"}, 300)), 90U);
+  const std::string narrow = help_in_columns({"analyze", "--help"}, 50);
+  for (const Flag& flag : analyze_command().flags) {
+    EXPECT_NE(narrow.find("--" + flag.key()), std::string::npos) << flag.name;
+  }
+}
+
+TEST(CommandLine, HelpGroupsTheCommands) {
+  const std::string help = run_moexray({"--help"}).out;
+  std::size_t last = 0;
+  for (const CommandGroup group : command_groups()) {
+    const std::size_t at = help.find("\n" + std::string(title_of(group)) + ":\n");
+    ASSERT_NE(at, std::string::npos) << title_of(group);
+    EXPECT_GT(at, last);
+    last = at;
+  }
+  for (const Command& command : command_table()) {
+    const std::size_t title = help.find(title_of(command.group));
+    const std::size_t row = help.find("\n  " + command.name + " ");
+    EXPECT_LT(title, row) << command.name;
+    EXPECT_EQ(help.substr(title, row - title).find("\n\n"), std::string::npos)
+        << command.name << " stands in another group";
   }
 }
 

@@ -45,6 +45,21 @@ for completion in bash-completion/completions/moexray zsh/site-functions/_moexra
   grep -q similarity "$prefix/share/$completion"
 done
 
+# So are the manual pages, one for every command, and the documentation that README.md points to.
+commands=$("$prefix/bin/moexray" --help | sed -n 's/^  \([a-z]*\) .*/\1/p' | grep -v '^moexray$')
+for command in $commands; do
+  grep -q "^.SH OPTIONS" "$prefix/share/man/man1/moexray-$command.1"
+done
+grep -q 'moexray\\-similarity' "$prefix/share/man/man1/moexray.1"
+doc=$prefix/share/doc/moexray
+[[ -e $doc/README.md ]] || doc=$(dirname "$(find "$prefix/share/doc" -name README.md | head -n 1)")
+while read -r page; do
+  [[ -e $doc/$page ]] || {
+    echo "README.md points to $page, which is not installed" >&2
+    exit 1
+  }
+done < <(grep -o '(docs/[^)#]*' "$source_dir/README.md" | cut -c 2-)
+
 flags=()
 [[ -z ${MOEXRAY_SANITIZE:-} ]] || flags+=("-DCMAKE_CXX_FLAGS=-fsanitize=$MOEXRAY_SANITIZE")
 if command -v ccache >/dev/null; then flags+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
