@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "commands.h"
+#include "moexray/core/wording.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
 #include "moexray/stats/baselines.h"
@@ -28,6 +29,12 @@ Json simulated_json(const SimulatedSimilarity& simulated) {
       {{"mean", simulated.mean}, {"std", simulated.std}, {"draw_std", simulated.draw_std}});
 }
 
+Json groups_json(const std::vector<std::vector<std::string>>& groups) {
+  Json::Array result;
+  for (const auto& group : groups) result.push_back(Json::array(group));
+  return result;
+}
+
 Json json_of(const BaselinesResult& result, const std::string& load_balance) {
   const stats::PermutationBaseline& permutation = result.permutation;
   Json balance = simulated_json(result.load_balance.all);
@@ -44,6 +51,7 @@ Json json_of(const BaselinesResult& result, const std::string& load_balance) {
                                                        {"p_value", result.label_shuffle.p_value},
                                                        {"draws", result.label_shuffle.n_draws}})},
                        {"ordering", Json::array(result.ordering)},
+                       {"ordering_groups", groups_json(result.ordering_groups)},
                        {"draws", result.n_draws},
                        {"std_draws", result.n_std_draws},
                        {"notices", Json::array(result.notices)}});
@@ -89,6 +97,17 @@ std::string with_spaces(std::string name) {
   return name;
 }
 
+// "across < load balance = permutation < within".
+std::string ordering_text(const BaselinesResult& result) {
+  std::string text;
+  for (const auto& group : result.ordering_groups) {
+    for (std::size_t i = 0; i < group.size(); ++i) {
+      text += (i > 0 ? " = " : text.empty() ? "" : " < ") + with_spaces(group[i]);
+    }
+  }
+  return text;
+}
+
 report::Document document_of(const BaselinesResult& result) {
   report::Table table({"similarity", "mean", "std", "std of draws", "closed form"});
   const auto or_blank = [](double value, int n_decimals) {
@@ -98,20 +117,15 @@ report::Document document_of(const BaselinesResult& result) {
     table.add_row({condition.title, fixed(condition.mean, 4), fixed(condition.std, 4),
                    or_blank(condition.draw_std, 5), or_blank(condition.expected, 4)});
   }
-  std::string ordering;
-  for (const std::string& name : result.ordering) {
-    ordering += (ordering.empty() ? "" : " < ") + with_spaces(name);
-  }
   report::Document document;
   document.table(std::move(table));
-  document.note(fmt::format(
-      "baselines: {} draw{}; std over pairs, std of draws: of the mean from draw to draw",
-      result.n_draws, result.n_draws == 1 ? "" : "s"));
-  if (!ordering.empty()) document.note("ordering: " + ordering);
-  document.note(fmt::format("label shuffle: gap {}, p = {} ({} shuffle{})",
+  document.note(
+      fmt::format("baselines: {}; std over pairs, std of draws: of the mean from draw to draw",
+                  counted(result.n_draws, "draw")));
+  if (!result.ordering.empty()) document.note("ordering: " + ordering_text(result));
+  document.note(fmt::format("label shuffle: gap {}, p = {} ({})",
                             fixed(result.label_shuffle.gap, 4), p_value_text(result.label_shuffle),
-                            result.label_shuffle.n_draws,
-                            result.label_shuffle.n_draws == 1 ? "" : "s"));
+                            counted(result.label_shuffle.n_draws, "shuffle")));
   return document;
 }
 

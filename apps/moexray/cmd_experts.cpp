@@ -42,6 +42,7 @@ Json json_of(const ExpertsResult& result, const stats::ExpertOptions& options) {
                                    {"normalized_entropy", load.entropy},
                                    {"load_cv", load.load_cv},
                                    {"busiest", use_json(load.busiest)},
+                                   {"n_busiest", load.n_busiest},
                                    {"n_unused", load.n_unused},
                                    {"n_underused", load.n_underused},
                                    {"n_overloaded", load.n_overloaded}}));
@@ -57,6 +58,12 @@ Json json_of(const ExpertsResult& result, const stats::ExpertOptions& options) {
                        {"notices", Json::array(result.notices)}});
 }
 
+// "17", or "0, of 4" where the lowest of four stands for all.
+std::string busiest_text(const stats::LayerLoad& load) {
+  const std::string expert = std::to_string(load.busiest.expert);
+  return load.n_busiest < 2 ? expert : fmt::format("{}, of {}", expert, load.n_busiest);
+}
+
 report::Table layers_table(const ExpertsResult& result) {
   report::Table table(
       {"layer", "entropy", "load CV", "busiest", "× uniform", "unused", "underused", "overloaded"},
@@ -64,7 +71,7 @@ report::Table layers_table(const ExpertsResult& result) {
   for (std::size_t i = 0; i < result.layers.size(); ++i) {
     const stats::LayerLoad& load = result.layers[i];
     table.add_row({std::to_string(i), fixed(load.entropy, 3), fixed(load.load_cv, 2),
-                   std::to_string(load.busiest.expert), fixed(load.busiest.share_over_uniform, 2),
+                   busiest_text(load), fixed(load.busiest.share_over_uniform, 2),
                    std::to_string(load.n_unused), std::to_string(load.n_underused),
                    std::to_string(load.n_overloaded)});
   }

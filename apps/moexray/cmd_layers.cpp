@@ -30,14 +30,19 @@ Json json_of(const LayersResult& result) {
   }
   return Json::object({{"layers", std::move(layers)},
                        {"peak_layer", result.peak_layer < 0 ? Json() : Json(result.peak_layer)},
+                       {"peak_layers", Json::array(result.peak_layers)},
                        {"notices", Json::array(result.notices)}});
 }
 
 std::string peak_text(const LayersResult& result) {
   if (result.peak_layer < 0) return "no peak layer: Cohen's d is undefined";
   const double d = result.layers[static_cast<std::size_t>(result.peak_layer)].cohens_d;
-  return fmt::format("peak: layer {} (layers count from 0), Cohen's d {}", result.peak_layer,
-                     fixed(d, 2));
+  std::string equals;
+  for (std::size_t i = 1; i < result.peak_layers.size(); ++i) {
+    equals += (i == 1 ? ", as at " : ", ") + std::to_string(result.peak_layers[i]);
+  }
+  return fmt::format("peak: layer {} (layers count from 0), Cohen's d {}{}", result.peak_layer,
+                     fixed(d, 2), equals);
 }
 
 report::Document document_of(const LayersResult& result) {

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "html_report_parts.h"
+#include "moexray/core/wording.h"
 #include "moexray/report/document.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
@@ -46,8 +47,8 @@ std::string p_text(double p) { return std::isfinite(p) ? fmt::format("{:.2g}", p
 void add_similarity_rows(const ReportResults& results, report::Table& table) {
   if (!results.has("similarity")) return;
   for (const std::string_view side : {"within", "across"}) {
-    std::string remark = whole(results.number("similarity", {side, "n_pairs"})) +
-                         " pairs, ± over pairs; uniform routing " +
+    const auto n_pairs = static_cast<std::int64_t>(results.number("similarity", {side, "n_pairs"}));
+    std::string remark = counted(n_pairs, "pair") + ", ± over pairs; uniform routing " +
                          fixed(results.number("similarity", {"uniform", side}), 4);
     if (results.has("stats")) {
       remark +=
@@ -95,14 +96,18 @@ void add_baseline_rows(const ReportResults& results, report::Table& table) {
   table.add_row({"permutation baseline",
                  fixed(results.number("baselines", {"permutation", "expected"}), 4), "",
                  "experts permuted in every prompt and layer; exact expectation"});
-  const Json& ordering = results.at("baselines", {"ordering"});
-  if (!ordering.elements().empty()) {
-    table.add_row({"ordering", joined(ordering, " < "), "", "mean similarities"});
+  std::string ordering;
+  for (const Json& group : results.at("baselines", {"ordering_groups"}).elements()) {
+    ordering += (ordering.empty() ? "" : " < ") + joined(group, " = ");
   }
+  if (!ordering.empty()) table.add_row({"ordering", ordering, "", "mean similarities"});
   table.add_row({"label shuffle",
                  "p = " + p_text(results.number("baselines", {"label_shuffle", "p_value"})), "",
-                 "of the gap, " + whole(results.number("baselines", {"label_shuffle", "draws"})) +
-                     " shuffles of the categories"});
+                 "of the gap, " +
+                     counted(static_cast<std::int64_t>(
+                                 results.number("baselines", {"label_shuffle", "draws"})),
+                             "shuffle") +
+                     " of the categories"});
 }
 
 void add_layer_rows(const ReportResults& results, report::Table& table) {

@@ -8,6 +8,8 @@
 
 #include "batched_integers.h"
 #include "label_shuffle.h"
+#include "moexray/core/wording.h"
+#include "moexray/stats/ties.h"
 #include "pair_means.h"
 #include "parallel.h"
 
@@ -215,7 +217,8 @@ int choose_std_draws(const Matrix& values, const BaselineOptions& options) {
   return static_cast<int>(std::min<double>(affordable, options.n_draws));
 }
 
-std::vector<std::string> ordering_of(const BaselinesResult& result) {
+// From least to most similar; what is equal within rounding stands in one group, in a fixed order.
+std::vector<std::vector<std::string>> ordering_of(const BaselinesResult& result) {
   std::vector<std::pair<double, std::string>> named;
   for (const auto& [mean, name] : {std::pair{result.within.mean, "within"},
                                    {result.across.mean, "across"},
@@ -223,11 +226,18 @@ std::vector<std::string> ordering_of(const BaselinesResult& result) {
                                    {result.load_balance.all.mean, "load_balance"}}) {
     if (!std::isnan(mean)) named.emplace_back(mean, name);
   }
-  std::stable_sort(named.begin(), named.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
-  std::vector<std::string> names;
-  for (const auto& [mean, name] : named) names.push_back(name);
-  return names;
+  std::vector<std::vector<std::string>> groups;
+  while (!named.empty()) {
+    const double least = std::min_element(named.begin(), named.end())->first;
+    std::vector<std::string> group;
+    std::erase_if(named, [&](const auto& one) {
+      const bool equal = equal_within_rounding(one.first, least, similarity_rounding);
+      if (equal) group.push_back(one.second);
+      return equal;
+    });
+    groups.push_back(std::move(group));
+  }
+  return groups;
 }
 
 }  // namespace
@@ -249,12 +259,15 @@ BaselinesResult baselines(const Signatures& signatures, const BaselineOptions& o
       simulation.run("load balance", BalancedRows(signatures, options.load_balance)).all,
       expected_uniform_similarity(signatures, options.load_balance)};
   result.label_shuffle = shuffle_labels(blocks, categories, signatures.ids, options);
-  result.ordering = ordering_of(result);
+  result.ordering_groups = ordering_of(result);
+  for (const auto& group : result.ordering_groups) {
+    result.ordering.insert(result.ordering.end(), group.begin(), group.end());
+  }
   result.notices = category_notices(categories);
   if (result.n_std_draws < result.n_draws) {
     result.notices.push_back("many prompts: the deviations over pairs come from " +
                              std::to_string(result.n_std_draws) + " of the " +
-                             std::to_string(result.n_draws) + " draws");
+                             counted(result.n_draws, "draw"));
   }
   return result;
 }

@@ -4,6 +4,9 @@
 #include <cmath>
 #include <map>
 
+#include "moexray/core/wording.h"
+#include "moexray/stats/ties.h"
+
 namespace moexray::stats {
 namespace {
 
@@ -41,9 +44,13 @@ void add_layer(int layer, const ExpertOptions& options, ExpertsResult& result) {
   const Eigen::RowVectorXd shares = counts / load.count;
   load.entropy = normalised_entropy(shares);
   load.load_cv = std::sqrt((shares.array() * n_experts - 1).square().mean());
+  const double most = counts.maxCoeff();
   for (Eigen::Index e = 0; e < counts.size(); ++e) {
     const ExpertUse use{layer, static_cast<int>(e), counts(e), shares(e), shares(e) * n_experts};
-    if (e == 0 || use.count > load.busiest.count) load.busiest = use;
+    // Sums of weights that are the same may differ in their last digit.
+    if (equal_within_rounding(use.count, most, effect_rounding) && load.n_busiest++ == 0) {
+      load.busiest = use;
+    }
     if (use.count == 0) {
       ++load.n_unused;
       result.unused.push_back(use);
@@ -64,8 +71,7 @@ void tell_if_few(const Signatures& signatures, ExpertsResult& result) {
   const double expected =
       static_cast<double>(n_tokens) * signatures.shape.top_k / signatures.shape.n_experts;
   if (expected < 5 && signatures.shape.top_k < signatures.shape.n_experts) {
-    result.notices.push_back("only " + std::to_string(n_tokens) + " token" +
-                             (n_tokens == 1 ? "" : "s") +
+    result.notices.push_back("only " + counted(n_tokens, "token") +
                              ": experts may be unused or overloaded by chance");
   }
 }
@@ -88,7 +94,10 @@ ExpertsResult expert_usage(const Signatures& signatures, const ExpertOptions& op
     add_layer(layer, options, result);
   }
   std::stable_sort(result.overloaded.begin(), result.overloaded.end(),
-                   [](const ExpertUse& a, const ExpertUse& b) { return a.share > b.share; });
+                   [](const ExpertUse& a, const ExpertUse& b) {
+                     return tie_key(a.share, similarity_rounding) >
+                            tie_key(b.share, similarity_rounding);
+                   });
   tell_if_few(signatures, result);
   return result;
 }

@@ -1,7 +1,10 @@
 #include "moexray/stats/layers.h"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
+#include "moexray/stats/ties.h"
 #include "pair_means.h"
 
 namespace moexray::stats {
@@ -21,6 +24,20 @@ void tell_undefined(LayersResult& result) {
                            names + ": too few pairs or no spread among them");
 }
 
+void find_peak(LayersResult& result) {
+  double largest = -std::numeric_limits<double>::infinity();
+  for (const LayerSeparation& layer : result.layers) {
+    if (!std::isnan(layer.cohens_d)) largest = std::max(largest, layer.cohens_d);
+  }
+  for (std::size_t layer = 0; layer < result.layers.size(); ++layer) {
+    // False where d is undefined.
+    if (equal_within_rounding(result.layers[layer].cohens_d, largest, effect_rounding)) {
+      result.peak_layers.push_back(static_cast<int>(layer));
+    }
+  }
+  if (!result.peak_layers.empty()) result.peak_layer = result.peak_layers.front();
+}
+
 }  // namespace
 
 LayersResult layer_separation(const Signatures& signatures) {
@@ -35,10 +52,8 @@ LayersResult layer_separation(const Signatures& signatures) {
     result.layers.push_back(
         {pairs.within, pairs.across, d,
          expected_uniform_by_kind(signatures, categories, LoadBalance::distinct, layer)});
-    const bool is_peak = result.peak_layer < 0 ||
-                         d > result.layers[static_cast<std::size_t>(result.peak_layer)].cohens_d;
-    if (!std::isnan(d) && is_peak) result.peak_layer = layer;
   }
+  find_peak(result);
   result.notices = category_notices(categories);
   tell_undefined(result);
   return result;

@@ -5,6 +5,8 @@
 #include <string_view>
 #include <tuple>
 
+#include "moexray/stats/ties.h"
+
 namespace moexray::stats {
 namespace {
 
@@ -12,8 +14,11 @@ constexpr double min_similarity = 0.99;
 
 // Whether `a` is named before `b`.
 bool before(const NearDuplicate& a, const NearDuplicate& b) {
-  return std::tuple(!a.equal_text, -a.similarity, a.row, a.other) <
-         std::tuple(!b.equal_text, -b.similarity, b.row, b.other);
+  const auto key = [](const NearDuplicate& pair) {
+    return std::tuple(!pair.equal_text, -tie_key(pair.similarity, similarity_rounding), pair.row,
+                      pair.other);
+  };
+  return key(a) < key(b);
 }
 
 }  // namespace

@@ -194,9 +194,9 @@ TEST(ExpertsCommand, HasStableKeys) {
   EXPECT_EQ(found.at("categories"), json({"code", "math", "story"}));
   ASSERT_EQ(found.at("layers").size(), 2U);
   const json& layer = found.at("layers").at(0);
-  EXPECT_EQ(keys_of(layer),
-            (std::vector<std::string>{"busiest", "count", "layer", "load_cv", "n_overloaded",
-                                      "n_underused", "n_unused", "normalized_entropy"}));
+  EXPECT_EQ(keys_of(layer), (std::vector<std::string>{"busiest", "count", "layer", "load_cv",
+                                                      "n_busiest", "n_overloaded", "n_underused",
+                                                      "n_unused", "normalized_entropy"}));
   // 12 prompts of 4 to 6 prompt tokens and 2 or 3 generated ones, none for the last: two experts
   // for each.
   EXPECT_EQ(layer.at("count"), 2 * (60 + 30 - 3));

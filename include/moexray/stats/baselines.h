@@ -59,6 +59,9 @@ struct BaselinesResult {
   /// "within", "across", "permutation" and "load_balance" from least to most similar; a name whose
   /// mean is undefined is missing.
   std::vector<std::string> ordering;
+  /// The same names, those whose means are equal within rounding (similarity_rounding) in one
+  /// group.
+  std::vector<std::vector<std::string>> ordering_groups;
   int n_draws = 0;
   int n_std_draws = 0;  ///< of which the standard deviation over pairs comes
   std::vector<std::string> notices;

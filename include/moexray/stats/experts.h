@@ -31,6 +31,7 @@ struct LayerLoad {
                                ///< undefined for E = 1
   double load_cv = 0;          ///< population standard deviation of the shares over their mean
   ExpertUse busiest;           ///< the lowest of several
+  int n_busiest = 0;           ///< how many have its count, but for rounding
   int n_unused = 0;
   int n_underused = 0;  ///< unused ones not included
   int n_overloaded = 0;

@@ -20,6 +20,7 @@ struct LayerSeparation {
 struct LayersResult {
   std::vector<LayerSeparation> layers;  ///< [L]
   int peak_layer = -1;  ///< of the largest d, the lowest one of several; −1: d is defined nowhere
+  std::vector<int> peak_layers;  ///< all whose d is the largest within rounding (effect_rounding)
   std::vector<std::string> notices;
 };
 

@@ -320,5 +320,22 @@ TEST(Baselines, EndWhenAsked) {
                      [&] { baselines(s, {.n_threads = 2, .stop = &stop}); });
 }
 
+TEST(Baselines, EqualMeansAreOneGroup) {
+  // Every token takes every expert: all similarities are 1, whatever their last digit.
+  const Signatures all =
+      test::signatures_from_counts(std::vector<std::vector<int>>(6, {7, 7, 7, 7, 7, 7}), 2, 3, 3,
+                                   {"a", "a", "a", "b", "b", "b"});
+  const BaselinesResult result = baselines(all, {.n_draws = 5, .n_shuffles = 9});
+  const std::vector<std::string> names{"within", "across", "permutation", "load_balance"};
+  EXPECT_EQ(result.ordering_groups, (std::vector<std::vector<std::string>>{names}));
+  EXPECT_EQ(result.ordering, names);
+  // The same prompts in both categories, and other baselines.
+  const Signatures some = test::signatures_from_counts(
+      std::vector<std::vector<int>>(4, {5, 1, 0, 2, 4, 0}), 2, 3, 1, {"a", "a", "b", "b"});
+  const BaselinesResult found = baselines(some, {.n_draws = 5, .n_shuffles = 9});
+  EXPECT_EQ(found.ordering_groups.back(), (std::vector<std::string>{"within", "across"}));
+  EXPECT_EQ(found.ordering.size(), 4U);
+}
+
 }  // namespace
 }  // namespace moexray::stats

@@ -64,6 +64,8 @@ TEST(Experts, SummariseTheLoadOfALayer) {
   EXPECT_EQ(even.load_cv, 0);
   EXPECT_EQ(even.busiest.layer, 1);
   EXPECT_EQ(even.busiest.expert, 0);
+  EXPECT_EQ(even.n_busiest, 4);
+  EXPECT_EQ(uneven.n_busiest, 1);
 }
 
 TEST(Experts, OverloadedComeMostUsedFirst) {

@@ -114,5 +114,21 @@ TEST(Layers, NeedCategories) {
   test::expect_error(ErrorKind::data, "without a category", [&] { layer_separation(s); });
 }
 
+TEST(Layers, AllLayersOfThePeakAreNamed) {
+  // Layers 1 and 3 are the same, and separate best; layer 2 is the same but for its experts' order.
+  Signatures s = test::random_signatures(test::mixed_categories({6, 6}, 1), 2,
+                                         {.n_layers = 4, .n_experts = 8, .effect = 1});
+  const Matrix best = s.values.middleCols(8, 8);
+  s.values.middleCols(24, 8) = best;
+  s.values.middleCols(16, 8) = best.rowwise().reverse();
+  const LayersResult result = layer_separation(s);
+  ASSERT_FALSE(result.peak_layers.empty());
+  EXPECT_EQ(result.peak_layer, result.peak_layers[0]);
+  EXPECT_EQ(result.peak_layers,
+            result.peak_layer == 0 ? (std::vector<int>{0}) : (std::vector<int>{1, 2, 3}));
+  s.values.leftCols(8) = best;
+  EXPECT_EQ(layer_separation(s).peak_layers, (std::vector<int>{0, 1, 2, 3}));
+}
+
 }  // namespace
 }  // namespace moexray::stats
