@@ -6,6 +6,7 @@
 #include "folds_file.h"
 #include "interval_text.h"
 #include "moexray/core/error.h"
+#include "moexray/core/wording.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
 #include "moexray/stats/classify.h"
@@ -28,10 +29,13 @@ const std::string& category_of(const ClassifyResult& result, int index) {
 Json predictions_json(const ClassifyResult& result, const stats::Signatures& signatures) {
   Json::Array predictions;
   for (std::size_t i = 0; i < signatures.size(); ++i) {
+    const auto row = result.probabilities.row(static_cast<Eigen::Index>(i));
+    const std::vector<double> probabilities(row.begin(), row.end());
     predictions.push_back(Json::object({{"id", signatures.ids[i]},
                                         {"category", signatures.categories[i]},
                                         {"predicted", category_of(result, result.predicted[i])},
-                                        {"fold", result.folds[i]}}));
+                                        {"fold", result.folds[i]},
+                                        {"probabilities", Json::array(probabilities)}}));
   }
   return predictions;
 }
@@ -138,12 +142,12 @@ report::Table experts_table(const ClassifyResult& result) {
 report::Document document_of(const ClassifyResult& result, const stats::Signatures& signatures) {
   const stats::Accuracy& accuracy = result.accuracy;
   report::Document document;
-  document.paragraph(
-      fmt::format("classification accuracy {} ± {} over {} folds, chance {}, macro F1 {}\n"
-                  "Wilson 95% interval {}–{} (binomial, ignores training variability)",
-                  fixed(accuracy.mean, 3), fixed(accuracy.std, 3), accuracy.folds.size(),
-                  fixed(result.chance, 3), fixed(result.macro_f1, 3),
-                  fixed(accuracy.wilson95[0], 3), fixed(accuracy.wilson95[1], 3)));
+  document.paragraph(fmt::format(
+      "classification accuracy {} ± {} over {}, chance {}, macro F1 {}\n"
+      "Wilson 95% interval {}–{} (binomial, ignores training variability)",
+      fixed(accuracy.mean, 3), fixed(accuracy.std, 3), counted(std::ssize(accuracy.folds), "fold"),
+      fixed(result.chance, 3), fixed(result.macro_f1, 3), fixed(accuracy.wilson95[0], 3),
+      fixed(accuracy.wilson95[1], 3)));
   if (!std::isnan(accuracy.ci95[0])) {
     document.note(fmt::format("nested cross-validation 95% interval {}–{}",
                               fixed(accuracy.ci95[0], 3), fixed(accuracy.ci95[1], 3)));
@@ -157,11 +161,17 @@ report::Document document_of(const ClassifyResult& result, const stats::Signatur
 
 std::vector<OutputFile> files_of(const ClassifyResult& result,
                                  const stats::Signatures& signatures) {
-  report::Tsv predictions({"id", "category", "predicted", "fold"});
+  std::vector<std::string> columns{"id", "category", "predicted", "fold"};
+  for (const std::string& category : result.categories) columns.push_back("p_" + category);
+  report::Tsv predictions(columns);
   for (std::size_t i = 0; i < signatures.size(); ++i) {
-    predictions.add_row({signatures.ids[i], signatures.categories[i],
-                         category_of(result, result.predicted[i]),
-                         std::to_string(result.folds[i])});
+    std::vector<std::string> cells{signatures.ids[i], signatures.categories[i],
+                                   category_of(result, result.predicted[i]),
+                                   std::to_string(result.folds[i])};
+    for (const double p : result.probabilities.row(static_cast<Eigen::Index>(i))) {
+      cells.push_back(shortest(p));
+    }
+    predictions.add_row(cells);
   }
   report::Tsv experts({"category", "layer", "expert", "weight"});
   for (const stats::ExpertWeight& expert : result.top_experts) {
@@ -230,7 +240,7 @@ std::vector<Flag> classify_flags() {
            .max = 1'000'000},
           {.name = "--folds-file",
            .value_name = "F.tsv",
-           .help = "use these folds: header prompt_id, fold; a row a prompt, folds from 0"},
+           .help = "use these folds: header prompt_id (or id), fold; a row a prompt, folds from 0"},
           group_by_flag()};
 }
 
@@ -245,23 +255,25 @@ std::vector<Flag> flags() {
 }  // namespace
 
 Command classify_command() {
-  return {.name = "classify",
-          .summary = "Cross-validated classification of categories from signatures",
-          .description =
-              "Logistic regression (L2, C = 1) on standardised signatures, every prompt predicted "
-              "by a model that did not see it: accuracy over folds, per-class report, confusion "
-              "matrix, misclassified prompts, and the experts with the largest weights in a "
-              "model of all prompts. The nested cross-validation interval of the accuracy takes a "
-              "few seconds. With -o DIR it writes classify.tsv (predictions), "
-              "top_experts.tsv and report.json.",
-          .positionals = trace_positionals(),
-          .flags = with_analysis_flags(flags()),
-          .examples = {{"moexray classify traces", "5 folds"},
-                       {"moexray classify traces --group-by meta.source --nested-repetitions 1000",
-                        "prompts of one source stay together; a steadier interval"},
-                       {"moexray classify traces --folds-file folds.tsv --json -",
-                        "given folds; the results as JSON"}},
-          .run = run};
+  return {
+      .name = "classify",
+      .summary = "Cross-validated classification of categories from signatures",
+      .description =
+          "Logistic regression (L2, C = 1) on standardised signatures, every prompt predicted "
+          "by a model that did not see it: accuracy over folds, per-class report, confusion "
+          "matrix, misclassified prompts, and the experts with the largest weights in a "
+          "model of all prompts. The nested cross-validation interval of the accuracy takes a "
+          "few seconds. With -o DIR it writes classify.tsv (predictions, with the probability of "
+          "every category as the model that did not see the prompt gives it), "
+          "top_experts.tsv and report.json.",
+      .positionals = trace_positionals(),
+      .flags = with_analysis_flags(flags()),
+      .examples = {{"moexray classify traces", "5 folds"},
+                   {"moexray classify traces --group-by meta.source --nested-repetitions 1000",
+                    "prompts of one source stay together; a steadier interval"},
+                   {"moexray classify traces --folds-file folds.tsv --json -",
+                    "given folds; the results as JSON"}},
+      .run = run};
 }
 
 }  // namespace moexray::app

@@ -56,7 +56,10 @@ class FoldsReader {
   }
 
   void read_header(std::string_view line) {
-    if (line != "prompt_id\tfold") fail("header", "prompt_id and fold, separated by a tab", line);
+    // The other files of moexray call the column id.
+    if (line != "prompt_id\tfold" && line != "id\tfold") {
+      fail("header", "prompt_id (or id) and fold, separated by a tab", line);
+    }
   }
 
   void read_row(std::string_view line) {

@@ -7,7 +7,9 @@
 #include "moexray/core/error.h"
 #include "moexray/stats/folds.h"
 #include "moexray/stats/nested_cv.h"
+#include "moexray/stats/ties.h"
 #include "nested_repetitions.h"
+#include "pair_means.h"
 #include "parallel.h"
 
 namespace moexray::stats {
@@ -20,6 +22,7 @@ struct FoldRows {
 
 struct FoldOutcome {
   std::vector<int> predicted;  // of the test rows
+  Matrix probabilities;        // [test rows, K]
   bool converged = false;
 };
 
@@ -100,10 +103,14 @@ FoldOutcome run_fold(const Signatures& signatures, const CategoryIndex& categori
                                            static_cast<int>(classes.category.size()), options);
   FoldOutcome outcome;
   outcome.converged = model.converged;
-  const Matrix test = signatures.values(rows.test, Eigen::all);
-  for (const int local : model.predict(standardizer.apply(test))) {
+  const Matrix test = standardizer.apply(signatures.values(rows.test, Eigen::all));
+  for (const int local : model.predict(test)) {
     outcome.predicted.push_back(classes.category[static_cast<std::size_t>(local)]);
   }
+  // A category that the other folds lack is never predicted.
+  outcome.probabilities =
+      Matrix::Zero(test.rows(), static_cast<Eigen::Index>(categories.names.size()));
+  outcome.probabilities(Eigen::all, classes.category) = model.probabilities(test);
   return outcome;
 }
 
@@ -116,6 +123,8 @@ void collect(const std::vector<FoldOutcome>& outcomes, ClassifyResult& result) {
     for (std::size_t i = 0; i < rows.test.size(); ++i) {
       const auto row = static_cast<std::size_t>(rows.test[i]);
       result.predicted[row] = outcomes[fold].predicted[i];
+      result.probabilities.row(rows.test[i]) =
+          outcomes[fold].probabilities.row(static_cast<Eigen::Index>(i));
       ++result.confusion(result.truth[row], result.predicted[row]);
       if (result.predicted[row] == result.truth[row]) ++n_fold_correct;
     }
@@ -165,11 +174,14 @@ void add_top_experts(const Signatures& signatures, const ClassifyOptions& option
                                            ? Eigen::RowVectorXd(model.coefficients.row(c))
                                        : c == 1 ? Eigen::RowVectorXd(model.coefficients.row(0))
                                                 : Eigen::RowVectorXd(-model.coefficients.row(0));
+    // Experts that always go together have weights that only the fit's tolerance tells apart.
+    constexpr double tolerance = 1e-6;
+    const Eigen::RowVectorXd keys =
+        weights.unaryExpr([](double weight) { return tie_key(weight, tolerance); });
     std::vector<int> order(static_cast<std::size_t>(n_features));
     std::iota(order.begin(), order.end(), 0);
-    std::partial_sort(order.begin(), order.begin() + n_listed, order.end(), [&](int a, int b) {
-      return weights(a) != weights(b) ? weights(a) > weights(b) : a < b;
-    });
+    std::partial_sort(order.begin(), order.begin() + n_listed, order.end(),
+                      [&](int a, int b) { return keys(a) != keys(b) ? keys(a) > keys(b) : a < b; });
     for (Eigen::Index i = 0; i < n_listed; ++i) {
       const int column = order[static_cast<std::size_t>(i)];
       if (!(weights(column) > 0)) break;
@@ -240,10 +252,7 @@ std::array<double, 2> wilson_interval(std::int64_t n_correct, std::int64_t n) {
 ClassifyResult classify(const Signatures& signatures, const ClassifyOptions& options) {
   const CategoryIndex categories = index_categories(signatures);
   if (categories.names.size() < 2) {
-    throw Error(ErrorKind::data, {"classification",
-                                  {},
-                                  "at least two categories",
-                                  "only \"" + categories.names.at(0) + "\""});
+    throw Error(ErrorKind::data, nothing_to_compare(categories));
   }
   const Units units = make_units(signatures.ids, categories, options.groups);
   ClassifyResult result;
@@ -256,6 +265,8 @@ ClassifyResult classify(const Signatures& signatures, const ClassifyOptions& opt
   result.categories = categories.names;
   result.truth = categories.of_prompt;
   result.predicted.resize(signatures.size());
+  result.probabilities = Matrix::Zero(static_cast<Eigen::Index>(signatures.size()),
+                                      static_cast<Eigen::Index>(categories.names.size()));
   result.confusion = CountMatrix::Zero(n_categories, n_categories);
   result.n_prompts = static_cast<std::int64_t>(signatures.size());
   result.n_features = signatures.values.cols();

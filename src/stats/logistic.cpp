@@ -71,20 +71,41 @@ Matrix Standardizer::apply(const Matrix& rows) const {
   return ((rows.rowwise() - mean_).array().rowwise() * scale_.array()).matrix();
 }
 
+Matrix LogisticModel::scores(const Matrix& rows) const {
+  Matrix result = rows * coefficients.transpose();
+  result.rowwise() += intercepts.transpose();
+  return result;
+}
+
 std::vector<int> LogisticModel::predict(const Matrix& rows) const {
-  Matrix scores = rows * coefficients.transpose();
-  scores.rowwise() += intercepts.transpose();
+  const Matrix s = scores(rows);
   std::vector<int> classes;
-  for (Eigen::Index i = 0; i < scores.rows(); ++i) {
+  for (Eigen::Index i = 0; i < s.rows(); ++i) {
     Eigen::Index best = 0;
     if (n_classes == 2) {
-      best = scores(i, 0) > 0 ? 1 : 0;
+      best = s(i, 0) > 0 ? 1 : 0;
     } else {
-      scores.row(i).maxCoeff(&best);
+      s.row(i).maxCoeff(&best);
     }
     classes.push_back(static_cast<int>(best));
   }
   return classes;
+}
+
+Matrix LogisticModel::probabilities(const Matrix& rows) const {
+  const Matrix s = scores(rows);
+  Matrix result(s.rows(), n_classes);
+  for (Eigen::Index i = 0; i < s.rows(); ++i) {
+    if (n_classes == 2) {
+      // Each from its own side, so that small ones keep their digits.
+      result(i, 0) = 1 / (1 + std::exp(s(i, 0)));
+      result(i, 1) = 1 / (1 + std::exp(-s(i, 0)));
+    } else {
+      result.row(i) = (s.row(i).array() - s.row(i).maxCoeff()).exp();
+      result.row(i) /= result.row(i).sum();
+    }
+  }
+  return result;
 }
 
 LogisticModel fit_logistic(const Matrix& rows, std::span<const int> classes, int n_classes,

@@ -63,6 +63,7 @@ struct ClassifyResult {
   std::vector<ClassMetrics> per_class;  ///< [K]
   std::vector<int> truth;               ///< [n]
   std::vector<int> predicted;           ///< [n] by the model that did not see the prompt
+  Matrix probabilities;                 ///< [n, K] of the same models; rows sum to 1
   std::vector<int> folds;               ///< [n]
   /// The largest positive weights of each category, largest first, of a model fitted on all prompts
   /// (for two categories: its one weight vector for the second, its negative for the first).

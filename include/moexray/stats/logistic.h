@@ -39,6 +39,13 @@ struct LogisticModel {
   /// The most probable class of each row; ties: the lower class.
   /// @param rows [m, D] @return [m]
   std::vector<int> predict(const Matrix& rows) const;
+
+  /// The probability of each class: softmax(W x + b), or the logistic function of the log odds.
+  /// @param rows [m, D] @return [m, n_classes], rows that sum to 1
+  Matrix probabilities(const Matrix& rows) const;
+
+ private:
+  Matrix scores(const Matrix& rows) const;  // [m, rows of coefficients]
 };
 
 /// Multinomial logistic regression: minimises C·Σ_i cross-entropy(y_i, softmax(W x_i + b)) + ½‖W‖²

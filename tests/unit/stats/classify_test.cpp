@@ -141,10 +141,10 @@ TEST(Classify, RefusesWhatCannotBeClassified) {
   const auto signatures = [](const std::vector<std::string>& categories) {
     return test::random_signatures(categories, 1);
   };
-  expect_error(ErrorKind::data, "at least two categories, found only \"a\"",
+  expect_error(ErrorKind::data, "only one category (\"a\")",
                [&] { classify(signatures({"a", "a", "a"}), {}); });
   const Signatures s = signatures({"a", "a", "b", "b"});
-  expect_error(ErrorKind::data, "\"a\" is too small", [&] { classify(s, {}); });
+  expect_error(ErrorKind::data, "\"a\" has ", [&] { classify(s, {}); });
   expect_error(ErrorKind::data, "one for each of 4 prompts",
                [&] { classify(s, {.folds = {0, 1}}); });
   expect_error(ErrorKind::data, "fold 1 has no prompt",
@@ -164,6 +164,33 @@ TEST(Wilson, MatchesPublishedValues) {
   EXPECT_NEAR(b[0], 0, 1e-15);
   EXPECT_NEAR(b[1], 0.1611, 5e-5);
   EXPECT_NEAR(wilson_interval(20, 20)[1], 1, 1e-15);
+}
+
+TEST(Classify, ProbabilitiesAreThoseOfTheHeldOutModels) {
+  for (const int n_categories : {2, 3}) {
+    const Signatures s =
+        test::random_signatures(test::mixed_categories(std::vector<int>(n_categories, 8), 1), 2);
+    const ClassifyResult result = classify(s, {.n_folds = 4});
+    ASSERT_EQ(result.probabilities.rows(), static_cast<Eigen::Index>(s.size()));
+    ASSERT_EQ(result.probabilities.cols(), n_categories);
+    EXPECT_GE(result.probabilities.minCoeff(), 0);
+    for (Eigen::Index i = 0; i < result.probabilities.rows(); ++i) {
+      EXPECT_NEAR(result.probabilities.row(i).sum(), 1, 1e-12);
+      Eigen::Index likeliest = 0;
+      result.probabilities.row(i).maxCoeff(&likeliest);
+      EXPECT_EQ(likeliest, result.predicted[static_cast<std::size_t>(i)]);
+    }
+  }
+}
+
+TEST(Classify, ACategoryThatTheOtherFoldsLackHasProbabilityZero) {
+  const Signatures s = test::random_signatures({"a", "a", "a", "b", "b", "b", "c", "c"}, 2);
+  const ClassifyResult result = classify(s, {.folds = {0, 1, 0, 1, 0, 1, 0, 0}});
+  for (const Eigen::Index i : {0, 2, 4, 6, 7}) {
+    EXPECT_EQ(result.probabilities(i, 2), 0);
+    EXPECT_NEAR(result.probabilities.row(i).sum(), 1, 1e-12);
+  }
+  EXPECT_GT(result.probabilities(1, 2), 0);
 }
 
 }  // namespace
