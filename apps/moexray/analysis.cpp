@@ -11,8 +11,10 @@
 #include "moexray/core/escape.h"
 #include "moexray/core/file.h"
 #include "moexray/core/version.h"
+#include "moexray/core/wording.h"
 #include "moexray/report/output.h"
 #include "moexray/report/plot.h"
+#include "notices.h"
 
 namespace moexray::app {
 namespace {
@@ -85,8 +87,8 @@ void tell_left_out(const std::vector<stats::LeftOut>& left_out, Console& console
     names += (i > 0 ? ", " : "") + left_out[i].id;
   }
   if (left_out.size() > n_named) names += ", …";
-  console.notice(fmt::format("{} prompt{} left out: {} ({})", left_out.size(),
-                             left_out.size() == 1 ? "" : "s", names, left_out[0].reason));
+  console.notice(fmt::format("{} left out: {} ({})", counted(std::ssize(left_out), "prompt"), names,
+                             left_out[0].reason));
 }
 
 Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
@@ -210,15 +212,12 @@ void run_analysis(const AnalysisRun& run, const Arguments& arguments, Console& c
   const AnalysisInput input = read_input(std::move(settings), run.needs_tokens, console);
   tell_left_out(input.signatures.left_out, console);
   std::vector<Section> sections;
-  std::set<std::string> told;
   for (const SectionFunction function : run.sections) {
     sections.push_back(function(input, arguments));
-    // Sections that look at the same data may have the same to say.
-    for (const std::string& notice : sections.back().notices) {
-      if (told.insert(notice).second) console.notice(notice);
-    }
     if (console.stop_requested()) throw Error(ErrorKind::interrupted, "interrupted");
   }
+  // Sections that look at the same data have the same to say: it is told once, when all have.
+  for (const std::string& notice : joined_notices(sections)) console.notice(notice);
   if (input.settings.output) {
     write_directory(input, sections, run.closing_files, report_json(run.command, input, sections),
                     console);

@@ -49,7 +49,8 @@ struct Section {
   std::vector<OutputFile> files;  ///< a name that another section wrote already is skipped
   std::vector<std::string> notices;
   std::vector<report::Figure> figures = {};
-  Results results = {};  ///< what the section computed
+  Results results = {};       ///< what the section computed
+  std::string left_out = {};  ///< why it computed nothing; empty: it did
 };
 
 using SectionFunction = Section (*)(const AnalysisInput&, const Arguments&);

@@ -19,6 +19,7 @@ Section or_left_out(const std::string& name, SectionFunction section, const Anal
     const std::string message = name + " left out: " + error.what();
     Section section{name, {}, {}, {}, {message}};
     section.document.paragraph(message);
+    section.left_out = error.what();
     return section;
   }
 }

@@ -4,6 +4,7 @@
 
 #include "commands.h"
 #include "interval_text.h"
+#include "moexray/core/wording.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
 #include "moexray/stats/confounds.h"
@@ -92,9 +93,9 @@ report::Document document_of(const ConfoundsResult& result, int n_repetitions) {
   if (!result.features.empty()) {
     document.table(std::move(table));
     document.note(n_repetitions > 0
-                      ? fmt::format("intervals: nested cross-validation, {} repetitions; coverage: "
-                                    "share of a held-out prompt's tokens that could be used",
-                                    n_repetitions)
+                      ? fmt::format("intervals: nested cross-validation, {}; coverage: share of a "
+                                    "held-out prompt's tokens that could be used",
+                                    counted(n_repetitions, "repetition"))
                       : "coverage: share of a held-out prompt's tokens that could be used");
   }
   if (!result.differences.empty()) {

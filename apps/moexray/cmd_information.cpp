@@ -6,9 +6,11 @@
 
 #include "commands.h"
 #include "interval_text.h"
+#include "moexray/core/wording.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
 #include "moexray/stats/information.h"
+#include "moexray/stats/ties.h"
 #include "nested_flags.h"
 #include "sections.h"
 #include "work_progress.h"
@@ -67,7 +69,8 @@ report::Table experts_table(const InformationResult& result) {
   std::vector<std::size_t> order(result.experts.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return result.experts[a].bits > result.experts[b].bits;
+    return stats::tie_key(result.experts[a].bits, stats::similarity_rounding) >
+           stats::tie_key(result.experts[b].bits, stats::similarity_rounding);
   });
   report::Table table({"layer/expert", "bits a token", "plug-in", "null mean", "p", "q"});
   for (std::size_t i = 0; i < std::min(n_shown, order.size()); ++i) {
@@ -86,12 +89,11 @@ std::string summary(const InformationResult& result) {
       std::count_if(result.experts.begin(), result.experts.end(),
                     [&](const TokenInformation& row) { return row.q_value <= level; });
   const bool is_rate = result.adjustment != "max-T";
-  return fmt::format(
-      "{} of {} experts carry information about the category, {} ({}, {} "
-      "permutations of prompts' labels)",
-      n_found, result.experts.size(),
-      is_rate ? "at a false discovery rate of 5%" : "at a family-wise level of 5%",
-      result.adjustment, result.n_permutations);
+  return fmt::format("{} of {} {} information about the category, {} ({}, {} of prompts' labels)",
+                     n_found, counted(std::ssize(result.experts), "expert"),
+                     result.experts.size() == 1 ? "carries" : "carry",
+                     is_rate ? "at a false discovery rate of 5%" : "at a family-wise level of 5%",
+                     result.adjustment, counted(result.n_permutations, "permutation"));
 }
 
 report::Document document_of(const InformationResult& result) {

@@ -14,6 +14,7 @@
 #include "moexray/checkpoint/checkpoint.h"
 #include "moexray/core/error.h"
 #include "moexray/core/version.h"
+#include "moexray/core/wording.h"
 #include "moexray/report/json.h"
 #include "moexray/report/output.h"
 #include "moexray/report/table.h"
@@ -149,9 +150,10 @@ std::string weights_text(const std::optional<StoredWeights>& weights) {
   for (const auto& [type, n] : weights->tensors_of_type) {
     types += (types.empty() ? "" : " and ") + type;
   }
-  return fmt::format("{} in {}, {} tensors in {} file{}", with_prefix(weights->n_bytes, "B"), types,
-                     with_commas(static_cast<std::int64_t>(weights->n_tensors)), weights->n_files,
-                     weights->n_files == 1 ? "" : "s");
+  return fmt::format("{} in {}, {} {} in {}", with_prefix(weights->n_bytes, "B"), types,
+                     with_commas(static_cast<std::int64_t>(weights->n_tensors)),
+                     noun_for(static_cast<std::int64_t>(weights->n_tensors), "tensor"),
+                     counted(static_cast<std::int64_t>(weights->n_files), "file"));
 }
 
 std::string to_text(const ModelFacts& facts) {
@@ -167,8 +169,9 @@ std::string to_text(const ModelFacts& facts) {
   table.add_row({"widths", fmt::format("{} hidden, {} in each expert", config.hidden_size,
                                        config.intermediate_size)});
   table.add_row(
-      {"attention", fmt::format("{} heads of {}, {} key-value heads", config.num_attention_heads,
-                                config.head_dim(), config.num_key_value_heads)});
+      {"attention",
+       fmt::format("{} of {}, {}", counted(config.num_attention_heads, "head"), config.head_dim(),
+                   counted(config.num_key_value_heads, "key-value head"))});
   table.add_row(
       {"vocabulary", fmt::format("{} tokens, {} embeddings", with_commas(config.vocab_size),
                                  config.tie_word_embeddings ? "tied" : "untied")});
@@ -285,6 +288,7 @@ void run_model(const Arguments& arguments, Console& console) {
 Command model_command() {
   return {
       .name = "model",
+      .group = CommandGroup::tool,
       .summary = "what a checkpoint is: architecture, parameters, memory, tokenizer",
       .description =
           "Reads config.json, the headers of the safetensors files and the tokenizer of a "

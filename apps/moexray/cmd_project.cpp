@@ -13,6 +13,7 @@
 #include "moexray/report/table.h"
 #include "moexray/stats/pca.h"
 #include "moexray/stats/tsne.h"
+#include "notices.h"
 #include "progress.h"
 #include "sections.h"
 
@@ -204,8 +205,8 @@ Section projections_section(const AnalysisInput& input, const Arguments& argumen
   } catch (const Error& error) {
     // Too few prompts, or too many; the PCA still stands.
     if (error.kind() != ErrorKind::data) throw;
-    section.notices.push_back(std::string("t-SNE left out: ") + error.what());
-    section.document.paragraph(section.notices.back());
+    section.notices.push_back(std::string(reason_of(error.what())) + ": t-SNE left out");
+    section.document.paragraph(std::string("t-SNE left out: ") + error.what());
   }
   section.json = Json::object({{"pca", std::move(pca_json)}, {"tsne", std::move(tsne_json)}});
   return section;

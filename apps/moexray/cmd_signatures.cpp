@@ -4,6 +4,7 @@
 #include <map>
 
 #include "commands.h"
+#include "moexray/core/wording.h"
 #include "moexray/report/npy.h"
 #include "moexray/report/table.h"
 #include "sections.h"
@@ -34,8 +35,9 @@ report::Document document_of(const stats::Signatures& signatures) {
                                            : fmt::format("{}–{}", group.low, group.high)});
   }
   report::Document document;
-  document.paragraph(fmt::format("Signatures: {} prompts × {} values", signatures.size(),
-                                 signatures.values.cols()));
+  document.paragraph(fmt::format("Signatures: {} × {}",
+                                 counted(std::ssize(signatures.ids), "prompt"),
+                                 counted(signatures.values.cols(), "value")));
   document.table(std::move(table));
   return document;
 }

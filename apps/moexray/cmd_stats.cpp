@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "commands.h"
+#include "moexray/core/wording.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
 #include "moexray/stats/inference.h"
@@ -61,7 +62,8 @@ report::Table nulls_table(const InferenceResult& result) {
       result.popularity.simulated.across, stats::undefined);
   add("observed, noise-corrected", result.noise_corrected.within.mean,
       result.noise_corrected.across.mean, result.noise_corrected.cohens_d);
-  add(fmt::format("observed, {} tokens of every prompt", result.rarefied.n_tokens).c_str(),
+  add(fmt::format("observed, {} of every prompt", counted(result.rarefied.n_tokens, "token"))
+          .c_str(),
       result.rarefied.within.mean, result.rarefied.across.mean, result.rarefied.cohens_d.mean);
   return table;
 }
@@ -73,6 +75,11 @@ report::Table layers_table(const InferenceResult& result) {
                    p_value_text(result.layers[i].p_adjusted, result.n_layer_draws)});
   }
   return table;
+}
+
+// `, none of "short"`: the categories that a correction has no prompt of.
+std::string none_of(const std::vector<std::string>& categories) {
+  return categories.empty() ? "" : ", none of " + quoted_list(categories);
 }
 
 std::string duplicates_text(const InferenceResult& result, const stats::Signatures& signatures) {
@@ -93,12 +100,13 @@ report::Document document_of(const InferenceResult& result, const stats::Signatu
   report::Document document;
   document.table(intervals_table(result));
   document.note(fmt::format(
-      "studentised bootstrap, {} resamples of {} {}; balanced: every category, and every pair of "
-      "categories, counts the same",
-      result.bootstrap.n_resamples, result.n_units, result.grouped ? "units" : "prompts"));
+      "studentised bootstrap, {} of {}; balanced: every category, and every pair of categories, "
+      "counts the same",
+      counted(result.bootstrap.n_resamples, "resample"),
+      counted(static_cast<std::int64_t>(result.n_units), result.grouped ? "unit" : "prompt")));
   const stats::LocationTests& location = result.location;
-  document.paragraph(
-      fmt::format("gap: {} ({} relabellings)", p_text(location.gap), location.gap.n_draws));
+  document.paragraph(fmt::format("gap: {} ({})", p_text(location.gap),
+                                 counted(location.gap.n_draws, "relabelling")));
   document.note(fmt::format("PERMANOVA: pseudo-F {}, R² {}, {}{}",
                             fixed(location.permanova.statistic, 2), fixed(location.r_squared, 3),
                             p_text(location.permanova),
@@ -108,9 +116,16 @@ report::Document document_of(const InferenceResult& result, const stats::Signatu
   document.table(nulls_table(result));
   const stats::SplitHalf& halves = result.noise_corrected.split_half;
   document.note(fmt::format(
-      "noise-corrected: assumes independent tokens; {} prompts. Halves of one prompt: cosine {}, "
+      "noise-corrected: assumes independent tokens; {}{}. Halves of one prompt: cosine {}, "
       "corrected {} (1 if its tokens are independent)",
-      result.noise_corrected.n_prompts, fixed(halves.cosine, 4), fixed(halves.corrected, 3)));
+      counted(result.noise_corrected.n_prompts, "prompt"),
+      none_of(result.noise_corrected.empty_categories), fixed(halves.cosine, 4),
+      fixed(halves.corrected, 3)));
+  if (result.rarefied.n_too_few_tokens > 0) {
+    document.note(fmt::format(
+        "at {} of every prompt: {}{}", counted(result.rarefied.n_tokens, "token"),
+        counted(result.rarefied.n_prompts, "prompt"), none_of(result.rarefied.empty_categories)));
+  }
   document.table(layers_table(result));
   document.note("adjusted p: of all layers together (max-T on |d|)");
   document.note(duplicates_text(result, signatures));

@@ -8,6 +8,7 @@
 #include "console.h"
 #include "moexray/checkpoint/checkpoint.h"
 #include "moexray/core/error.h"
+#include "moexray/core/wording.h"
 #include "moexray/runtime/batch_plan.h"
 #include "moexray/runtime/modules.h"
 #include "standard_input.h"
@@ -147,14 +148,16 @@ std::unique_ptr<ChatTemplate> choose_template(const std::string& name,
 void report_plan(const TraceJob& job, const TraceWriter& writer, Console& console) {
   const TraceManifest& manifest = writer.manifest();
   if (writer.n_committed_prompts() > 0) {
-    console.notice(fmt::format("continuing after {} of {} prompts", writer.n_committed_prompts(),
-                               manifest.n_prompts));
+    console.notice(fmt::format("continuing after {} of {}", writer.n_committed_prompts(),
+                               counted(manifest.n_prompts, "prompt")));
   }
   std::size_t longest = 0;
   for (const TokenizedPrompt& prompt : job.tokenized)
     longest = std::max(longest, prompt.ids.size());
-  console.notice(fmt::format("{} prompts of at most {} tokens in {} batches of up to {}",
-                             manifest.n_prompts, longest, manifest.plan.size(), manifest.batch));
+  console.notice(
+      fmt::format("{} of at most {} in {} of up to {}", counted(manifest.n_prompts, "prompt"),
+                  counted(static_cast<std::int64_t>(longest), "token"),
+                  counted(std::ssize(manifest.plan), "batch", "batches"), manifest.batch));
 }
 
 void run(const Arguments& arguments, Console& console) {
@@ -324,6 +327,7 @@ std::vector<Flag> flags() {
 Command trace_command() {
   return {
       .name = "trace",
+      .group = CommandGroup::trace,
       .summary = "run prompts through a model and record which experts every token is routed to",
       .description =
           "Loads a checkpoint, continues every prompt, and writes a trace directory: "

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "html_report_parts.h"
+#include "moexray/core/wording.h"
 #include "moexray/report/document.h"
 #include "moexray/report/html_page.h"
 #include "moexray/report/number.h"
@@ -237,19 +238,22 @@ std::string prompts_html(const AnalysisInput& input, const std::vector<Section>&
                    i < predictions.size() ? text_of(predictions[i], "predicted") : ""},
                   prompt_of(input, i).text);
   }
-  return html_details(fmt::format("All {} prompts", signatures.size()), table.html());
+  return html_details(
+      signatures.size() == 1 ? "The prompt" : fmt::format("All {} prompts", signatures.size()),
+      table.html());
 }
 
 std::string lead_html(const AnalysisInput& input) {
   const stats::Selection& selection = input.settings.selection;
   const RoutingShape& shape = input.traces.shape;
-  std::string text =
-      fmt::format("{} prompts, {} MoE layers × {} experts, top-{}; counted: {} tokens{}{}.",
-                  input.signatures.size(), shape.n_layers, shape.n_experts, shape.top_k,
-                  selection.tokens == stats::TokenSelection::generation ? "generated"
-                                                                        : name_of(selection.tokens),
-                  selection.exclude_template ? " without those of the chat template" : "",
-                  selection.weighted ? ", weighted by the router" : "");
+  std::string text = fmt::format(
+      "{}, {} × {}, top-{}; counted: {} tokens{}{}.",
+      counted(std::ssize(input.signatures.ids), "prompt"), counted(shape.n_layers, "MoE layer"),
+      counted(shape.n_experts, "expert"), shape.top_k,
+      selection.tokens == stats::TokenSelection::generation ? "generated"
+                                                            : name_of(selection.tokens),
+      selection.exclude_template ? " without those of the chat template" : "",
+      selection.weighted ? ", weighted by the router" : "");
   return html_paragraph(text);
 }
 

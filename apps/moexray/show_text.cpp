@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "moexray/core/escape.h"
+#include "moexray/core/wording.h"
 #include "moexray/report/document.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
@@ -186,7 +187,7 @@ std::string prompt_summary(const ShownPrompt& shown) {
   }
   std::string text = printable(prompt.id, 256);
   if (!prompt.category.empty()) text += " (" + printable(prompt.category, 256) + ")";
-  text += fmt::format(": {} token{}", shown.tokens.size(), shown.tokens.size() == 1 ? "" : "s");
+  text += ": " + counted(std::ssize(shown.tokens), "token");
   constexpr std::array names{"of the template", "of the prompt", "generated"};
   for (std::size_t i = 0; i < n.size(); ++i) {
     if (n[i] > 0) text += fmt::format(", {} {}", n[i], names[i]);

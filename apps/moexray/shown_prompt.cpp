@@ -12,6 +12,7 @@
 #include "cli.h"
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
+#include "moexray/core/wording.h"
 #include "moexray/stats/routing_distance.h"
 #include "moexray/stats/signatures.h"
 
@@ -209,7 +210,7 @@ std::string add_distances(const TraceSet& traces, std::size_t index,
                                   in_quotes(printable(category)) + " to compare with";
   }
   shown.reference =
-      fmt::format("the mean of {} other prompt{}{}", rows.size(), rows.size() == 1 ? "" : "s",
+      fmt::format("the mean of {}{}", counted(std::ssize(rows), "other prompt"),
                   category.empty() ? "" : " of category " + in_quotes(printable(category)));
   std::vector<stats::RoutingDistance> distances;
   for (std::vector<double>& mean : stats::mean_signature(signatures, rows)) {

@@ -11,6 +11,7 @@
 
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
+#include "moexray/core/wording.h"
 #include "moexray/runtime/batch_plan.h"
 #include "moexray/trace/background_writer.h"
 #include "moexray/trace/reader.h"
@@ -36,8 +37,9 @@ std::string find_failure(std::span<const TokenId> ids, std::int64_t max_new_toke
   if (ids.empty()) return "no tokens";
   const auto n_tokens = static_cast<std::int64_t>(ids.size());
   if (n_tokens > config.max_position_embeddings - max_new_tokens) {
-    return fmt::format("too long: expected at most {} tokens, found {} and {} new ones",
-                       config.max_position_embeddings, n_tokens, max_new_tokens);
+    return fmt::format("too long: expected at most {}, found {} and {} new {}",
+                       counted(config.max_position_embeddings, "token"), n_tokens, max_new_tokens,
+                       noun_for(max_new_tokens, "one"));
   }
   const auto strange = std::find_if(ids.begin(), ids.end(),
                                     [&](TokenId id) { return id < 0 || id >= config.vocab_size; });
@@ -173,10 +175,11 @@ std::vector<FinishedPrompt> compute_batch(const TraceJob& job, std::size_t begin
 }
 
 [[noreturn]] void throw_interrupted(const TraceWriter& writer) {
-  throw Error(ErrorKind::interrupted,
-              fmt::format("interrupted with {} of {} prompts on disk; run the same command with "
-                          "--resume (in place of --force) to finish",
-                          writer.n_committed_prompts(), writer.manifest().n_prompts));
+  throw Error(
+      ErrorKind::interrupted,
+      fmt::format("interrupted with {} of {} on disk; run the same command with "
+                  "--resume (in place of --force) to finish",
+                  writer.n_committed_prompts(), counted(writer.manifest().n_prompts, "prompt")));
 }
 
 // 1234567 as "1,234,567".
@@ -285,15 +288,17 @@ std::string trace_summary(const std::filesystem::path& directory) {
   std::uintmax_t n_bytes = 0;
   for (const auto& [name, unused] : files) n_bytes += std::filesystem::file_size(directory / name);
   std::string out =
-      fmt::format("{} prompts traced with {} in {}\n", grouped_digits(std::ssize(traces.prompts)),
-                  printable(traces.model_name), printable(directory.string()));
+      fmt::format("{} {} traced with {} in {}\n", grouped_digits(std::ssize(traces.prompts)),
+                  noun_for(std::ssize(traces.prompts), "prompt"), printable(traces.model_name),
+                  printable(directory.string()));
   out += fmt::format("  tokens  {} in prompts ({} of the template), {} generated\n",
                      grouped_digits(n_prompt), grouped_digits(n_template),
                      grouped_digits(n_generated));
   out +=
       fmt::format("  ended   {} by length, {} by eos\n", n_finished["length"], n_finished["eos"]);
-  out += fmt::format("  events  {} ({} layers, top-{} of {} experts)\n", grouped_digits(n_events),
-                     traces.shape.n_layers, traces.shape.top_k, traces.shape.n_experts);
+  out += fmt::format("  events  {} ({}, top-{} of {})\n", grouped_digits(n_events),
+                     counted(traces.shape.n_layers, "layer"), traces.shape.top_k,
+                     counted(traces.shape.n_experts, "expert"));
   out += "  files   manifest.json, prompts.jsonl";
   if (!files.empty()) out += ", " + files.begin()->first;
   if (files.size() > 1) out += fmt::format(" … {}", files.rbegin()->first);

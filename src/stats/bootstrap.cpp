@@ -274,14 +274,12 @@ double inverse_logit(double x) { return 1 / (1 + std::exp(-x)); }
 // Why no interval of this kind can be had at all; empty if it can.
 std::string obstacle(const Units& units, const CategoryIndex& categories, bool needs_categories) {
   if (needs_categories && categories.names.size() < 2) return "only one category";
-  std::vector<int> n_units(categories.names.size() + 1);
+  std::vector<std::int64_t> n_units(categories.names.size() + 1);
   for (const int c : units.category) {
     ++n_units[c < 0 ? categories.names.size() : static_cast<std::size_t>(c)];
   }
-  const std::string unit = units.grouped ? "unit" : "prompt";
-  for (std::size_t c = 0; c < categories.names.size(); ++c) {
-    if (n_units[c] == 1) return "category \"" + categories.names[c] + "\" has only one " + unit;
-  }
+  std::string singles = sizes_text(categories, n_units, 1, 1, units.grouped ? "unit" : "prompt");
+  if (!singles.empty()) return singles;
   return n_units.back() == 1 ? "only one unit holds several categories" : "";
 }
 

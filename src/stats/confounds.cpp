@@ -12,6 +12,7 @@
 #include "moexray/core/random.h"
 #include "moexray/stats/folds.h"
 #include "moexray/stats/nested_cv.h"
+#include "pair_means.h"
 #include "parallel.h"
 
 namespace moexray::stats {
@@ -161,9 +162,7 @@ ConfoundsResult confounds(const Signatures& signatures, const RoutedTokens& toke
                           const ConfoundsOptions& options) {
   const CategoryIndex categories = index_categories(signatures);
   if (categories.names.size() < 2) {
-    throw Error(
-        ErrorKind::data,
-        {"confounds", {}, "at least two categories", "only \"" + categories.names.at(0) + "\""});
+    throw Error(ErrorKind::data, nothing_to_compare(categories));
   }
   if (!allows_nesting(options.n_folds, pipeline())) {
     throw Error(ErrorKind::usage,
@@ -178,7 +177,7 @@ ConfoundsResult confounds(const Signatures& signatures, const RoutedTokens& toke
     study.folds = grouped_folds(signatures.ids, categories, units, options.n_folds, options.seed);
   } catch (const Error& error) {
     result.verdict.reason = error.what();
-    result.notices.push_back("nothing was classified: " + result.verdict.reason);
+    result.notices.push_back(result.verdict.reason + "; confounds classified nothing");
     return result;
   }
   study.design.n_folds = options.n_folds;

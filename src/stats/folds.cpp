@@ -1,5 +1,7 @@
 #include "moexray/stats/folds.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -8,6 +10,7 @@
 
 #include "moexray/core/error.h"
 #include "moexray/core/random.h"
+#include "pair_means.h"
 
 namespace moexray::stats {
 namespace {
@@ -18,17 +21,16 @@ void check_sizes(const CategoryIndex& categories, std::span<const std::int64_t> 
   if (n_folds < 2) {
     throw Error(ErrorKind::usage, {"number of folds", {}, "at least 2", std::to_string(n_folds)});
   }
-  for (std::size_t c = 0; c < categories.names.size(); ++c) {
-    const std::int64_t members = n_members[c];
-    if (members >= n_folds) continue;
-    std::string advice =
-        "at least one " + unit + " per fold (" + std::to_string(n_folds) + " folds";
-    if (members >= 2) advice += "; --folds " + std::to_string(members) + " would do";
-    throw Error(ErrorKind::data, {"category \"" + categories.names[c] + "\" is too small",
-                                  {},
-                                  advice + ")",
-                                  std::to_string(members)});
+  const std::string singles = sizes_text(categories, n_members, 0, 1, unit);
+  if (!singles.empty()) {
+    throw Error(ErrorKind::data, fmt::format("{}: at least one {} per fold is needed, of {} folds",
+                                             singles, unit, n_folds));
   }
+  const std::string small = sizes_text(categories, n_members, 2, n_folds - 1, unit);
+  if (small.empty()) return;
+  throw Error(ErrorKind::data,
+              fmt::format("{}: at least one per fold is needed, of {} folds (--folds {} would do)",
+                          small, n_folds, *std::min_element(n_members.begin(), n_members.end())));
 }
 
 // [units, K] members of each category.

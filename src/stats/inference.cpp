@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "moexray/core/error.h"
+#include "moexray/core/wording.h"
 #include "moexray/stats/similarity.h"
 #include "pair_means.h"
 
@@ -19,19 +20,40 @@ bool equal_sizes(const CategoryIndex& categories) {
                      [&](std::int64_t n) { return n == categories.n_prompts[0]; });
 }
 
-std::string of_prompts(int n) { return fmt::format("{} prompt{}", n, n == 1 ? "" : "s"); }
+// `; no prompt of the category "short" is left`, or nothing.
+std::string without_prompts(const std::vector<std::string>& categories) {
+  if (categories.empty()) return {};
+  return fmt::format("; no prompt of the categor{} {} is left",
+                     categories.size() == 1 ? "y" : "ies", quoted_list(categories));
+}
+
+// Fewer make intervals rough.
+constexpr int few_units = 10;
+
+// Categories with two or more units, but few, in one notice.
+void tell_small_categories(const Units& units, const CategoryIndex& categories,
+                           std::vector<std::string>& notices) {
+  std::vector<std::int64_t> n_units(categories.names.size());
+  for (const int c : units.category) ++n_units[static_cast<std::size_t>(c)];
+  const std::string small =
+      sizes_text(categories, n_units, 2, few_units - 1, units.grouped ? "unit" : "prompt");
+  if (!small.empty()) {
+    notices.push_back(small + fmt::format(": below {}, intervals are rough", few_units));
+  }
+}
 
 void tell_units(const Units& units, const CategoryIndex& categories, InferenceResult& result) {
   auto& notices = result.notices;
   if (units.grouped && units.nested()) {
     notices.push_back(
-        fmt::format("every group lies within one category: {} groups are the units, not {} prompts",
-                    units.size(), categories.of_prompt.size()));
+        fmt::format("every group lies within one category: {} the units, not {}",
+                    units.size() == 1 ? "1 group is" : fmt::format("{} groups are", units.size()),
+                    counted(std::ssize(categories.of_prompt), "prompt")));
   } else if (units.grouped) {
     notices.push_back(
-        fmt::format("groups hold prompts of several categories: {} units are resampled whole, and "
-                    "labels are permuted within them",
-                    units.size()));
+        fmt::format("groups hold prompts of several categories: {} resampled whole, and labels are "
+                    "permuted within them",
+                    units.size() == 1 ? "1 unit is" : fmt::format("{} units are", units.size())));
   }
   if (categories.names.size() < 2) return;
   const double smallest = result.smallest_p_value;
@@ -45,29 +67,24 @@ void tell_units(const Units& units, const CategoryIndex& categories, InferenceRe
     notices.push_back(fmt::format(
         "so few units that no p-value of a relabelling can fall below about {:.2g}", smallest));
   }
-  constexpr int few = 10;
-  std::vector<int> n_units(categories.names.size());
-  for (const int c : units.category) {
-    if (c >= 0) ++n_units[static_cast<std::size_t>(c)];
-  }
-  for (std::size_t c = 0; c < n_units.size() && units.nested(); ++c) {
-    if (n_units[c] > 1 && n_units[c] < few) {
-      notices.push_back(fmt::format("category \"{}\" has {} {}: below {}, intervals are rough",
-                                    categories.names[c], n_units[c],
-                                    units.grouped ? "units" : "prompts", few));
-    }
-  }
-  if (!units.nested() && units.size() < few) {
-    notices.push_back(
-        fmt::format("only {} units: below {}, intervals are rough", units.size(), few));
+  if (units.nested()) {
+    tell_small_categories(units, categories, notices);
+  } else if (units.size() < few_units) {
+    notices.push_back(fmt::format("only {}: below {}, intervals are rough",
+                                  counted(static_cast<std::int64_t>(units.size()), "unit"),
+                                  few_units));
   }
 }
 
-void tell_intervals(const BootstrapResult& bootstrap, std::vector<std::string>& notices) {
+void tell_intervals(const BootstrapResult& bootstrap, const CategoryIndex& categories,
+                    std::vector<std::string>& notices) {
   if (!bootstrap.gap.has_interval()) {
-    notices.push_back("no intervals of what compares categories: " + bootstrap.gap.reason);
+    // That there is but one category is told already.
+    if (categories.names.size() > 1) {
+      notices.push_back(bootstrap.gap.reason + ": no intervals of what compares categories");
+    }
   } else if (!bootstrap.within.has_interval()) {
-    notices.push_back("no interval of the similarity within: " + bootstrap.within.reason);
+    notices.push_back(bootstrap.within.reason + ": no interval of the similarity within");
   }
   if (!bootstrap.auc_calibrated) {
     notices.push_back(bootstrap.auc.has_interval()
@@ -81,13 +98,15 @@ void tell_tokens(const NoiseCorrectedResult& corrected, const RarefactionResult&
   if (corrected.n_too_few_tokens > 0) {
     notices.push_back(fmt::format(
         "noise-corrected similarity leaves out {} with fewer than {} tokens beside template and "
-        "shared prefix",
-        of_prompts(corrected.n_too_few_tokens), min_corrected_tokens));
+        "shared prefix{}",
+        counted(corrected.n_too_few_tokens, "prompt"), min_corrected_tokens,
+        corrected.n_without_norm == 0 ? without_prompts(corrected.empty_categories) : ""));
   }
   if (corrected.n_without_norm > 0) {
     notices.push_back(fmt::format(
-        "noise-corrected similarity leaves out {} whose squared norm is not positive at some layer",
-        of_prompts(corrected.n_without_norm)));
+        "noise-corrected similarity leaves out {} whose squared norm is not positive at some "
+        "layer{}",
+        counted(corrected.n_without_norm, "prompt"), without_prompts(corrected.empty_categories)));
   }
   if (!corrected.has_ids) {
     notices.emplace_back(
@@ -95,8 +114,14 @@ void tell_tokens(const NoiseCorrectedResult& corrected, const RarefactionResult&
         "noise-corrected similarity");
   }
   if (rarefied.n_tokens < 8) {
-    notices.push_back(fmt::format("rarefaction keeps only {} token{} of every prompt",
-                                  rarefied.n_tokens, rarefied.n_tokens == 1 ? "" : "s"));
+    notices.push_back(fmt::format("rarefaction keeps only {} of every prompt",
+                                  counted(rarefied.n_tokens, "token")));
+  }
+  if (rarefied.n_too_few_tokens > 0) {
+    notices.push_back(fmt::format("rarefaction leaves out {} with fewer than {}{}",
+                                  counted(rarefied.n_too_few_tokens, "prompt"),
+                                  counted(rarefied.n_tokens, "token"),
+                                  without_prompts(rarefied.empty_categories)));
   }
 }
 
@@ -170,8 +195,9 @@ InferenceResult inference(const InferenceInput& input, const InferenceOptions& o
                                          .stop = options.stop});
   result.near_duplicates = near_duplicates(similarity, input.texts);
   result.notices = category_notices(categories);
+  if (signatures.size() == 1) return result;
   tell_units(units, categories, result);
-  tell_intervals(result.bootstrap, result.notices);
+  tell_intervals(result.bootstrap, categories, result.notices);
   if (!result.permanova_is_location) {
     result.notices.emplace_back(
         "categories differ in size and in spread (PERMDISP p < 0.05): PERMANOVA's p-value is no "
@@ -180,9 +206,9 @@ InferenceResult inference(const InferenceInput& input, const InferenceOptions& o
   tell_tokens(result.noise_corrected, result.rarefied, result.notices);
   if (result.near_duplicates.n_pairs > 0) {
     result.notices.push_back(fmt::format(
-        "{} pair{} of prompts nearly the same (equal text, or similarity above 0.99): put copies "
+        "{} of prompts nearly the same (equal text, or similarity above 0.99): put copies "
         "into one group (--group-by)",
-        result.near_duplicates.n_pairs, result.near_duplicates.n_pairs == 1 ? "" : "s"));
+        counted(result.near_duplicates.n_pairs, "pair")));
   }
   return result;
 }

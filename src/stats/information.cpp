@@ -10,6 +10,7 @@
 #include "moexray/stats/nested_cv.h"
 #include "moexray/stats/units.h"
 #include "nested_repetitions.h"
+#include "pair_means.h"
 #include "parallel.h"
 #include "token_information.h"
 
@@ -225,9 +226,7 @@ void add_experts(const Signatures& signatures, const CategoryIndex& categories, 
 InformationResult information(const Signatures& signatures, const InformationOptions& options) {
   const CategoryIndex categories = index_categories(signatures);
   if (categories.names.size() < 2) {
-    throw Error(
-        ErrorKind::data,
-        {"information", {}, "at least two categories", "only \"" + categories.names.at(0) + "\""});
+    throw Error(ErrorKind::data, nothing_to_compare(categories));
   }
   if (!allows_nesting(options.n_folds, pipeline())) {
     throw Error(ErrorKind::usage,
@@ -243,7 +242,7 @@ InformationResult information(const Signatures& signatures, const InformationOpt
       result.bound = bound_of(signatures, categories, units, options);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::data) throw;
-      result.notices.push_back(std::string("no bound from a classifier: ") + error.what());
+      result.notices.push_back(std::string(error.what()) + "; no bound from a classifier");
     }
   }
   if (units.grouped && units.nested()) {

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <span>
 
+#include "pair_means.h"
+
 namespace moexray::stats {
 namespace {
 
@@ -77,17 +79,6 @@ void add_halves(const RoutedTokens& tokens, std::span<const std::size_t> counted
   ++sums.n_prompts;
 }
 
-// The categories of some of the prompts.
-CategoryIndex subset_of(const CategoryIndex& categories, const std::vector<std::size_t>& rows) {
-  CategoryIndex result{categories.names, {}, std::vector<std::int64_t>(categories.names.size())};
-  for (const std::size_t row : rows) {
-    const int category = categories.of_prompt[row];
-    result.of_prompt.push_back(category);
-    ++result.n_prompts[static_cast<std::size_t>(category)];
-  }
-  return result;
-}
-
 }  // namespace
 
 double unbiased_squared_norm(const Eigen::Ref<const Eigen::RowVectorXd>& counts,
@@ -134,9 +125,11 @@ NoiseCorrectedResult noise_corrected_similarity(const RoutedTokens& tokens,
     add_halves(tokens, counted, norms, halves);
   }
   result.n_prompts = static_cast<int>(rows.size());
+  const CategoryIndex kept = subset_of(categories, rows);
+  result.empty_categories = empty_categories(kept);
   if (rows.empty()) return result;
   blocks.conservativeResize(static_cast<Eigen::Index>(rows.size()), Eigen::NoChange);
-  const WithinAcross pairs = pair_statistics(blocks, subset_of(categories, rows));
+  const WithinAcross pairs = pair_statistics(blocks, kept);
   result.within = pairs.within;
   result.across = pairs.across;
   result.gap = pairs.within.mean - pairs.across.mean;

@@ -1,6 +1,9 @@
 #include "pair_means.h"
 
 #include <Eigen/QR>
+#include <algorithm>
+
+#include "moexray/core/wording.h"
 
 namespace moexray::stats {
 
@@ -55,18 +58,60 @@ std::int64_t n_within_pairs(const CategoryIndex& categories) {
 
 std::int64_t n_all_pairs(Eigen::Index n) { return static_cast<std::int64_t>(n) * (n - 1) / 2; }
 
+CategoryIndex subset_of(const CategoryIndex& categories, std::span<const std::size_t> rows) {
+  CategoryIndex result{categories.names, {}, std::vector<std::int64_t>(categories.names.size())};
+  for (const std::size_t row : rows) {
+    const int category = categories.of_prompt[row];
+    result.of_prompt.push_back(category);
+    ++result.n_prompts[static_cast<std::size_t>(category)];
+  }
+  return result;
+}
+
+std::vector<std::string> empty_categories(const CategoryIndex& categories) {
+  std::vector<std::string> names;
+  for (std::size_t c = 0; c < categories.names.size(); ++c) {
+    if (categories.n_prompts[c] == 0) names.push_back(categories.names[c]);
+  }
+  return names;
+}
+
+std::string nothing_to_compare(const CategoryIndex& categories) {
+  if (categories.of_prompt.size() == 1) {
+    return "only one prompt: what compares prompts or categories is undefined";
+  }
+  if (categories.names.size() > 1) return {};
+  return "only one category (" + quoted_list(categories.names) +
+         "): what compares categories is undefined";
+}
+
+std::string sizes_text(const CategoryIndex& categories, std::span<const std::int64_t> n_members,
+                       std::int64_t low, std::int64_t high, std::string_view noun) {
+  std::vector<std::string> names;
+  std::int64_t least = high;
+  std::int64_t most = low;
+  for (std::size_t c = 0; c < categories.names.size(); ++c) {
+    if (n_members[c] < low || n_members[c] > high) continue;
+    names.push_back(categories.names[c]);
+    least = std::min(least, n_members[c]);
+    most = std::max(most, n_members[c]);
+  }
+  if (names.empty()) return {};
+  std::string sizes = counted(most, noun);
+  if (most == 1) sizes = "one " + std::string(noun);
+  if (least < most) sizes = std::to_string(least) + " to " + sizes;
+  if (names.size() == 1) return "category " + quoted_list(names) + " has " + sizes;
+  return std::to_string(names.size()) + " categories have " + sizes + " (" + quoted_list(names) +
+         ")";
+}
+
 std::vector<std::string> category_notices(const CategoryIndex& categories) {
   std::vector<std::string> notices;
-  if (categories.names.size() == 1) {
-    notices.push_back("only one category (\"" + categories.names[0] +
-                      "\"): what compares categories is undefined");
-  }
-  for (std::size_t c = 0; c < categories.names.size(); ++c) {
-    if (categories.n_prompts[c] == 1) {
-      notices.push_back("category \"" + categories.names[c] +
-                        "\" has one prompt: it has no pair within");
-    }
-  }
+  const std::string nothing = nothing_to_compare(categories);
+  if (!nothing.empty()) notices.push_back(nothing);
+  if (categories.of_prompt.size() == 1) return notices;
+  const std::string singles = sizes_text(categories, categories.n_prompts, 1, 1, "prompt");
+  if (!singles.empty()) notices.push_back(singles + ": no pairs within");
   return notices;
 }
 

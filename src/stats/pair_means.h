@@ -1,6 +1,9 @@
 #pragma once
 
+#include <cstdint>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "moexray/stats/matrix.h"
@@ -44,6 +47,21 @@ Matrix compact_rows(const Matrix& blocks);
 /// The numbers of unordered pairs of one category, and of all.
 std::int64_t n_within_pairs(const CategoryIndex& categories);
 std::int64_t n_all_pairs(Eigen::Index n);
+
+/// The same categories with the prompts `rows` alone: one may be empty then.
+CategoryIndex subset_of(const CategoryIndex& categories, std::span<const std::size_t> rows);
+
+/// The names of the categories without a prompt.
+std::vector<std::string> empty_categories(const CategoryIndex& categories);
+
+/// What a single prompt or category leaves undefined, as a notice; "" if there are two of each.
+std::string nothing_to_compare(const CategoryIndex& categories);
+
+/// `category "a" has one prompt`, `3 categories have 2 to 4 units ("a", "b", "c")`: those that have
+/// `low` to `high` of what the noun names; "" if there is none.
+/// @param n_members [K]
+std::string sizes_text(const CategoryIndex& categories, std::span<const std::int64_t> n_members,
+                       std::int64_t low, std::int64_t high, std::string_view noun);
 
 /// What small data leave undefined: one category alone, categories with one prompt.
 std::vector<std::string> category_notices(const CategoryIndex& categories);

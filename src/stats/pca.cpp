@@ -81,7 +81,7 @@ PcaResult pca(const Matrix& rows, const PcaOptions& options) {
   result.explained_variance_ratio.setConstant(undefined);
   if (n == 1) {
     result.explained_variance.setConstant(undefined);
-    result.notices.emplace_back("one prompt: there is no variance to explain");
+    result.notices.emplace_back("only one prompt: there is no variance to explain");
   } else {
     result.notices.emplace_back(
         "all signatures are equal: there is no variance to explain, and all points coincide");

@@ -7,6 +7,7 @@
 
 #include "moexray/core/random.h"
 #include "moexray/stats/similarity.h"
+#include "pair_means.h"
 #include "parallel.h"
 
 namespace moexray::stats {
@@ -34,21 +35,18 @@ class Rarefaction {
  public:
   Rarefaction(const RoutedTokens& tokens, const Signatures& signatures,
               const CategoryIndex& categories, std::int64_t n_tokens)
-      : tokens_(tokens),
-        signatures_(signatures),
-        categories_{categories.names, {}, std::vector<std::int64_t>(categories.names.size())},
-        n_tokens_(static_cast<std::size_t>(n_tokens)) {
+      : tokens_(tokens), signatures_(signatures), n_tokens_(static_cast<std::size_t>(n_tokens)) {
     for (std::size_t i = 0; i < signatures.size(); ++i) {
       auto own = selected_tokens(tokens, i);
       if (own.size() < n_tokens_) continue;
       rows_.push_back(i);
       pool_.push_back(std::move(own));
-      categories_.of_prompt.push_back(categories.of_prompt[i]);
-      ++categories_.n_prompts[static_cast<std::size_t>(categories.of_prompt[i])];
     }
+    categories_ = subset_of(categories, rows_);
   }
 
   std::size_t n_prompts() const { return rows_.size(); }
+  const CategoryIndex& categories() const { return categories_; }
 
   WithinAcross draw(std::uint64_t seed) const {
     const Eigen::Index n_experts = signatures_.shape.n_experts;
@@ -96,6 +94,8 @@ RarefactionResult rarefied_similarity(const RoutedTokens& tokens, const Signatur
                         : *std::min_element(signatures.n_tokens.begin(), signatures.n_tokens.end());
   const Rarefaction rarefaction(tokens, signatures, categories, result.n_tokens);
   result.n_prompts = static_cast<int>(rarefaction.n_prompts());
+  result.n_too_few_tokens = static_cast<int>(signatures.size()) - result.n_prompts;
+  result.empty_categories = empty_categories(rarefaction.categories());
   if (result.n_prompts < 2) return result;
   std::vector<WithinAcross> draws(static_cast<std::size_t>(options.n_draws));
   parallel_for(options.n_draws, options.n_threads, [&](int draw) {

@@ -10,6 +10,7 @@
 #include "centred_features.h"
 #include "moexray/core/error.h"
 #include "moexray/core/random.h"
+#include "moexray/core/wording.h"
 #include "moexray/stats/pca.h"
 #include "neighbors.h"
 #include "parallel.h"
@@ -142,14 +143,15 @@ TsneEmbedding best_descent(const TsneObjective& objective, const TsneOptions& op
 void check_size(Eigen::Index n) {
   if (n >= 4 && n <= max_tsne_rows) return;
   throw Error(ErrorKind::data,
-              {"t-SNE", {}, fmt::format("4 to {} prompts", max_tsne_rows), std::to_string(n)});
+              fmt::format("{}: t-SNE needs 4 to {}",
+                          n == 1 ? "only one prompt" : counted(n, "prompt"), max_tsne_rows));
 }
 
 double choose_perplexity(double wanted, Eigen::Index n, std::vector<std::string>& notices) {
   if (3 * wanted < static_cast<double>(n)) return wanted;
   const double perplexity = static_cast<double>(n - 1) / 3;
-  notices.push_back(fmt::format("t-SNE: perplexity lowered from {:g} to {:.4g}: {} prompts are few",
-                                wanted, perplexity, n));
+  notices.push_back(fmt::format("{}: perplexity of t-SNE lowered from {:g} to {:.4g}",
+                                counted(n, "prompt"), wanted, perplexity));
   return perplexity;
 }
 

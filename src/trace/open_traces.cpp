@@ -11,6 +11,7 @@
 #include "json_text.h"
 #include "line_reader.h"
 #include "moexray/core/error.h"
+#include "moexray/core/wording.h"
 #include "moexray/trace/reader.h"
 #include "prompt_line.h"
 #include "record_source.h"
@@ -224,9 +225,11 @@ class Opener {
           where, std::to_string(n_planned), std::to_string(n_lines_));
     }
     if (n_missing + n_incomplete_ == 0) return;
-    set_.notices.push_back(directory.string() + ": " + std::to_string(n_missing + n_incomplete_) +
-                           " of " + std::to_string(n_lines_ + n_missing) +
-                           " prompts are left out because they are not complete");
+    const std::int64_t n_left_out = n_missing + n_incomplete_;
+    set_.notices.push_back(directory.string() + ": " + std::to_string(n_left_out) + " of " +
+                           counted(n_lines_ + n_missing, "prompt") +
+                           (n_left_out == 1 ? " is left out because it is not complete"
+                                            : " are left out because they are not complete"));
   }
 
   ReadOptions options_;

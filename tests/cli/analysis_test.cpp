@@ -74,7 +74,7 @@ TEST(SimilarityCommand, WritesExactJson) {
   const CommandResult result = run_moexray({"similarity", trace, "--json", "-"});
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_EQ(result.err,
-            "category \"b\" has one prompt: it has no pair within\n"
+            "category \"b\" has one prompt: no pairs within\n"
             "Cohen's d is undefined: too few pairs or no spread among them\n");
   EXPECT_EQ(result.out, R"({
   "moexray": {
@@ -117,7 +117,7 @@ TEST(SimilarityCommand, WritesExactJson) {
     [1, 0],
     [0, null]
   ],
-  "notices": ["category \"b\" has one prompt: it has no pair within", "Cohen's d is undefined: too few pairs or no spread among them"]
+  "notices": ["category \"b\" has one prompt: no pairs within", "Cohen's d is undefined: too few pairs or no spread among them"]
 }
 )");
 }

@@ -107,7 +107,7 @@ TEST(ClassifyCommand, NamesWhatIsTooSmall) {
   expect_failure({"classify", small_trace(), "--folds", "1"}, 2, "--folds");
   const TemporaryDirectory place;
   write_tiny_trace(place.path() / "t", 2, {{"p", "a", {0}}, {"q", "a", {1}}});
-  expect_failure({"classify", place.path() / "t"}, 1, "at least two categories");
+  expect_failure({"classify", place.path() / "t"}, 1, "only one category");
 }
 
 TEST_F(FoldsFile, IsUsed) {

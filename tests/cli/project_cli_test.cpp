@@ -70,7 +70,7 @@ TEST(ProjectCommand, EmbedsByTsne) {
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_NE(result.out.find("t-SNE: perplexity 3.667, KL divergence "), std::string::npos)
       << result.out;
-  EXPECT_NE(result.err.find("perplexity lowered from 30 to 3.667: 12 prompts are few"),
+  EXPECT_NE(result.err.find("12 prompts: perplexity of t-SNE lowered from 30 to 3.667"),
             std::string::npos)
       << result.err;
   const json found = run_for_json(words);
@@ -102,18 +102,18 @@ TEST(ProjectCommand, SaysWhatFewOrEqualPromptsMean) {
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_NE(result.err.find("all signatures are equal"), std::string::npos) << result.err;
   EXPECT_NE(result.out.find("explain n/a and n/a of"), std::string::npos) << result.out;
-  expect_failure({"project", trace, "--method", "tsne"}, 1, "expected 4 to 20000 prompts, found 3");
+  expect_failure({"project", trace, "--method", "tsne"}, 1, "3 prompts: t-SNE needs 4 to 20000");
   result = run_moexray({"analyze", trace, "-o", place.path() / "out", "--folds", "2"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_NE(result.err.find("t-SNE left out: t-SNE: expected 4 to 20000"), std::string::npos)
-      << result.err;
+  EXPECT_NE(result.err.find("3 prompts: t-SNE left out"), std::string::npos) << result.err;
   const json report = json::parse(file_content(place.path() / "out" / "report.json")).at("project");
   EXPECT_TRUE(report.at("tsne").is_null());
   EXPECT_TRUE(report.at("pca").at("explained_variance_ratio").at(0).is_null());
   write_tiny_trace(trace, 2, {{"p", "a", {0, 1}}});
   result = run_moexray({"project", trace});
   EXPECT_EQ(result.exit_code, 0);
-  EXPECT_NE(result.err.find("one prompt: there is no variance"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("only one prompt: there is no variance"), std::string::npos)
+      << result.err;
 }
 
 TEST(ProjectCommand, RefusesFlagsThatDoNothing) {

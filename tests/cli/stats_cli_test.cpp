@@ -87,6 +87,33 @@ TEST(StatsCommand, PrintsAndWritesItsTables) {
       file_content(out / "stats_layers.tsv").starts_with("layer\tcohens_d\tp_adjusted\n0\t"));
 }
 
+TEST(StatsCommand, ACategoryOfShortPromptsIsNamed) {
+  const TemporaryDirectory place;
+  std::vector<TinyPrompt> prompts;
+  for (int i = 0; i < 8; ++i) {
+    const bool is_short = i % 4 == 0;
+    std::vector<int> experts;
+    for (int t = 0; t < (is_short ? 3 : 16 + i); ++t) experts.push_back((t * t + i) % 3 % 2);
+    prompts.push_back({"p" + std::to_string(i), is_short ? "short" : i % 2 ? "a" : "b", experts});
+  }
+  write_tiny_trace(place.path() / "t", 2, prompts);
+  const std::vector<std::string> words{
+      "stats", place.path() / "t", "--resamples", "99", "--permutations",
+      "99",    "--rarefy-to",      "16"};
+  const json found = run_for_json(words);
+  for (const char* section : {"noise_corrected", "rarefied"}) {
+    SCOPED_TRACE(section);
+    EXPECT_EQ(found.at(section).at("categories_without_prompts"), json::array({"short"}));
+    EXPECT_EQ(found.at(section).at("n_too_few_tokens"), 2);
+    EXPECT_EQ(found.at(section).at("n_prompts"), 6);
+  }
+  const CommandResult result = run_moexray(words);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(result.err.find("no prompt of the category \"short\" is left"), std::string::npos)
+      << result.err;
+  EXPECT_NE(result.out.find("6 prompts, none of \"short\""), std::string::npos) << result.out;
+}
+
 TEST(StatsCommand, GroupsAreTheUnits) {
   const json found = run_for_json(few_draws({"--group-by", "meta.source"}));
   EXPECT_EQ(found.at("units").at("n"), 2);

@@ -25,12 +25,13 @@ struct NoiseCorrectedResult {
   PairStatistics across;
   double gap = undefined;
   double cohens_d = undefined;
-  int n_prompts = 0;          ///< that have a value
-  int n_too_few_tokens = 0;   ///< left out: fewer than 16 tokens
-  int n_without_norm = 0;     ///< left out: a squared norm that is not positive
-  int n_shared_prefix = 0;    ///< leading tokens that all prompts have in common
-  bool has_template = false;  ///< tokens of the chat template were left out
-  bool has_ids = true;        ///< false: the shared prefix is not known
+  int n_prompts = 0;                          ///< that have a value
+  int n_too_few_tokens = 0;                   ///< left out: fewer than 16 tokens
+  int n_without_norm = 0;                     ///< left out: a squared norm that is not positive
+  std::vector<std::string> empty_categories;  ///< none of whose prompts has a value
+  int n_shared_prefix = 0;                    ///< leading tokens that all prompts have in common
+  bool has_template = false;                  ///< tokens of the chat template were left out
+  bool has_ids = true;                        ///< false: the shared prefix is not known
   SplitHalf split_half;
 };
 

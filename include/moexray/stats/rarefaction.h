@@ -2,6 +2,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "moexray/stats/matrix.h"
 #include "moexray/stats/routed_tokens.h"
@@ -26,7 +28,9 @@ struct OverDraws {
 struct RarefactionResult {
   std::int64_t n_tokens = 0;
   int n_draws = 0;
-  int n_prompts = 0;  ///< that have enough tokens
+  int n_prompts = 0;                          ///< that have enough tokens
+  int n_too_few_tokens = 0;                   ///< left out: fewer than n_tokens
+  std::vector<std::string> empty_categories;  ///< none of whose prompts has enough
   OverDraws within;
   OverDraws across;
   OverDraws gap;

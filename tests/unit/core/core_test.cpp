@@ -8,6 +8,7 @@
 #include "moexray/core/escape.h"
 #include "moexray/core/random.h"
 #include "moexray/core/system.h"
+#include "moexray/core/wording.h"
 
 namespace moexray {
 namespace {
@@ -21,6 +22,21 @@ TEST(Error, NamesPlaceExpectedAndFound) {
 TEST(Error, EscapesForeignTextButKeepsLines) {
   const Error error(ErrorKind::data, {"first\nsecond", "file\x1b[31m", {}, "a\rb"});
   EXPECT_STREQ(error.what(), "file\\x1b[31m: first\nsecond: found a\\x0db");
+}
+
+TEST(Wording, NumbersAgreeWithTheirNouns) {
+  EXPECT_EQ(counted(0, "prompt"), "0 prompts");
+  EXPECT_EQ(counted(1, "prompt"), "1 prompt");
+  EXPECT_EQ(counted(12, "prompt"), "12 prompts");
+  EXPECT_EQ(counted(1, "category", "categories"), "1 category");
+  EXPECT_EQ(counted(2, "category", "categories"), "2 categories");
+}
+
+TEST(Wording, ListsNameTheFirstAndCountTheRest) {
+  EXPECT_EQ(quoted_list({}), "");
+  EXPECT_EQ(quoted_list(std::vector<std::string>{"a", "b\x1b"}), "\"a\", \"b\\x1b\"");
+  EXPECT_EQ(quoted_list(std::vector<std::string>(5, "a"), 3), "\"a\", \"a\" and 3 more");
+  EXPECT_EQ(quoted_list(std::vector<std::string>(3, "a"), 3), "\"a\", \"a\", \"a\"");
 }
 
 TEST(Printable, EscapesControlsAndBrokenUtf8) {

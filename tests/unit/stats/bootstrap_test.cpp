@@ -240,7 +240,7 @@ TEST(Bootstrap, SaysWhyThereIsNoInterval) {
   EXPECT_EQ(one.gap.reason, "only one category");
   EXPECT_EQ(one.auc.reason, "only one category");
   const BootstrapResult single = run(test::random_signatures({"a", "a", "a", "a", "b"}, 1));
-  EXPECT_EQ(single.gap.reason, "category \"b\" has only one prompt");
+  EXPECT_EQ(single.gap.reason, "category \"b\" has one prompt");
   EXPECT_TRUE(std::isnan(single.gap.low));
   EXPECT_FALSE(std::isnan(single.gap.estimate));
   EXPECT_TRUE(single.gap.method.empty());

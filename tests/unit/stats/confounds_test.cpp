@@ -95,7 +95,7 @@ TEST(Confounds, CannotTellFromFewPrompts) {
   const ConfoundsResult small =
       confounds(w.signatures, w.tokens, {.n_repetitions = 0, .n_permutations = 19});
   EXPECT_EQ(small.verdict.outcome, Outcome::cannot_tell);
-  EXPECT_NE(small.verdict.reason.find("category \"c0\" is too small"), std::string::npos);
+  EXPECT_NE(small.verdict.reason.find("category \"c0\" has "), std::string::npos);
   EXPECT_TRUE(small.features.empty());
 }
 
@@ -141,7 +141,7 @@ TEST(Confounds, EndsWhenTold) {
 
 TEST(Confounds, RefusesOneCategory) {
   const auto w = bench::simulated_routing({.n_categories = 1, .n_prompts = 8}, 1);
-  test::expect_error(ErrorKind::data, "at least two categories",
+  test::expect_error(ErrorKind::data, "only one category",
                      [&] { confounds(w.signatures, w.tokens, {}); });
   const auto two = world(0);
   test::expect_error(ErrorKind::usage, "4 to 64",

@@ -47,7 +47,7 @@ TEST(Folds, DependOnIdsAndSeedAlone) {
 
 TEST(Folds, NameACategoryThatIsTooSmall) {
   const Signatures s = test::random_signatures(test::mixed_categories({10, 3}, 1), 2);
-  test::expect_error(ErrorKind::data, "category \"c1\" is too small",
+  test::expect_error(ErrorKind::data, "category \"c1\" has 3 prompts: at least one per fold",
                      [&] { stratified_folds(s.ids, index_categories(s), 5, 0); });
   test::expect_error(ErrorKind::data, "--folds 3 would do",
                      [&] { stratified_folds(s.ids, index_categories(s), 5, 0); });
@@ -115,8 +115,8 @@ TEST(GroupedFolds, OfSinglePromptsAreStratifiedFolds) {
 TEST(GroupedFolds, NameACategoryInTooFewGroups) {
   const Grouped g = grouped({{9, "a"}, {9, "a"}, {3, "b"}, {3, "b"}, {3, "b"}});
   test::expect_error(ErrorKind::data,
-                     "category \"a\" is too small: expected at least one group per fold (3 folds; "
-                     "--folds 2 would do), found 2",
+                     "category \"a\" has 2 groups: at least one per fold is needed, of 3 folds "
+                     "(--folds 2 would do)",
                      [&] { grouped_folds(g.signatures.ids, g.categories, g.units, 3, 0); });
 }
 

@@ -358,11 +358,33 @@ TEST(Rarefaction, LeavesOutPromptsWithTooFewTokens) {
   const RarefactionResult found =
       rarefied_similarity(t.tokens, t.signatures, t.categories, {.n_draws = 4, .n_tokens = 20});
   EXPECT_EQ(found.n_prompts, 3);
+  EXPECT_TRUE(found.empty_categories.empty());
   EXPECT_FALSE(std::isnan(found.within.mean));
   const RarefactionResult none =
       rarefied_similarity(t.tokens, t.signatures, t.categories, {.n_draws = 4, .n_tokens = 99});
   EXPECT_EQ(none.n_prompts, 0);
+  EXPECT_EQ(none.n_too_few_tokens, 4);
+  EXPECT_EQ(none.empty_categories, (std::vector<std::string>{"a", "b"}));
   EXPECT_TRUE(std::isnan(none.gap.mean));
+}
+
+// More prompts than L·E take the path by moments, whose products must not be empty.
+TEST(Rarefaction, ACategoryOfShortPromptsIsLeftOutWhole) {
+  std::vector<Prompt> prompts(90, {"a", 20, 0});
+  for (std::size_t i = 0; i < prompts.size(); i += 3) prompts[i] = {"b", 5, 0};
+  const Traced t = traced(prompts, {some_rates(3, 17, 1, 1), some_rates(3, 17, 1, 2)}, 1, 3);
+  const RarefactionResult rarefied =
+      rarefied_similarity(t.tokens, t.signatures, t.categories, {.n_draws = 2, .n_tokens = 20});
+  EXPECT_EQ(rarefied.n_prompts, 60);
+  EXPECT_EQ(rarefied.empty_categories, std::vector<std::string>{"b"});
+  EXPECT_FALSE(std::isnan(rarefied.within.mean));
+  EXPECT_TRUE(std::isnan(rarefied.across.mean));
+  const NoiseCorrectedResult corrected =
+      noise_corrected_similarity(t.tokens, t.signatures, t.categories);
+  EXPECT_EQ(corrected.n_prompts + corrected.n_without_norm, 60);
+  EXPECT_EQ(corrected.empty_categories, std::vector<std::string>{"b"});
+  EXPECT_FALSE(std::isnan(corrected.within.mean));
+  EXPECT_TRUE(std::isnan(corrected.across.mean));
 }
 
 TEST(Rarefaction, DependsOnTheSeedAlone) {
