@@ -1,5 +1,7 @@
 #include <fmt/core.h>
 
+#include <utility>
+
 #include "commands.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
@@ -28,10 +30,13 @@ Json json_of(const LayersResult& result) {
                                    {"uniform_within", layer.uniform.within},
                                    {"uniform_across", layer.uniform.across}}));
   }
-  return Json::object({{"layers", std::move(layers)},
-                       {"peak_layer", result.peak_layer < 0 ? Json() : Json(result.peak_layer)},
-                       {"peak_layers", Json::array(result.peak_layers)},
-                       {"notices", Json::array(result.notices)}});
+  Json json = Json::object({{"layers", std::move(layers)}});
+  Json peak;
+  if (result.peak_layer >= 0) peak = Json(result.peak_layer);
+  json.set("peak_layer", std::move(peak));
+  json.set("peak_layers", Json::array(result.peak_layers));
+  json.set("notices", Json::array(result.notices));
+  return json;
 }
 
 std::string peak_text(const LayersResult& result) {

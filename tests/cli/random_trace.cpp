@@ -296,7 +296,8 @@ double share_given(const app::Flag& flag) {
     return costly ? 1 : 0.25;
   }
   if (key == "output" || key == "json") return 0.4;
-  if (key == "model") return 0;
+  if (key == "model" || key == "full") return 0;
+  if (key == "quick") return 0.85;
   return key == "weighted" || key == "exclude-template" || key == "group-by" ? 0.2 : 0.12;
 }
 
