@@ -111,7 +111,9 @@ TEST(ExpertProfile, ContextsAreTheClearestOfEachPrompt) {
   for (std::size_t i = 0; i < 4; ++i) {
     const ExpertContext& context = profile.contexts[i];
     EXPECT_TRUE(c.selects(context.token, 4));
-    if (i > 0) EXPECT_GT(profile.contexts[i - 1].row, context.row);
+    if (i > 0) {
+      EXPECT_GT(profile.contexts[i - 1].row, context.row);
+    }
     for (std::size_t t = context.token + 1; t < c.world.tokens.first[context.row + 1]; ++t) {
       EXPECT_FALSE(c.selects(t, 4));
     }
