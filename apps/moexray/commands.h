@@ -10,7 +10,6 @@ Command baselines_command();
 Command classify_command();
 Command completions_command();
 Command confounds_command();
-Command expert_command();
 Command experts_command();
 Command information_command();
 Command layers_command();
