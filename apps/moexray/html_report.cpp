@@ -82,9 +82,7 @@ std::string experts_html(const std::vector<Section>& sections, const Results& re
   const Section* section = section_with(sections, &Results::experts);
   if (section == nullptr) return {};
   std::string html = html_paragraph(
-      "Routing has collapsed where a layer sends its tokens to few experts: its entropy is low, "
-      "some experts are overloaded and others never or hardly used. An expert that these prompts "
-      "do not use may still be used for others.");
+      "An expert that these prompts do not use may still be used for others.");
   for (const report::Figure& figure : section->figures) html += html_figure(figure, site.files);
   return html + section->document.html() +
          uses_html("Overloaded experts", results.experts->overloaded) +

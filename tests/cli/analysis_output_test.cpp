@@ -38,10 +38,10 @@ TEST(AnalyzeCommand, WritesEverythingTheSameEveryTime) {
       names.push_back(name);
     }
   }
-  EXPECT_EQ(names, (std::vector<std::string>{"baselines.tsv", "classify.tsv", "expert_usage.tsv",
-                                             "labels.tsv", "layers.tsv", "report.html",
-                                             "report.json", "signatures.npy", "similarity.npy",
-                                             "stats_layers.tsv", "top_experts.tsv"}));
+  EXPECT_EQ(names, (std::vector<std::string>{
+                       "baselines.tsv", "classify.tsv", "expert_categories.tsv", "expert_usage.tsv",
+                       "labels.tsv", "layers.tsv", "report.html", "report.json", "signatures.npy",
+                       "similarity.npy", "stats_layers.tsv", "top_experts.tsv"}));
   EXPECT_EQ(n_prompt_pages, 12);
   EXPECT_EQ(figures,
             (std::set<std::string>{"experts", "fig1_prompts", "fig1_similarity", "fig2_baselines",
