@@ -1,6 +1,8 @@
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <optional>
 #include <string_view>
 
 #include "analysis_flags.h"
@@ -21,6 +23,11 @@ using report::Json;
 
 Json text_or_null(std::string_view text) { return text.empty() ? Json() : Json(text); }
 
+Json id_or_null(TokenId id) {
+  if (id < 0) return {};
+  return Json(id);
+}
+
 Json routing_json(const TokenRouting& routing, std::size_t layer) {
   return Json::object(
       {{"layer", layer},
@@ -40,7 +47,7 @@ Json token_json(const ShownToken& token, const ShowOptions& options) {
   return Json::object({{"pos", token.pos},
                        {"type", token.type == TokenType::generation ? "generation" : "prompt"},
                        {"template", token.is_template},
-                       {"token_id", token.id < 0 ? Json() : Json(token.id)},
+                       {"token_id", id_or_null(token.id)},
                        {"token", text_or_null(token.text)},
                        {"distance", token.distance},
                        {"layers", std::move(layers)}});
@@ -63,6 +70,14 @@ std::string json_of(const ShownPrompt& shown, const ShowOptions& options) {
                        {"uniform_distance", defined_mean(shown.uniform)},
                        {"tokens", std::move(tokens)}})
       .dump();
+}
+
+// None if the selection leaves the prompt no token.
+std::optional<std::size_t> row_of(const stats::Signatures& signatures, std::size_t index) {
+  const auto& indices = signatures.prompt_indices;
+  const auto found = std::find(indices.begin(), indices.end(), index);
+  if (found == indices.end()) return std::nullopt;
+  return static_cast<std::size_t>(found - indices.begin());
 }
 
 // https://no-color.org: set and not empty means no colours.
@@ -110,8 +125,10 @@ void run(const Arguments& arguments, Console& console) {
   const std::size_t index = find_prompt(traces, arguments.positionals().front());
   ShownPrompt shown = read_shown_prompt(traces, index, settings.reading);
   if (options.colour_by == ColourBy::distance) {
-    const std::string reason = add_distances(traces, index, settings.selection, settings.reading,
-                                             console.stop_requested(), shown);
+    const stats::Signatures signatures =
+        read_signatures(traces, settings.selection, settings.reading, console.stop_requested());
+    const std::string reason =
+        add_distances(stats::OtherPrompts(signatures), row_of(signatures, index), shown);
     if (!reason.empty()) console.notice(reason);
   }
   if (!html.empty()) write(html, show_html(shown, options), console);

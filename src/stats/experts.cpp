@@ -62,6 +62,8 @@ void add_layer(int layer, const ExpertOptions& options, ExpertsResult& result) {
       result.overloaded.push_back(use);
     }
   }
+  load.collapsed =
+      !result.too_few_tokens && 2 * (load.n_unused + load.n_underused) >= counts.size();
   result.layers.push_back(load);
 }
 
@@ -71,6 +73,7 @@ void tell_if_few(const Signatures& signatures, ExpertsResult& result) {
   const double expected =
       static_cast<double>(n_tokens) * signatures.shape.top_k / signatures.shape.n_experts;
   if (expected < 5 && signatures.shape.top_k < signatures.shape.n_experts) {
+    result.too_few_tokens = true;
     result.notices.push_back("only " + counted(n_tokens, "token") +
                              ": experts may be unused or overloaded by chance");
   }
@@ -84,12 +87,14 @@ ExpertsResult expert_usage(const Signatures& signatures, const ExpertOptions& op
     members[signatures.categories[i]].push_back(static_cast<Eigen::Index>(i));
   }
   ExpertsResult result;
+  result.overloaded_above = options.overloaded;
   result.counts = Matrix::Zero(signatures.shape.n_layers, signatures.shape.n_experts);
   for (const auto& [category, rows] : members) {
     result.categories.push_back(category);
     result.category_counts.push_back(summed_counts(signatures, rows, options.weighted));
     result.counts += result.category_counts.back();
   }
+  tell_if_few(signatures, result);
   for (int layer = 0; layer < signatures.shape.n_layers; ++layer) {
     add_layer(layer, options, result);
   }
@@ -98,7 +103,6 @@ ExpertsResult expert_usage(const Signatures& signatures, const ExpertOptions& op
                      return tie_key(a.share, similarity_rounding) >
                             tie_key(b.share, similarity_rounding);
                    });
-  tell_if_few(signatures, result);
   return result;
 }
 
