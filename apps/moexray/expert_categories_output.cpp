@@ -247,7 +247,7 @@ void add_json(const ExpertCategoriesResult& result, Json& json) {
 }
 
 std::string tsv_of(const ExpertCategoriesResult& result) {
-  report::Tsv tsv({"layer", "expert", "category", "rate", "ci_low", "ci_high", "rate_others",
+  report::Tsv tsv({"layer", "expert", "category", "rate", "ci95_low", "ci95_high", "rate_others",
                    "log2_ratio", "t", "p_value", "p_adjusted", "q_value", "significant"});
   for (const ExpertCell& cell : result.cells) {
     tsv.add_row({std::to_string(cell.layer), std::to_string(cell.expert),

@@ -61,7 +61,7 @@ TEST(ExpertsByCategory, FindsAnExpertThatACategoryUsesMore) {
   EXPECT_EQ(found.at("cells").at(7).at("p_adjusted"), 1);
   const std::string tsv = file_content(out / "expert_categories.tsv");
   EXPECT_TRUE(
-      tsv.starts_with("layer\texpert\tcategory\trate\tci_low\tci_high\trate_others\t"
+      tsv.starts_with("layer\texpert\tcategory\trate\tci95_low\tci95_high\trate_others\t"
                       "log2_ratio\tt\tp_value\tp_adjusted\tq_value\tsignificant\n0\t0\ta\t"))
       << tsv;
   EXPECT_TRUE(fs::exists(out / "experts_by_category.tsv"));
