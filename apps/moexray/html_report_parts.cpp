@@ -85,7 +85,11 @@ void add_model(const TraceSet& traces, Facts& facts) {
       [](const TraceManifest& m) { return m.tool.empty() ? "" : yes_no(m.model.norm_topk_prob); });
   add("computed in", [](const TraceManifest& m) { return m.model.dtype; });
   add("SHA-256 of config.json", [](const TraceManifest& m) { return m.model.config_sha256; }, true);
+  add(
+      "SHA-256 of its settings that decide",
+      [](const TraceManifest& m) { return m.model.deciding_config_sha256; }, true);
   add("SHA-256 of the routers", [](const TraceManifest& m) { return m.model.router_sha256; }, true);
+  add("XXH3 of all weights", [](const TraceManifest& m) { return m.model.weights_xxh3; }, true);
   facts.group("Tokenizer");
   add("kind", [](const TraceManifest& m) { return m.tokenizer.kind; });
   add("vocabulary", [](const TraceManifest& m) { return positive(m.tokenizer.vocab_size); });
@@ -107,6 +111,8 @@ void add_generation(const TraceSet& traces, Facts& facts) {
   add("chat template", [](const TraceManifest& m) { return m.generation.template_name; });
   facts.group("Trace");
   add("written by", [](const TraceManifest& m) { return m.tool; });
+  add("device", [](const TraceManifest& m) { return m.device; });
+  add("backend", [](const TraceManifest& m) { return m.backend; });
   add("instruction set", [](const TraceManifest& m) { return m.instruction_set; });
   add("kernels", [](const TraceManifest& m) { return m.kernels; });
   add("prompts per batch", [](const TraceManifest& m) { return positive(m.batch); });
