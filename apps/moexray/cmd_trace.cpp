@@ -303,7 +303,7 @@ std::vector<Flag> flags() {
       {.name = "--compress", .type = FlagType::on_off, .help = "compress the events with zstd"},
       {.name = "--resume",
        .type = FlagType::on_off,
-       .help = "continue an unfinished trace with the same settings"},
+       .help = "continue an unfinished trace with the same model, prompts and settings"},
       {.name = "--force", .type = FlagType::on_off, .help = "replace an existing trace"},
       {.name = "--limit",
        .type = FlagType::integer,
@@ -341,7 +341,8 @@ Command trace_command() {
           "prompts.jsonl (a line per finished prompt) and events-NNNNN.jsonl (a record per token "
           "and MoE layer).\n\nPROMPTS is a JSON Lines file: {\"id\": \"code-01\", \"category\": "
           "\"code\", \"prompt\": \"...\"}; \"id\" and \"category\" are optional, \"messages\" may "
-          "stand in place of \"prompt\". All prompts are checked before the model is loaded.\n\n"
+          "stand in place of \"prompt\". All prompts are checked before the model is loaded, "
+          "and nothing is written before it is.\n\n"
           "Ctrl-C stops after the forward pass that is under way; a trace stopped by it, or by "
           "anything else, is completed by the same command with --resume, to the same bytes.",
       .positionals = {{.name = "PROMPTS",

@@ -142,6 +142,8 @@ std::string provenance_html(const AnalysisInput& input) {
   facts.add("prompts", std::to_string(traces.prompts.size()));
   facts.add("SHA-256 of the prompts",
             values_of(traces, [](const TraceManifest& m) { return m.prompts_sha256; }), true);
+  facts.add("SHA-256 of their tokens",
+            values_of(traces, [](const TraceManifest& m) { return m.prompt_ids_sha256; }), true);
   facts.group("Analysis");
   facts.add("by", "moexray " + std::string(version()));
   facts.add("seed", std::to_string(input.settings.seed));

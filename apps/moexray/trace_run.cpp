@@ -11,6 +11,7 @@
 
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
+#include "moexray/core/sha256.h"
 #include "moexray/runtime/batch_plan.h"
 #include "moexray/trace/background_writer.h"
 #include "moexray/trace/reader.h"
@@ -89,6 +90,23 @@ void tokenize_prompts(TraceJob& job, const TraceSettings& settings, const ModelC
     job.tokenized.push_back(std::move(tokenized));
   }
   failures.throw_if_any();
+}
+
+// What tokenizer, chat template and their settings together made of the prompts.
+std::string sha256_of_ids(const std::vector<TokenizedPrompt>& prompts) {
+  Sha256 hash;
+  std::string line;
+  for (const TokenizedPrompt& prompt : prompts) {
+    line.clear();
+    for (std::size_t i = 0; i < prompt.ids.size(); ++i) {
+      if (i > 0) line += " ";
+      line += std::to_string(prompt.ids[i]);
+      if (i < prompt.is_template.size() && prompt.is_template[i]) line += "t";
+    }
+    line += "\n";
+    hash.update(line);
+  }
+  return hash.finish_hex();
 }
 
 std::int64_t n_prompt_tokens(const TokenizedPrompt& prompt) {
@@ -238,6 +256,7 @@ TraceJob plan_trace(const TraceSettings& settings, PromptSet prompts, const Mode
   job.manifest.n_prompts = static_cast<std::int64_t>(job.prompts.size());
   job.manifest.n_shard_prompts = static_cast<std::int64_t>(whole.end - whole.begin);
   job.manifest.prompts_sha256 = prompts.sha256;
+  job.manifest.prompt_ids_sha256 = sha256_of_ids(job.tokenized);
   job.manifest.batch = plan.batch;
   job.manifest.plan = std::move(plan.sizes);
   return job;

@@ -233,6 +233,7 @@ trace::ManifestEntries trace::manifest_entries(const TraceManifest& m) {
       {"device", m.device},
       {"backend", m.backend},
       {"prompts_sha256", m.prompts_sha256},
+      {"prompt_ids_sha256", m.prompt_ids_sha256},
       {"shard.index", m.shard.index},
       {"shard.count", m.shard.count},
       {"shard.n_prompts", m.n_shard_prompts},
@@ -293,6 +294,7 @@ TraceManifest manifest_from_json(std::string_view json, std::string_view where) 
   in.text("device", m.device);
   in.text("backend", m.backend);
   in.text("prompts_sha256", m.prompts_sha256);
+  in.hash("prompt_ids_sha256", m.prompt_ids_sha256, "", 64);
   read_shard(in, m);
   std::string events = "grouped";
   in.text("events", events);

@@ -128,6 +128,14 @@ TEST_F(TraceIdentity, ResumesWithTheRecordedModelOnly) {
   expect_no_resume(tuned, "model.weights_xxh3");  // nor when nothing is left to do
 }
 
+TEST_F(TraceIdentity, ResumesWithTheRecordedTokenizerOnly) {
+  begin_trace("t");
+  const fs::path changed = copy_model("changed");
+  const std::string tokenizer = read_file(changed / "tokenizer.json", 1 << 26);
+  write_file_atomically(changed / "tokenizer.json", tokenizer + "\n");
+  expect_no_resume(changed, "tokenizer.sha256");
+}
+
 TEST_F(TraceIdentity, ResumesNoTraceOfUnknownWeights) {
   begin_trace("t");
   json manifest = json::parse(file_content(path("t") / "manifest.json"));

@@ -64,6 +64,9 @@ struct TraceManifest {
   std::string device;          ///< what computed: "cpu" or "cuda"
   std::string backend;         ///< and with what: "libtorch 1.13.1"
   std::string prompts_sha256;  ///< PromptSet::sha256
+  /// Of the tokens of this directory's prompts: a line for each, its ids with spaces between, and a
+  /// "t" behind those of the template.
+  std::string prompt_ids_sha256;
   Shard shard;                 ///< {"index": 0, "count": 1} for a whole run
   /// Key shard.n_prompts: the prompts of all shards together, those that --limit leaves.
   std::int64_t n_shard_prompts = 0;

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "moexray/core/file.h"
+#include "moexray/core/sha256.h"
 #include "moexray/trace/reader.h"
 #include "support/expect_error.h"
 #include "support/fake_model.h"
@@ -379,6 +380,14 @@ TEST_F(TraceRun, RecordsWhatTheShardsTogetherTrace) {
   EXPECT_EQ(manifest.device, "cuda");
   // Where nothing is generated, no token ends anything.
   EXPECT_TRUE(manifest.generation.eos_token_ids.empty());
+}
+
+TEST_F(TraceRun, RecordsWhatBecameOfThePrompts) {
+  const auto hash_of = [&](const std::string& text) {
+    return plan(test_settings(), text).manifest.prompt_ids_sha256;
+  };
+  EXPECT_EQ(hash_of("{\"prompt\":\"hi\"}\n{\"prompt\":\"A\"}\n"), sha256_hex("104 105\n65\n"));
+  EXPECT_EQ(hash_of("{\"prompt\":\"hi\",\"id\":\"x\"}"), sha256_hex("104 105\n"));
 }
 
 TEST_F(TraceRun, ListsAllPromptsThatCannotBeTraced) {

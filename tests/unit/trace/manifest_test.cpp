@@ -42,19 +42,46 @@ TEST(Manifest, RoundTripsEveryKey) {
   EXPECT_EQ(read.plan, m.plan);
   EXPECT_EQ(read.generation.eos_token_ids, (std::vector<TokenId>{3, 99}));
   EXPECT_TRUE(read.absent.empty());
-  for (const char* key : {"format",      "version",        "tool",
-                          "model",       "name",           "architecture",
-                          "hidden_size", "n_layers",       "n_experts",
-                          "top_k",       "norm_topk_prob", "dtype",
-                          "moe_layers",  "config_sha256",  "router_sha256",
-                          "tokenizer",   "kind",           "vocab_size",
-                          "sha256",      "n_prompts",      "instruction_set",
-                          "generation",  "max_new_tokens", "do_sample",
-                          "temperature", "top_p",          "seed",
-                          "template",    "ignore_eos",     "batch",
-                          "plan",        "kernels",        "prompts_sha256",
-                          "shard",       "weights_xxh3",   "deciding_config_sha256",
-                          "device",      "backend",        "eos_token_ids"}) {
+  for (const char* key : {"format",
+                          "version",
+                          "tool",
+                          "model",
+                          "name",
+                          "architecture",
+                          "hidden_size",
+                          "n_layers",
+                          "n_experts",
+                          "top_k",
+                          "norm_topk_prob",
+                          "dtype",
+                          "moe_layers",
+                          "config_sha256",
+                          "router_sha256",
+                          "tokenizer",
+                          "kind",
+                          "vocab_size",
+                          "sha256",
+                          "n_prompts",
+                          "instruction_set",
+                          "generation",
+                          "max_new_tokens",
+                          "do_sample",
+                          "temperature",
+                          "top_p",
+                          "seed",
+                          "template",
+                          "ignore_eos",
+                          "batch",
+                          "plan",
+                          "kernels",
+                          "prompts_sha256",
+                          "shard",
+                          "weights_xxh3",
+                          "deciding_config_sha256",
+                          "device",
+                          "backend",
+                          "eos_token_ids",
+                          "prompt_ids_sha256"}) {
     EXPECT_NE(json.find('"' + std::string(key) + "\": "), std::string::npos) << key;
   }
 }
@@ -103,6 +130,7 @@ TEST(Manifest, RefusesWrongValues) {
   expect_manifest_error(with("1}", "1,\"weights_xxh3\":1}"), "model.weights_xxh3");
   expect_manifest_error(with("1}", R"(1,"deciding_config_sha256":"0"})"),
                         "model.deciding_config_sha256");
+  expect_manifest_error(with("1}}", "1},\"prompt_ids_sha256\":\"x\"}"), "prompt_ids_sha256");
   expect_manifest_error(with("1}}", "1},\"shard\":{\"index\":2,\"count\":2}}"),
                         "an integer below the count, 2, found 2");
   expect_manifest_error(with("1}}", "1},\"shard\":{\"n_prompts\":-1}}"), "shard.n_prompts");
@@ -156,6 +184,7 @@ TEST(Manifest, NamesTheKeyThatDiffers) {
   expect_key("generation.seed", [](TraceManifest& m) { m.generation.seed = 5; });
   expect_key("generation.template", [](TraceManifest& m) { m.generation.template_name = "x"; });
   expect_key("prompts_sha256", [](TraceManifest& m) { m.prompts_sha256 = "x"; });
+  expect_key("prompt_ids_sha256", [](TraceManifest& m) { m.prompt_ids_sha256.back() = '0'; });
   expect_key("n_prompts", [](TraceManifest& m) { m.n_prompts = 5; });
   expect_key("shard.index", [](TraceManifest& m) { m.shard = {1, 2}; });
   expect_key("compress", [](TraceManifest& m) { m.compress = true; });
@@ -178,6 +207,7 @@ TraceManifest of_an_earlier_version() {
               "generation.eos_token_ids",
               "device",
               "backend",
+              "prompt_ids_sha256",
               "shard.n_prompts"};
   return m;
 }

@@ -83,6 +83,7 @@ TraceManifest make_manifest(const MadeRun& run) {
   m.device = "cpu";
   m.backend = "made-up 1";
   m.prompts_sha256 = std::string(64, 'd');
+  m.prompt_ids_sha256 = std::string(64, '1');
   m.shard = run.shard;
   m.n_shard_prompts = 8;
   m.events = run.events;
