@@ -66,7 +66,8 @@ void TracedBatches::run(Model& model, std::span<const std::span<const TokenId>> 
   }
   BackgroundWriter background(*writer_);
   const std::atomic<bool> stop = false;
-  auto outputs = generate(model, inputs, options, stop, [&](std::int64_t) { background.check(); });
+  auto outputs =
+      generate(model, inputs, options, stop, [&](TokenType, std::int64_t) { background.check(); });
   std::vector<FinishedPrompt> batch(prompts.size());
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     FinishedPrompt& finished = batch[i];

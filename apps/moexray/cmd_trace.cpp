@@ -6,6 +6,7 @@
 
 #include "commands.h"
 #include "console.h"
+#include "hash_weights.h"
 #include "moexray/checkpoint/checkpoint.h"
 #include "moexray/core/error.h"
 #include "moexray/core/wording.h"
@@ -83,19 +84,6 @@ void check_combinations(const Arguments& arguments) {
   if (arguments.on("resume") && arguments.on("force")) fail("give either --resume or --force");
 }
 
-// The writer checks this again and more, but only after everything has been read.
-void check_output(const Arguments& arguments) {
-  if (arguments.on("resume") || arguments.on("force")) return;
-  const std::filesystem::path output = arguments.text("output");
-  std::error_code code;
-  if (!std::filesystem::exists(output / "manifest.json", code)) return;
-  throw Error(ErrorKind::usage, {"the directory already holds results; use --resume to continue it "
-                                 "or --force to replace it",
-                                 output.string(),
-                                 {},
-                                 {}});
-}
-
 TraceSettings settings_of(const Arguments& arguments) {
   check_combinations(arguments);
   check_device(arguments.text("device"));
@@ -160,13 +148,42 @@ void report_plan(const TraceJob& job, const TraceWriter& writer, Console& consol
                   counted(std::ssize(manifest.plan), "batch", "batches"), manifest.batch));
 }
 
+// Everything about the output that can be known before the weights are read.
+void check_output(const Arguments& arguments, const TraceManifest& manifest) {
+  const std::filesystem::path output = arguments.text("output");
+  if (arguments.on("resume")) {
+    TraceWriter::check_resume(output, manifest);
+  } else {
+    TraceWriter::check_create(output, arguments.on("force"));
+  }
+}
+
+// Nothing is written before the model is loaded: a run that cannot begin leaves what it found.
+TraceWriter open_writer(const Arguments& arguments, const TraceJob& job, const Console& console) {
+  if (console.stop_requested()) throw Error(ErrorKind::interrupted, "interrupted");
+  const std::filesystem::path output = arguments.text("output");
+  if (arguments.on("resume")) return TraceWriter::resume(output, job.manifest, job.prompts);
+  return TraceWriter::create(output, job.manifest, arguments.on("force"));
+}
+
+void trace_to(TraceWriter writer, const TraceJob& job, Model& model, const Tokenizer& tokenizer,
+              Console& console) {
+  try {
+    report_plan(job, writer, console);
+    run_trace(job, writer, model, tokenizer, console);
+  } catch (...) {
+    writer.discard_if_empty();
+    throw;
+  }
+}
+
 void run(const Arguments& arguments, Console& console) {
   const TraceSettings settings = settings_of(arguments);
-  check_output(arguments);
   const std::filesystem::path output = arguments.text("output");
   const std::filesystem::path model_directory = arguments.given("model")
                                                     ? std::filesystem::path(arguments.text("model"))
                                                     : data_directory() / "models" / "mini-olmoe";
+  // Inputs first, the cheap ones before the others; then the output; then the weights.
   PromptSet prompts = read_all_prompts(arguments, settings, console);
   const Checkpoint checkpoint(model_directory);
   const auto tokenizer = open_tokenizer(model_directory, module_directory());
@@ -176,32 +193,25 @@ void run(const Arguments& arguments, Console& console) {
                             checkpoint.router_sha256(), *tokenizer, *chat_template, console);
 
   Runtime& runtime = load_runtime();
+  const int n_threads =
+      arguments.given("threads") ? static_cast<int>(arguments.integer("threads")) : 0;
+  const ModelOptions options{settings.dtype, settings.device, n_threads, settings.kernels};
+  runtime.check(options);
   const RuntimeInfo info = runtime.info();
   job.manifest.instruction_set = info.instruction_set;
+  job.manifest.backend = info.backend;
   if (info.is_reference_blas) {
     console.warn("libtorch uses the reference BLAS (" + info.blas +
                  "), which is about a hundred times slower than an optimised one; install "
                  "libopenblas0-openmp");
   }
-  // What --force replaces is kept until the model is known to load; everything else about the
-  // output is better known before.
-  const bool force = arguments.on("force");
-  std::optional<TraceWriter> writer;
-  if (arguments.on("resume")) {
-    writer = TraceWriter::resume(output, job.manifest, job.prompts);
-  } else if (!force) {
-    writer = TraceWriter::create(output, job.manifest, false);
-  }
-  if (!writer || !writer->finished()) {
-    const int n_threads =
-        arguments.given("threads") ? static_cast<int>(arguments.integer("threads")) : 0;
-    const auto model =
-        runtime.load(checkpoint, {settings.dtype, settings.device, n_threads, settings.kernels});
-    if (!writer) writer = TraceWriter::create(output, job.manifest, true);
-    report_plan(job, *writer, console);
-    run_trace(job, *writer, *model, *tokenizer, console);
-  } else {
+  check_output(arguments, job.manifest);
+  job.manifest.model.weights_xxh3 = hash_weights(checkpoint, n_threads, console);
+  if (arguments.on("resume") && TraceWriter::is_finished(output, job.manifest, job.prompts)) {
     console.notice("nothing left to do");
+  } else {
+    const auto model = runtime.load(checkpoint, options);
+    trace_to(open_writer(arguments, job, console), job, *model, *tokenizer, console);
   }
   job = {};  // the summary reads the prompts back from disk: once in memory is enough
   console.print(trace_summary(output));
@@ -296,7 +306,7 @@ std::vector<Flag> flags() {
       {.name = "--compress", .type = FlagType::on_off, .help = "compress the events with zstd"},
       {.name = "--resume",
        .type = FlagType::on_off,
-       .help = "continue an unfinished trace with the same settings"},
+       .help = "continue an unfinished trace with the same model, prompts and settings"},
       {.name = "--force", .type = FlagType::on_off, .help = "replace an existing trace"},
       {.name = "--limit",
        .type = FlagType::integer,
@@ -335,7 +345,8 @@ Command trace_command() {
           "prompts.jsonl (a line per finished prompt) and events-NNNNN.jsonl (a record per token "
           "and MoE layer).\n\nPROMPTS is a JSON Lines file: {\"id\": \"code-01\", \"category\": "
           "\"code\", \"prompt\": \"...\"}; \"id\" and \"category\" are optional, \"messages\" may "
-          "stand in place of \"prompt\". All prompts are checked before the model is loaded.\n\n"
+          "stand in place of \"prompt\". All prompts are checked before the model is loaded, "
+          "and nothing is written before it is.\n\n"
           "Ctrl-C stops after the forward pass that is under way; a trace stopped by it, or by "
           "anything else, is completed by the same command with --resume, to the same bytes.",
       .positionals = {{.name = "PROMPTS",

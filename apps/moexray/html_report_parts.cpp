@@ -82,7 +82,11 @@ void add_model(const TraceSet& traces, Facts& facts) {
       [](const TraceManifest& m) { return m.tool.empty() ? "" : yes_no(m.model.norm_topk_prob); });
   add("computed in", [](const TraceManifest& m) { return m.model.dtype; });
   add("SHA-256 of config.json", [](const TraceManifest& m) { return m.model.config_sha256; }, true);
+  add(
+      "SHA-256 of its settings that decide",
+      [](const TraceManifest& m) { return m.model.deciding_config_sha256; }, true);
   add("SHA-256 of the routers", [](const TraceManifest& m) { return m.model.router_sha256; }, true);
+  add("XXH3 of all weights", [](const TraceManifest& m) { return m.model.weights_xxh3; }, true);
   facts.group("Tokenizer");
   add("kind", [](const TraceManifest& m) { return m.tokenizer.kind; });
   add("vocabulary", [](const TraceManifest& m) { return positive(m.tokenizer.vocab_size); });
@@ -104,6 +108,8 @@ void add_generation(const TraceSet& traces, Facts& facts) {
   add("chat template", [](const TraceManifest& m) { return m.generation.template_name; });
   facts.group("Trace");
   add("written by", [](const TraceManifest& m) { return m.tool; });
+  add("device", [](const TraceManifest& m) { return m.device; });
+  add("backend", [](const TraceManifest& m) { return m.backend; });
   add("instruction set", [](const TraceManifest& m) { return m.instruction_set; });
   add("kernels", [](const TraceManifest& m) { return m.kernels; });
   add("prompts per batch", [](const TraceManifest& m) { return positive(m.batch); });
@@ -133,6 +139,8 @@ std::string provenance_html(const AnalysisInput& input) {
   facts.add("prompts", std::to_string(traces.prompts.size()));
   facts.add("SHA-256 of the prompts",
             values_of(traces, [](const TraceManifest& m) { return m.prompts_sha256; }), true);
+  facts.add("SHA-256 of their tokens",
+            values_of(traces, [](const TraceManifest& m) { return m.prompt_ids_sha256; }), true);
   facts.group("Analysis");
   facts.add("by", "moexray " + std::string(version()));
   facts.add("seed", std::to_string(input.settings.seed));

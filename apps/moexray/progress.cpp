@@ -38,7 +38,8 @@ std::string format_duration(double seconds) {
 }
 
 std::string progress_line(const std::string& label, const std::string& unit, std::int64_t done,
-                          std::int64_t total, double elapsed_seconds, int bar_width) {
+                          std::int64_t total, double elapsed_seconds,
+                          std::optional<double> seconds_left, int bar_width) {
   std::string line = label;
   if (total > 0 && bar_width > 0) {
     const double fraction =
@@ -54,9 +55,16 @@ std::string progress_line(const std::string& label, const std::string& unit, std
   if (done <= 0 || elapsed_seconds <= 0) return line;
   const double rate = static_cast<double>(done) / elapsed_seconds;
   line += fmt::format(", {} {}/s", format_rate(rate), unit);
-  if (total > done)
-    line += fmt::format(", {} left", format_duration(static_cast<double>(total - done) / rate));
+  if (total > done && seconds_left) {
+    line += fmt::format(", {} left", format_duration(*seconds_left));
+  }
   return line;
+}
+
+std::optional<double> even_seconds_left(std::int64_t done, std::int64_t total,
+                                        double elapsed_seconds) {
+  if (done <= 0 || total <= done || elapsed_seconds <= 0) return std::nullopt;
+  return static_cast<double>(total - done) * elapsed_seconds / static_cast<double>(done);
 }
 
 Progress::Progress(Console& console, std::string label, std::int64_t total, std::string unit)
@@ -79,6 +87,10 @@ double Progress::rate() const {
 }
 
 void Progress::update(std::int64_t done) {
+  update(done, even_seconds_left(done, total_, elapsed_seconds()));
+}
+
+void Progress::update(std::int64_t done, std::optional<double> seconds_left) {
   done_ = done;
   if (console_.quiet()) return;
   const auto now = Clock::now();
@@ -88,14 +100,18 @@ void Progress::update(std::int64_t done) {
     return;
   last_shown_ = now;
   if (!on_terminal) {
-    console_.notice(progress_line(label_, unit_, done_, total_, elapsed_seconds(), 0));
+    console_.notice(
+        progress_line(label_, unit_, done_, total_, elapsed_seconds(), seconds_left, 0));
     return;
   }
   // A line that wrapped could not be taken away again.
   const auto width = static_cast<std::size_t>(terminal_width() - 1);
-  std::string line = progress_line(label_, unit_, done_, total_, elapsed_seconds(), max_bar_width);
-  if (line.size() > width)
-    line = progress_line(label_, unit_, done_, total_, elapsed_seconds(), 0).substr(0, width);
+  std::string line =
+      progress_line(label_, unit_, done_, total_, elapsed_seconds(), seconds_left, max_bar_width);
+  if (line.size() > width) {
+    line = progress_line(label_, unit_, done_, total_, elapsed_seconds(), seconds_left, 0)
+               .substr(0, width);
+  }
   console_.show_status(line);
 }
 
@@ -103,7 +119,7 @@ void Progress::finish() {
   if (std::exchange(finished_, true)) return;
   console_.show_status({});
   const double seconds = elapsed_seconds();
-  console_.notice(progress_line(label_, unit_, done_, 0, seconds, 0) + ", took " +
+  console_.notice(progress_line(label_, unit_, done_, 0, seconds, std::nullopt, 0) + ", took " +
                   format_duration(seconds));
 }
 

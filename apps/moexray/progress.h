@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "console.h"
@@ -24,6 +25,9 @@ class Progress {
 
   /// `done` units are finished in all. Cheap enough to be called often.
   void update(std::int64_t done);
+  /// The same where units take unlike times and the caller knows better how long the rest will
+  /// take; nothing: it cannot be said yet.
+  void update(std::int64_t done, std::optional<double> seconds_left);
   /// Less work turned out to be ahead (a prompt ended early), or more.
   void set_total(std::int64_t total) { total_ = total; }
   /// The work is finished: takes the bar away and writes the closing line.
@@ -46,9 +50,15 @@ class Progress {
 };
 
 /// The line that Progress shows, as a function of its state: "label [####....] 12/80 units, 3.4
-/// units/s, 0:21 left". `bar_width` 0 leaves the bar out.
+/// units/s, 0:21 left". `bar_width` 0 leaves the bar out, no `seconds_left` the time left.
 std::string progress_line(const std::string& label, const std::string& unit, std::int64_t done,
-                          std::int64_t total, double elapsed_seconds, int bar_width);
+                          std::int64_t total, double elapsed_seconds,
+                          std::optional<double> seconds_left, int bar_width);
+
+/// How long the rest takes if every unit takes as long as those done did; nothing before the first
+/// unit and after the last.
+std::optional<double> even_seconds_left(std::int64_t done, std::int64_t total,
+                                        double elapsed_seconds);
 
 /// Seconds as "0:07", "12:30" or "3:05:09".
 std::string format_duration(double seconds);

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "hash_weights.h"
 #include "moexray/checkpoint/checkpoint.h"
 #include "moexray/core/error.h"
 #include "moexray/core/random.h"
@@ -46,21 +47,49 @@ ShuffledPrompt shuffled_prompt(const stats::RoutedTokens& tokens, std::size_t ro
   return prompt;
 }
 
-void check_model(const TraceSet& traces, const Checkpoint& checkpoint) {
-  const RoutingShape shape = checkpoint.config().routing_shape();
-  if (shape != traces.shape) {
+// The keys of a manifest that a checkpoint decides, but for the hash of its weights.
+TraceManifest identity_of(const Checkpoint& checkpoint) {
+  const ModelConfig& config = checkpoint.config();
+  TraceManifest found;
+  found.model.name = config.name;
+  found.model.architecture = config.architecture;
+  found.model.hidden_size = config.hidden_size;
+  found.model.shape = config.routing_shape();
+  found.model.norm_topk_prob = config.norm_topk_prob;
+  found.model.config_sha256 = config.sha256;
+  found.model.deciding_config_sha256 = deciding_config_sha256(config);
+  found.model.router_sha256 = checkpoint.router_sha256();
+  return found;
+}
+
+void compare(const TraceSet& traces, const TraceManifest& found) {
+  for (std::size_t i = 0; i < traces.manifests.size(); ++i) {
+    const auto difference = model_difference(traces.manifests[i], found);
+    if (!difference) continue;
+    throw Error(ErrorKind::data, {"the trace comes from another model: --model differs in \"" +
+                                      difference->key + "\"",
+                                  (traces.directories[i] / "manifest.json").string(),
+                                  difference->first, difference->second});
+  }
+}
+
+// The weights are read only where a trace knows those it came from, and nothing else differs.
+void check_model(const AnalysisInput& input, const Checkpoint& checkpoint) {
+  const TraceSet& traces = input.traces;
+  if (checkpoint.config().routing_shape() != traces.shape) {
     throw Error(ErrorKind::data, {"the model has other layers and experts than the trace",
                                   checkpoint.config().name,
                                   {},
                                   {}});
   }
-  const std::string own = checkpoint.router_sha256();
-  for (const TraceManifest& manifest : traces.manifests) {
-    const std::string& traced = manifest.model.router_sha256;
-    if (traced.empty() || traced == own) continue;
-    throw Error(ErrorKind::data,
-                {"the trace comes from another model", "model.router_sha256", traced, own});
-  }
+  TraceManifest found = identity_of(checkpoint);
+  compare(traces, found);
+  const bool is_known = std::any_of(
+      traces.manifests.begin(), traces.manifests.end(),
+      [](const TraceManifest& manifest) { return !manifest.model.weights_xxh3.empty(); });
+  if (!is_known) return;
+  found.model.weights_xxh3 = hash_weights(checkpoint, input.settings.n_threads, *input.console);
+  compare(traces, found);
 }
 
 Eigen::RowVectorXd signature_of(const RoutingBuffer& routing, const ShuffledPrompt& prompt) {
@@ -86,7 +115,7 @@ Eigen::RowVectorXd signature_of(const RoutingBuffer& routing, const ShuffledProm
 stats::Matrix shuffled_signatures(const AnalysisInput& input,
                                   const std::filesystem::path& model_directory) {
   const Checkpoint checkpoint(model_directory);
-  check_model(input.traces, checkpoint);
+  check_model(input, checkpoint);
   const stats::Signatures& signatures = input.signatures;
   std::vector<ShuffledPrompt> prompts;
   std::int64_t n_tokens = 0;
@@ -111,8 +140,9 @@ stats::Matrix shuffled_signatures(const AnalysisInput& input,
     for (std::size_t i = first; i < last; ++i) {
       batch.push_back({signatures.ids[i], prompts[i].ids});
     }
-    const auto outputs = generate(*model, batch, options, *input.stop,
-                                  [&](std::int64_t n) { progress.update(progress.done() + n); });
+    const auto outputs =
+        generate(*model, batch, options, *input.stop,
+                 [&](TokenType, std::int64_t n) { progress.update(progress.done() + n); });
     for (std::size_t i = first; i < last; ++i) {
       result.row(static_cast<Eigen::Index>(i)) =
           signature_of(outputs[i - first].routing, prompts[i]);

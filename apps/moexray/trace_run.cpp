@@ -4,18 +4,20 @@
 
 #include <algorithm>
 #include <atomic>
-#include <functional>
 #include <map>
 #include <numeric>
+#include <set>
 #include <utility>
 
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
+#include "moexray/core/sha256.h"
 #include "moexray/core/wording.h"
 #include "moexray/runtime/batch_plan.h"
 #include "moexray/trace/background_writer.h"
 #include "moexray/trace/reader.h"
 #include "progress.h"
+#include "trace_time.h"
 
 namespace moexray::app {
 namespace {
@@ -92,6 +94,23 @@ void tokenize_prompts(TraceJob& job, const TraceSettings& settings, const ModelC
   failures.throw_if_any();
 }
 
+// What tokenizer, chat template and their settings together made of the prompts.
+std::string sha256_of_ids(const std::vector<TokenizedPrompt>& prompts) {
+  Sha256 hash;
+  std::string line;
+  for (const TokenizedPrompt& prompt : prompts) {
+    line.clear();
+    for (std::size_t i = 0; i < prompt.ids.size(); ++i) {
+      if (i > 0) line += " ";
+      line += std::to_string(prompt.ids[i]);
+      if (i < prompt.is_template.size() && prompt.is_template[i]) line += "t";
+    }
+    line += "\n";
+    hash.update(line);
+  }
+  return hash.finish_hex();
+}
+
 std::int64_t n_prompt_tokens(const TokenizedPrompt& prompt) {
   return static_cast<std::int64_t>(prompt.ids.size());
 }
@@ -109,6 +128,7 @@ TraceManifest manifest_of(const TraceSettings& settings, const ModelConfig& conf
   manifest.model.moe_layers.resize(static_cast<std::size_t>(config.num_hidden_layers));
   std::iota(manifest.model.moe_layers.begin(), manifest.model.moe_layers.end(), 0);
   manifest.model.config_sha256 = config.sha256;
+  manifest.model.deciding_config_sha256 = deciding_config_sha256(config);
   manifest.tokenizer = {std::string(tokenizer.kind()), tokenizer.vocab_size(), tokenizer.sha256()};
   const GenerationOptions& generation = settings.generation;
   manifest.generation.max_new_tokens = generation.max_new_tokens;
@@ -117,7 +137,13 @@ TraceManifest manifest_of(const TraceSettings& settings, const ModelConfig& conf
   manifest.generation.top_p = generation.top_p;
   manifest.generation.seed = generation.seed;
   manifest.generation.ignore_eos = generation.ignore_eos;
+  if (generation.max_new_tokens > 0) {
+    const std::set<TokenId> eos(config.eos_token_ids.begin(), config.eos_token_ids.end());
+    manifest.generation.eos_token_ids.assign(eos.begin(), eos.end());
+  }
   manifest.kernels = kernels_in_use({settings.dtype, settings.device, 0, settings.kernels});
+  // Which of several equal devices decides nothing.
+  manifest.device = settings.device.substr(0, settings.device.find(':'));
   manifest.shard = settings.shard;
   manifest.events = settings.events;
   manifest.router_logits = generation.router_logits;
@@ -148,19 +174,20 @@ FinishedPrompt finish(const Prompt& prompt, const TokenizedPrompt& tokenized,
 }
 
 // The tokens of the prompts [begin, end) that will go through the model if none ends early.
-std::int64_t n_planned_tokens(const TraceJob& job, std::size_t begin, std::size_t end) {
-  std::int64_t n_tokens = 0;
+TraceTime::Tokens planned_tokens(const TraceJob& job, std::size_t begin, std::size_t end) {
+  TraceTime::Tokens tokens;
   for (std::size_t i = begin; i < end; ++i) {
-    n_tokens += n_forward_tokens(n_prompt_tokens(job.tokenized[i]), job.generation.max_new_tokens);
+    const std::int64_t n = n_prompt_tokens(job.tokenized[i]);
+    tokens.prompt += n;
+    tokens.generated += n_forward_tokens(n, job.generation.max_new_tokens) - n;
   }
-  return n_tokens;
+  return tokens;
 }
 
 // Traces the prompts [begin, end).
 std::vector<FinishedPrompt> compute_batch(const TraceJob& job, std::size_t begin, std::size_t end,
                                           Model& model, const Tokenizer& tokenizer,
-                                          const std::atomic<bool>& stop,
-                                          const std::function<void(std::int64_t)>& on_pass) {
+                                          const std::atomic<bool>& stop, const OnPass& on_pass) {
   std::vector<GenerationInput> inputs;
   for (std::size_t i = begin; i < end; ++i) {
     inputs.push_back({job.prompts[i].id, job.tokenized[i].ids});
@@ -210,6 +237,7 @@ TraceJob plan_trace(const TraceSettings& settings, PromptSet prompts, const Mode
                     const std::string& router_sha256, const Tokenizer& tokenizer,
                     const ChatTemplate& chat_template, const Console& console) {
   const auto [begin, end] = select_prompts(prompts.prompts.size(), settings.limit, settings.shard);
+  const PromptRange whole = select_prompts(prompts.prompts.size(), settings.limit, {});
   TraceJob job;
   job.prompts.reserve(end - begin);
   for (std::size_t i = begin; i < end; ++i) job.prompts.push_back(std::move(prompts.prompts[i]));
@@ -229,7 +257,9 @@ TraceJob plan_trace(const TraceSettings& settings, PromptSet prompts, const Mode
   job.manifest.model.router_sha256 = router_sha256;
   job.manifest.generation.template_name = chat_template.name();
   job.manifest.n_prompts = static_cast<std::int64_t>(job.prompts.size());
+  job.manifest.n_shard_prompts = static_cast<std::int64_t>(whole.end - whole.begin);
   job.manifest.prompts_sha256 = prompts.sha256;
+  job.manifest.prompt_ids_sha256 = sha256_of_ids(job.tokenized);
   job.manifest.batch = plan.batch;
   job.manifest.plan = std::move(plan.sizes);
   return job;
@@ -241,16 +271,19 @@ void run_trace(const TraceJob& job, TraceWriter& writer, Model& model, const Tok
       writer.manifest().plan.begin() + static_cast<std::ptrdiff_t>(writer.n_committed_batches()),
       writer.manifest().plan.end());
   std::size_t next = writer.n_committed_prompts();
-  std::int64_t n_done = 0;
-  std::int64_t n_ahead = n_planned_tokens(job, next, job.prompts.size());
-  Progress progress(console, "tracing", n_ahead, "tokens");
+  TraceTime time(planned_tokens(job, next, job.prompts.size()));
+  Progress progress(console, "tracing", time.n_expected(), "tokens");
   BackgroundWriter background(writer);
-  const auto on_pass = [&](std::int64_t n_tokens) {
-    progress.update(n_done += n_tokens);
+  double before = progress.elapsed_seconds();
+  const auto on_pass = [&](TokenType type, std::int64_t n_tokens) {
+    const double now = progress.elapsed_seconds();
+    time.add_pass(type, n_tokens, now - std::exchange(before, now));
+    progress.update(time.n_done(), time.seconds_left());
     background.check();  // a full disk ends the run now, not when the next batch is done
   };
   for (const std::int64_t size : sizes) {
     const std::size_t end = next + static_cast<std::size_t>(size);
+    time.begin_batch(planned_tokens(job, next, end));
     try {
       background.commit_batch(
           compute_batch(job, next, end, model, tokenizer, console.stop_requested(), on_pass));
@@ -259,12 +292,12 @@ void run_trace(const TraceJob& job, TraceWriter& writer, Model& model, const Tok
       background.wait();
       throw_interrupted(writer);
     }
-    n_ahead -= n_planned_tokens(job, next, end);
+    time.end_batch();
     next = end;
-    progress.set_total(n_done + n_ahead);
+    progress.set_total(time.n_expected());
   }
   background.wait();
-  if (n_done > 0) progress.finish();
+  if (time.n_done() > 0) progress.finish();
 }
 
 std::string trace_summary(const std::filesystem::path& directory) {

@@ -38,7 +38,8 @@ struct TraceJob {
   std::vector<Prompt> prompts;             ///< those of this shard
   std::vector<TokenizedPrompt> tokenized;  ///< [prompts]
   GenerationOptions generation;
-  TraceManifest manifest;  ///< without `instruction_set`, which the runtime knows
+  /// Without `instruction_set` and `backend`, which the runtime knows, and `model.weights_xxh3`.
+  TraceManifest manifest;
 };
 
 /// Selects, tokenises and checks the prompts, and plans the batches.

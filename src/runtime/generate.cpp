@@ -48,7 +48,7 @@ void check_options(const GenerationOptions& options) {
 class Batch {
  public:
   Batch(Model& model, std::span<const GenerationInput> prompts, const GenerationOptions& options,
-        const std::atomic<bool>& stop, const std::function<void(std::int64_t)>& on_pass)
+        const std::atomic<bool>& stop, const OnPass& on_pass)
       : model_(model),
         options_(options),
         stop_(stop),
@@ -85,7 +85,8 @@ class Batch {
       // A pass never holds more than max_tokens_per_pass rows, while decoding too.
       const auto limit = static_cast<std::size_t>(options_.max_tokens_per_pass);
       for (std::size_t begin = 0; begin < chunks.size(); begin += limit) {
-        run_pass(std::span(chunks).subspan(begin, std::min(limit, chunks.size() - begin)));
+        run_pass(std::span(chunks).subspan(begin, std::min(limit, chunks.size() - begin)),
+                 TokenType::generation);
       }
     }
     std::vector<GenerationOutput> outputs;
@@ -101,7 +102,7 @@ class Batch {
     std::vector<Chunk> chunks;
     std::int64_t n_tokens = 0;
     const auto flush = [&] {
-      if (!chunks.empty()) run_pass(chunks);
+      if (!chunks.empty()) run_pass(chunks, TokenType::prompt);
       chunks.clear();
       n_tokens = 0;
     };
@@ -119,7 +120,7 @@ class Batch {
     flush();
   }
 
-  void run_pass(std::span<const Chunk> chunks) {
+  void run_pass(std::span<const Chunk> chunks, TokenType type) {
     if (stop_.load(std::memory_order_relaxed)) throw Error(ErrorKind::interrupted, "interrupted");
     std::vector<SequenceChunk> slots;
     std::vector<RoutingCollector::Piece> pieces;
@@ -140,7 +141,7 @@ class Batch {
       advance(sequences_[chunks[row].sequence], chunks[row],
               std::span(logits).subspan(row * n_vocab_, n_vocab_));
     }
-    if (on_pass_) on_pass_(n_tokens);
+    if (on_pass_) on_pass_(type, n_tokens);
   }
 
   // A sequence has come through a pass: takes its next token, if it is due and wanted.
@@ -192,7 +193,7 @@ class Batch {
   Model& model_;
   const GenerationOptions& options_;
   const std::atomic<bool>& stop_;
-  const std::function<void(std::int64_t)>& on_pass_;
+  const OnPass& on_pass_;
   std::size_t n_vocab_;
   RoutingCollector collector_;
   std::vector<Sequence> sequences_;
@@ -207,8 +208,7 @@ std::int64_t n_forward_tokens(std::int64_t n_prompt_tokens, std::int64_t n_gener
 
 std::vector<GenerationOutput> generate(Model& model, std::span<const GenerationInput> prompts,
                                        const GenerationOptions& options,
-                                       const std::atomic<bool>& stop,
-                                       const std::function<void(std::int64_t)>& on_pass) {
+                                       const std::atomic<bool>& stop, const OnPass& on_pass) {
   check_options(options);
   if (prompts.empty()) return {};
   return Batch(model, prompts, options, stop, on_pass).run();

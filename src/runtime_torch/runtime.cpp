@@ -95,6 +95,17 @@ class TorchRuntime : public Runtime {
             is_reference, instruction_set()};
   }
 
+  void check(const ModelOptions& options) const override {
+    with_translated_errors("use the device", [&] {
+      parse_dtype(options.dtype);
+      const at::Device device = parse_device(options.device);
+      // A device of that number has to be there too: the smallest allocation tells.
+      if (!device.is_cpu()) {
+        const auto probe = at::empty({1}, at::TensorOptions(at::kFloat).device(device));
+      }
+    });
+  }
+
   std::unique_ptr<Model> load(const Checkpoint& checkpoint, const ModelOptions& options) override {
     return with_translated_errors("load the model", [&] {
       const at::ScalarType dtype = parse_dtype(options.dtype);

@@ -6,6 +6,7 @@
 
 #include "checksum.h"
 #include "json_text.h"
+#include "manifest_entries.h"
 #include "moexray/core/error.h"
 #include "moexray/core/file.h"
 #include "moexray/core/version.h"
@@ -21,51 +22,6 @@ constexpr int max_layers = 4096;
 constexpr int max_experts = 65'536;
 // Signatures have L·E entries a prompt.
 constexpr std::int64_t max_layer_experts = std::int64_t{1} << 24;
-
-// Every key of a manifest with its value as JSON, in the order of the file. Nested keys have a dot.
-using Entries = std::vector<std::pair<std::string, Json>>;
-
-Entries entries_of(const TraceManifest& m) {
-  const ManifestModel& model = m.model;
-  const ManifestGeneration& generation = m.generation;
-  return {
-      {"format", format_name},
-      {"version", trace_format_version},
-      {"tool", m.tool},
-      {"model.name", model.name},
-      {"model.architecture", model.architecture},
-      {"model.hidden_size", model.hidden_size},
-      {"model.n_layers", model.shape.n_layers},
-      {"model.n_experts", model.shape.n_experts},
-      {"model.top_k", model.shape.top_k},
-      {"model.norm_topk_prob", model.norm_topk_prob},
-      {"model.dtype", model.dtype},
-      {"model.moe_layers", model.moe_layers},
-      {"model.config_sha256", model.config_sha256},
-      {"model.router_sha256", model.router_sha256},
-      {"tokenizer.kind", m.tokenizer.kind},
-      {"tokenizer.vocab_size", m.tokenizer.vocab_size},
-      {"tokenizer.sha256", m.tokenizer.sha256},
-      {"n_prompts", m.n_prompts},
-      {"instruction_set", m.instruction_set},
-      {"generation.max_new_tokens", generation.max_new_tokens},
-      {"generation.do_sample", generation.do_sample},
-      {"generation.temperature", generation.temperature},
-      {"generation.top_p", generation.top_p},
-      {"generation.seed", generation.seed},
-      {"generation.template", generation.template_name},
-      {"generation.ignore_eos", generation.ignore_eos},
-      {"batch", m.batch},
-      {"plan", m.plan},
-      {"kernels", m.kernels},
-      {"prompts_sha256", m.prompts_sha256},
-      {"shard.index", m.shard.index},
-      {"shard.count", m.shard.count},
-      {"events", m.events == EventsForm::flat ? "flat" : "grouped"},
-      {"router_logits", m.router_logits},
-      {"compress", m.compress},
-  };
-}
 
 // Reads the keys that are there into their fields and names the key of what is wrong.
 class KeyReader {
@@ -112,6 +68,21 @@ class KeyReader {
     if (!value->is_string()) fail(key, "a string", *value);
     field = value->get<std::string>();
   }
+  // A text of `prefix` and `n_digits` hexadecimal digits.
+  void hash(const std::string& key, std::string& field, std::string_view prefix,
+            std::size_t n_digits) const {
+    text(key, field);
+    const Json* value = find(key);
+    const bool is_hash =
+        field.size() == prefix.size() + n_digits && field.starts_with(prefix) &&
+        field.find_first_not_of("0123456789abcdef", prefix.size()) == std::string::npos;
+    // An empty text is a hash that was not taken.
+    if (value == nullptr || field.empty() || is_hash) return;
+    fail(key,
+         "\"" + std::string(prefix) + "\" and " + std::to_string(n_digits) +
+             " hexadecimal digits in lower case",
+         *value);
+  }
   void flag(const std::string& key, bool& field) const {
     const Json* value = find(key);
     if (value == nullptr) return;
@@ -155,6 +126,7 @@ class KeyReader {
   std::string where_;
 };
 
+constexpr std::size_t max_eos_ids = 256;
 constexpr std::uint64_t max_count = std::numeric_limits<std::int64_t>::max();
 constexpr std::uint64_t max_int = std::numeric_limits<int>::max();
 
@@ -191,6 +163,8 @@ void read_model(const KeyReader& in, ManifestModel& model) {
   }
   in.text("model.config_sha256", model.config_sha256);
   in.text("model.router_sha256", model.router_sha256);
+  in.hash("model.weights_xxh3", model.weights_xxh3, "xxh3-128:", 32);
+  in.hash("model.deciding_config_sha256", model.deciding_config_sha256, "", 64);
 }
 
 void read_generation(const KeyReader& in, ManifestGeneration& generation) {
@@ -201,16 +175,80 @@ void read_generation(const KeyReader& in, ManifestGeneration& generation) {
   in.integer("generation.seed", generation.seed, 0, std::numeric_limits<std::uint64_t>::max());
   in.text("generation.template", generation.template_name);
   in.flag("generation.ignore_eos", generation.ignore_eos);
+  in.integers("generation.eos_token_ids", generation.eos_token_ids);
+  if (generation.eos_token_ids.size() > max_eos_ids) {
+    in.fail("generation.eos_token_ids", "at most " + std::to_string(max_eos_ids) + " ids",
+            Json(generation.eos_token_ids.size()));
+  }
+}
+
+void read_shard(const KeyReader& in, TraceManifest& m) {
+  in.integer("shard.index", m.shard.index, 0, max_int);
+  in.integer("shard.count", m.shard.count, 1, max_int);
+  if (m.shard.index >= m.shard.count) {
+    in.fail("shard.index", "an integer below the count, " + std::to_string(m.shard.count),
+            Json(m.shard.index));
+  }
+  in.integer("shard.n_prompts", m.n_shard_prompts, 0, max_count);
 }
 
 }  // namespace
+
+trace::ManifestEntries trace::manifest_entries(const TraceManifest& m) {
+  const ManifestModel& model = m.model;
+  const ManifestGeneration& generation = m.generation;
+  return {
+      {"format", format_name},
+      {"version", trace_format_version},
+      {"tool", m.tool},
+      {"model.name", model.name},
+      {"model.architecture", model.architecture},
+      {"model.hidden_size", model.hidden_size},
+      {"model.n_layers", model.shape.n_layers},
+      {"model.n_experts", model.shape.n_experts},
+      {"model.top_k", model.shape.top_k},
+      {"model.norm_topk_prob", model.norm_topk_prob},
+      {"model.dtype", model.dtype},
+      {"model.moe_layers", model.moe_layers},
+      {"model.config_sha256", model.config_sha256},
+      {"model.router_sha256", model.router_sha256},
+      {"model.weights_xxh3", model.weights_xxh3},
+      {"model.deciding_config_sha256", model.deciding_config_sha256},
+      {"tokenizer.kind", m.tokenizer.kind},
+      {"tokenizer.vocab_size", m.tokenizer.vocab_size},
+      {"tokenizer.sha256", m.tokenizer.sha256},
+      {"n_prompts", m.n_prompts},
+      {"instruction_set", m.instruction_set},
+      {"generation.max_new_tokens", generation.max_new_tokens},
+      {"generation.do_sample", generation.do_sample},
+      {"generation.temperature", generation.temperature},
+      {"generation.top_p", generation.top_p},
+      {"generation.seed", generation.seed},
+      {"generation.template", generation.template_name},
+      {"generation.ignore_eos", generation.ignore_eos},
+      {"generation.eos_token_ids", generation.eos_token_ids},
+      {"batch", m.batch},
+      {"plan", m.plan},
+      {"kernels", m.kernels},
+      {"device", m.device},
+      {"backend", m.backend},
+      {"prompts_sha256", m.prompts_sha256},
+      {"prompt_ids_sha256", m.prompt_ids_sha256},
+      {"shard.index", m.shard.index},
+      {"shard.count", m.shard.count},
+      {"shard.n_prompts", m.n_shard_prompts},
+      {"events", m.events == EventsForm::flat ? "flat" : "grouped"},
+      {"router_logits", m.router_logits},
+      {"compress", m.compress},
+  };
+}
 
 std::string trace_tool_name() { return "moexray " + std::string(version()); }
 
 std::string manifest_to_json(const TraceManifest& manifest) {
   std::string text = "{";
   std::string open_object;
-  for (const auto& [key, value] : entries_of(manifest)) {
+  for (const auto& [key, value] : trace::manifest_entries(manifest)) {
     const std::size_t dot = key.find('.');
     const std::string object = dot == std::string::npos ? "" : key.substr(0, dot);
     if (object == open_object && !object.empty()) {
@@ -253,9 +291,11 @@ TraceManifest manifest_from_json(std::string_view json, std::string_view where) 
   in.integer("batch", m.batch, 0, max_count);
   in.integers("plan", m.plan);
   in.text("kernels", m.kernels);
+  in.text("device", m.device);
+  in.text("backend", m.backend);
   in.text("prompts_sha256", m.prompts_sha256);
-  in.integer("shard.index", m.shard.index, 0, max_int);
-  in.integer("shard.count", m.shard.count, 1, max_int);
+  in.hash("prompt_ids_sha256", m.prompt_ids_sha256, "", 64);
+  read_shard(in, m);
   std::string events = "grouped";
   in.text("events", events);
   if (events != "grouped" && events != "flat") {
@@ -264,6 +304,9 @@ TraceManifest manifest_from_json(std::string_view json, std::string_view where) 
   m.events = events == "flat" ? EventsForm::flat : EventsForm::grouped;
   in.flag("router_logits", m.router_logits);
   in.flag("compress", m.compress);
+  for (const auto& [key, value] : trace::manifest_entries(m)) {
+    if (in.find(key) == nullptr) m.absent.insert(key);
+  }
   return m;
 }
 
@@ -279,19 +322,6 @@ TraceManifest read_manifest(const std::filesystem::path& directory) {
                  {}});
   }
   return manifest_from_json(read_file(path, max_manifest_bytes), path.string());
-}
-
-void check_same_run(const TraceManifest& recorded, const TraceManifest& wanted,
-                    std::string_view where) {
-  const Entries a = entries_of(recorded);
-  const Entries b = entries_of(wanted);
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    const std::string& key = a[i].first;
-    if (key == "batch" || key == "plan" || a[i].second == b[i].second) continue;
-    throw Error(ErrorKind::data,
-                {"cannot resume: this run differs from the recorded one in \"" + key + "\"",
-                 std::string(where), trace::json_text(a[i].second), trace::json_text(b[i].second)});
-  }
 }
 
 }  // namespace moexray

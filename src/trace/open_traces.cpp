@@ -10,11 +10,13 @@
 #include "fail.h"
 #include "json_text.h"
 #include "line_reader.h"
+#include "manifest_compare.h"
 #include "moexray/core/error.h"
 #include "moexray/core/wording.h"
 #include "moexray/trace/reader.h"
 #include "prompt_line.h"
 #include "record_source.h"
+#include "shard_cover.h"
 #include "trace_directory.h"
 
 namespace moexray {
@@ -22,47 +24,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using trace::fail_at;
-using trace::Json;
-
-std::string manifest_path(const fs::path& directory) {
-  return (directory / trace::manifest_name).string();
-}
-
-// Keys that traces must share to be read as one. Empty values were not recorded and agree with all.
-std::vector<std::pair<std::string, Json>> shared_keys(const TraceManifest& m) {
-  const ManifestGeneration& generation = m.generation;
-  std::vector<std::pair<std::string, Json>> keys{
-      {"model.n_layers", m.model.shape.n_layers},
-      {"model.n_experts", m.model.shape.n_experts},
-      {"model.top_k", m.model.shape.top_k},
-      {"model.router_sha256", m.model.router_sha256},
-      {"model.dtype", m.model.dtype},
-      {"tokenizer.sha256", m.tokenizer.sha256},
-      {"generation.max_new_tokens", generation.max_new_tokens},
-      {"generation.do_sample", generation.do_sample},
-      {"generation.template", generation.template_name},
-      {"generation.ignore_eos", generation.ignore_eos},
-  };
-  if (generation.do_sample) {
-    keys.emplace_back("generation.temperature", generation.temperature);
-    keys.emplace_back("generation.top_p", generation.top_p);
-    keys.emplace_back("generation.seed", generation.seed);
-  }
-  return keys;
-}
-
-void check_agreement(const TraceManifest& first, const fs::path& first_directory,
-                     const TraceManifest& other, const fs::path& other_directory) {
-  const auto a = shared_keys(first);
-  const auto b = shared_keys(other);
-  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
-    if (a[i].second == b[i].second || a[i].second == Json("") || b[i].second == Json("")) continue;
-    fail_at("traces that are read together must agree in \"" + a[i].first + "\"",
-            manifest_path(other_directory),
-            trace::json_text(a[i].second) + " (as in " + first_directory.string() + ")",
-            trace::json_text(b[i].second));
-  }
-}
 
 // Reads a name from "meta.KEY": a category, say.
 class MetaKey {
@@ -113,22 +74,29 @@ class Opener {
         category_key_("category", options.category_key == "category" ? "" : options.category_key),
         group_key_("group", options.group_key) {}
 
-  void add(const fs::path& directory) {
-    TraceManifest manifest = read_manifest(directory);
-    if (set_.directories.empty()) {
-      set_.shape = manifest.model.shape;
-      set_.model_name = manifest.model.name;
-      set_.tokenizer_sha256 = manifest.tokenizer.sha256;
-    } else {
-      check_agreement(set_.manifests.front(), set_.directories.front(), manifest, directory);
+  // All manifests are looked at before the first prompt.
+  void read_manifests(std::span<const fs::path> directories) {
+    set_.directories.assign(directories.begin(), directories.end());
+    for (const fs::path& directory : directories) {
+      set_.manifests.push_back(read_manifest(directory));
     }
-    set_.directories.push_back(directory);
-    set_.manifests.push_back(std::move(manifest));
+    const TraceManifest& first = set_.manifests.front();
+    set_.shape = first.model.shape;
+    set_.model_name = first.model.name;
+    set_.tokenizer_sha256 = first.tokenizer.sha256;
+    set_.notices = trace::check_agreement(set_.manifests, set_.directories);
+    for (std::string& notice : trace::check_shards(set_.manifests, set_.directories)) {
+      set_.notices.push_back(std::move(notice));
+    }
+  }
+
+  void read_part(std::size_t part) {
+    part_ = part;
     sizes_.clear();
     n_lines_ = 0;
     n_incomplete_ = 0;
-    read_prompts(directory);
-    check_count(directory);
+    read_prompts(set_.directories[part]);
+    check_count(set_.directories[part]);
   }
 
   TraceSet take() { return std::move(set_); }
@@ -164,8 +132,7 @@ class Opener {
   }
 
   void add_prompt(TracePrompt prompt, std::int64_t line, const std::string& where) {
-    const std::size_t part = set_.directories.size() - 1;
-    const auto [first, is_new] = place_of_id_.emplace(prompt.id, Place{part, line});
+    const auto [first, is_new] = place_of_id_.emplace(prompt.id, Place{part_, line});
     if (!is_new) {
       const fs::path path = set_.directories[first->second.part] / trace::prompts_name;
       fail_at("id \"" + prompt.id + "\" is already used in " + path.string() + ":" +
@@ -175,7 +142,7 @@ class Opener {
     if (category_key_.given()) prompt.category = category_key_.read(prompt, where);
     if (group_key_.given()) prompt.group = group_key_.read(prompt, where);
     prompt.line = line;
-    prompt.part = part;
+    prompt.part = part_;
     if (!options_.keep_texts) {
       // Assigning {} would keep the memory.
       prompt.text = std::string();
@@ -195,7 +162,7 @@ class Opener {
   // Why the events of a prompt cannot be on disk; empty: they can.
   std::string events_problem(const TracePrompt& prompt) {
     const auto [entry, is_new] = sizes_.emplace(prompt.events_file.string(), -1);
-    const fs::path path = set_.directories.back() / prompt.events_file;
+    const fs::path path = set_.directories[part_] / prompt.events_file;
     if (is_new) entry->second = trace::regular_file_size(path);
     const std::int64_t size = entry->second;
     if (size < 0) return "no such events file: " + path.string();
@@ -211,7 +178,7 @@ class Opener {
   }
 
   void check_count(const fs::path& directory) {
-    const std::int64_t n_planned = set_.manifests.back().n_prompts;
+    const std::int64_t n_planned = set_.manifests[part_].n_prompts;
     const std::string where = (directory / trace::prompts_name).string();
     if (n_planned >= 0 && n_lines_ > n_planned) {
       fail_at("more prompts than the manifest says", where, std::to_string(n_planned),
@@ -238,6 +205,7 @@ class Opener {
   TraceSet set_;
   trace::PromptLineParser parser_;
   std::unordered_map<std::string, Place> place_of_id_;
+  std::size_t part_ = 0;                       // the current directory
   std::map<std::string, std::int64_t> sizes_;  // of the events files of the current directory
   std::int64_t n_lines_ = 0;
   std::int64_t n_incomplete_ = 0;
@@ -248,7 +216,8 @@ class Opener {
 TraceSet open_traces(std::span<const fs::path> directories, const ReadOptions& options) {
   if (directories.empty()) throw Error(ErrorKind::usage, "no trace directory given");
   Opener opener(options);
-  for (const fs::path& directory : directories) opener.add(directory);
+  opener.read_manifests(directories);
+  for (std::size_t part = 0; part < directories.size(); ++part) opener.read_part(part);
   return opener.take();
 }
 

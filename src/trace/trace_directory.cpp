@@ -1,9 +1,11 @@
 #include "trace_directory.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
-#include <vector>
+#include <cstring>
 
 #include "json_text.h"
 #include "moexray/core/error.h"
@@ -88,6 +90,37 @@ void remove_file(const fs::path& path) {
   if (error) {
     throw Error(ErrorKind::runtime, {"cannot remove: " + error.message(), path.string(), {}, {}});
   }
+}
+
+std::vector<fs::path> missing_directories(const fs::path& directory) {
+  std::vector<fs::path> missing;
+  std::error_code ignored;
+  for (fs::path path = directory; !path.empty() && !fs::exists(path, ignored);
+       path = path.parent_path()) {
+    if (path.has_filename()) missing.push_back(path);  // "a/b/" has an empty last part
+  }
+  return missing;
+}
+
+void remove_empty(const std::vector<fs::path>& directories) noexcept {
+  std::error_code ignored;
+  for (const fs::path& path : directories) fs::remove(path, ignored);
+}
+
+void check_writable(const fs::path& directory) {
+  const std::vector<fs::path> missing = missing_directories(directory);
+  fs::path place = missing.empty() ? directory : missing.back().parent_path();
+  if (place.empty()) place = ".";
+  std::error_code ignored;
+  const bool is_directory = fs::is_directory(place, ignored);
+  if (is_directory && ::access(place.c_str(), W_OK | X_OK) == 0) return;
+  const char* reason = std::strerror(is_directory ? errno : ENOTDIR);
+  throw Error(ErrorKind::runtime,
+              {std::string(missing.empty() ? "cannot write to" : "cannot create") +
+                   " the directory: " + reason,
+               directory.string(),
+               {},
+               {}});
 }
 
 void remove_events_from(const fs::path& directory, std::size_t first) {

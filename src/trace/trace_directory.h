@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace moexray::trace {
 
@@ -26,6 +27,16 @@ bool holds_moexray_output(const std::filesystem::path& directory);
 
 /// Removes the events files from index `first` on and unfinished temporary files.
 void remove_events_from(const std::filesystem::path& directory, std::size_t first);
+
+/// The directories that have to be made for one to be there, the innermost first.
+std::vector<std::filesystem::path> missing_directories(const std::filesystem::path& directory);
+
+/// Removes those of some directories that are empty, in this order.
+void remove_empty(const std::vector<std::filesystem::path>& directories) noexcept;
+
+/// Checks, without changing anything, that files can be made in a directory, or the directory
+/// itself. @throws Error (runtime).
+void check_writable(const std::filesystem::path& directory);
 
 /// Removes one file if it is there. @throws Error (runtime).
 void remove_file(const std::filesystem::path& path);

@@ -60,6 +60,20 @@ void check_prompt(const FinishedPrompt& prompt, const TraceManifest& manifest) {
   }
 }
 
+void check_replaceable(const fs::path& directory, bool force) {
+  if (trace::is_unused(directory)) return;
+  const bool is_ours = trace::holds_moexray_output(directory);
+  if (force && is_ours) return;
+  throw Error(ErrorKind::usage,
+              {is_ours ? "the directory already holds results; use --resume to continue it or "
+                         "--force to replace it"
+                       : "the directory is not empty and holds nothing of moexray; it is not "
+                         "replaced",
+               directory.string(),
+               {},
+               {}});
+}
+
 trace::DiskFile locked_prompts_file(const fs::path& directory) {
   std::error_code error;
   fs::create_directories(directory, error);
@@ -72,24 +86,54 @@ trace::DiskFile locked_prompts_file(const fs::path& directory) {
   return file;
 }
 
+// The manifest of a directory that `wanted` continues.
+TraceManifest resumable_manifest(const fs::path& directory, const TraceManifest& wanted,
+                                 std::size_t n_prompts) {
+  const std::string where = (directory / trace::manifest_name).string();
+  TraceManifest recorded = read_manifest(directory);
+  check_same_run(recorded, wanted, where);
+  check_plan(recorded, where);
+  if (n_prompts != static_cast<std::size_t>(recorded.n_prompts)) {
+    throw Error(ErrorKind::runtime,
+                {"wrong number of prompts to resume with", where,
+                 std::to_string(recorded.n_prompts), std::to_string(n_prompts)});
+  }
+  return recorded;
+}
+
 }  // namespace
 
 class TraceWriter::Impl {
  public:
+  // @param made_directories what had to be made for it, the innermost first
   Impl(fs::path directory, TraceManifest manifest, const WriterOptions& options,
-       trace::DiskFile prompts_file)
+       trace::DiskFile prompts_file, std::vector<fs::path> made_directories = {})
       : directory_(std::move(directory)),
         manifest_(std::move(manifest)),
         options_(options),
-        prompts_file_(std::move(prompts_file)) {}
+        prompts_file_(std::move(prompts_file)),
+        made_directories_(std::move(made_directories)) {}
 
   // Empties the directory and writes the manifest over an old one, if there is one: whenever this
   // is stopped, the directory counts as unused or as a run without prompts.
   void start() {
+    is_new_ = true;
     prompts_file_.truncate(0);
     prompts_file_.sync();
     trace::remove_events_from(directory_, 0);
     write_file_atomically(directory_ / trace::manifest_name, manifest_to_json(manifest_));
+  }
+
+  void discard_if_empty() noexcept {
+    if (!is_new_ || n_prompts_ > 0) return;
+    try {
+      trace::remove_events_from(directory_, 0);
+      trace::remove_file(directory_ / trace::manifest_name);
+      trace::remove_file(directory_ / trace::prompts_name);
+      trace::remove_empty(made_directories_);
+    } catch (const Error&) {
+      // What stays is a run without prompts, which --resume goes on with.
+    }
   }
 
   void cut_to(const trace::Committed& kept) {
@@ -196,6 +240,8 @@ class TraceWriter::Impl {
   TraceManifest manifest_;
   WriterOptions options_;
   trace::DiskFile prompts_file_;
+  std::vector<fs::path> made_directories_;
+  bool is_new_ = false;  // not resumed
   trace::DiskFile events_file_;
   std::size_t events_index_ = 0;
   std::uint64_t all_events_bytes_ = 0;
@@ -211,44 +257,54 @@ TraceWriter::~TraceWriter() = default;
 TraceWriter::TraceWriter(TraceWriter&&) noexcept = default;
 TraceWriter& TraceWriter::operator=(TraceWriter&&) noexcept = default;
 
+void TraceWriter::check_create(const fs::path& directory, bool force) {
+  check_replaceable(directory, force);
+  trace::check_writable(directory);
+}
+
 TraceWriter TraceWriter::create(const fs::path& directory, const TraceManifest& manifest,
                                 bool force, const WriterOptions& options) {
   check_plan(manifest, "the manifest");
-  const auto check_replaceable = [&] {
-    if (trace::is_unused(directory)) return;
-    const bool is_ours = trace::holds_moexray_output(directory);
-    if (force && is_ours) return;
-    throw Error(ErrorKind::usage,
-                {is_ours ? "the directory already holds results; use --resume to continue it or "
-                           "--force to replace it"
-                         : "the directory is not empty and holds nothing of moexray; it is not "
-                           "replaced",
-                 directory.string(),
-                 {},
-                 {}});
-  };
-  check_replaceable();
-  trace::DiskFile prompts_file = locked_prompts_file(directory);
-  check_replaceable();  // another writer may have come and gone before the lock
-  TraceWriter writer(std::make_unique<Impl>(directory, manifest, options, std::move(prompts_file)));
-  writer.impl_->start();
-  return writer;
+  check_replaceable(directory, force);
+  std::vector<fs::path> made = trace::missing_directories(directory);
+  try {
+    trace::DiskFile prompts_file = locked_prompts_file(directory);
+    check_replaceable(directory, force);  // another writer may have come and gone before the lock
+    TraceWriter writer(
+        std::make_unique<Impl>(directory, manifest, options, std::move(prompts_file), made));
+    try {
+      writer.impl_->start();
+    } catch (...) {
+      writer.discard_if_empty();
+      throw;
+    }
+    return writer;
+  } catch (...) {
+    trace::remove_empty(made);
+    throw;
+  }
+}
+
+void TraceWriter::check_resume(const fs::path& directory, TraceManifest wanted) {
+  if (trace::is_unused(directory)) return check_create(directory, false);
+  const TraceManifest recorded = read_manifest(directory);
+  if (wanted.model.weights_xxh3.empty()) wanted.model.weights_xxh3 = recorded.model.weights_xxh3;
+  check_same_run(recorded, wanted, (directory / trace::manifest_name).string());
+}
+
+bool TraceWriter::is_finished(const fs::path& directory, const TraceManifest& wanted,
+                              std::span<const Prompt> prompts) {
+  if (trace::is_unused(directory)) return false;
+  const TraceManifest recorded = resumable_manifest(directory, wanted, prompts.size());
+  return trace::find_committed(directory, recorded, prompts).n_batches == recorded.plan.size();
 }
 
 TraceWriter TraceWriter::resume(const fs::path& directory, const TraceManifest& wanted,
                                 std::span<const Prompt> prompts, const WriterOptions& options) {
   if (trace::is_unused(directory)) return create(directory, wanted, false, options);
-  const std::string where = (directory / trace::manifest_name).string();
-  check_same_run(read_manifest(directory), wanted, where);
+  resumable_manifest(directory, wanted, prompts.size());
   trace::DiskFile prompts_file = locked_prompts_file(directory);
-  const TraceManifest recorded = read_manifest(directory);
-  check_same_run(recorded, wanted, where);
-  check_plan(recorded, where);
-  if (prompts.size() != static_cast<std::size_t>(recorded.n_prompts)) {
-    throw Error(ErrorKind::runtime,
-                {"wrong number of prompts to resume with", where,
-                 std::to_string(recorded.n_prompts), std::to_string(prompts.size())});
-  }
+  const TraceManifest recorded = resumable_manifest(directory, wanted, prompts.size());
   const trace::Committed kept = trace::find_committed(directory, recorded, prompts);
   TraceWriter writer(std::make_unique<Impl>(directory, recorded, options, std::move(prompts_file)));
   writer.impl_->cut_to(kept);
@@ -256,6 +312,8 @@ TraceWriter TraceWriter::resume(const fs::path& directory, const TraceManifest& 
 }
 
 void TraceWriter::commit_batch(std::span<const FinishedPrompt> batch) { impl_->commit(batch); }
+
+void TraceWriter::discard_if_empty() noexcept { impl_->discard_if_empty(); }
 
 const TraceManifest& TraceWriter::manifest() const { return impl_->manifest(); }
 const ResumeState& TraceWriter::resume_state() const { return impl_->state(); }

@@ -80,6 +80,34 @@ TEST_F(ConfoundsModel, RunsThePromptsOfTheBundledModelAgain) {
       << other.err;
 }
 
+// Two models with the same routers are two models.
+TEST_F(ConfoundsModel, RefusesAnotherModelOfTheSameShape) {
+  const CommandResult traced =
+      trace({"prompts.jsonl", "-o", "traces", "--max-new-tokens", "0", "--quiet"});
+  ASSERT_EQ(traced.exit_code, 0) << traced.err;
+  const fs::path other = path("other");
+  const auto expect_refused = [&](const std::string& key) {
+    const CommandResult result = confounds(other);
+    EXPECT_EQ(result.exit_code, 1);
+    EXPECT_EQ(result.out, "");
+    EXPECT_TRUE(holds(result.err, "the trace comes from another model")) << result.err;
+    EXPECT_TRUE(holds(result.err, "\"" + key + "\"")) << result.err;
+  };
+  fs::copy(model(), other);
+  std::string bytes = file_content(other / "model.safetensors");
+  bytes[bytes.size() - 4] ^= 1;
+  write("other/model.safetensors", bytes);
+  expect_refused("model.weights_xxh3");
+  fs::copy(model(), other, fs::copy_options::overwrite_existing);
+  json config = json::parse(file_content(other / "config.json"));
+  config["rms_norm_eps"] = 1e-3;
+  write("other/config.json", config.dump());
+  expect_refused("model.deciding_config_sha256");
+  config["norm_topk_prob"] = true;
+  write("other/config.json", config.dump());
+  expect_refused("model.norm_topk_prob");
+}
+
 // Prompts of one byte, repeated, are the same in every order, and so is what the router does.
 TEST_F(ConfoundsModel, ShufflingEqualTokensChangesNothing) {
   std::string lines;

@@ -47,13 +47,6 @@ TEST_F(TraceCommand, NamesWhatIsMissing) {
   EXPECT_FALSE(fs::exists(path("traces")));
 }
 
-TEST_F(TraceCommand, RefusesExistingOutputBeforeAnythingElse) {
-  fs::create_directory(path("traces"));
-  write("traces/manifest.json", "{}");
-  expect_failure(2, "--resume to continue it or --force", {"no-such-file.jsonl"});
-  EXPECT_EQ(read_file(path("traces/manifest.json"), 10), "{}");
-}
-
 TEST_F(TraceCommand, ListsAllBadPrompts) {
   write("long.jsonl", prompts(2) + R"({"id":"x","prompt":")" + std::string(200, 'x') + "\"}\n" +
                           R"({"id":"y","prompt":")" + std::string(120, 'y') + "\"}\n");

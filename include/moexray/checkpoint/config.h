@@ -58,4 +58,14 @@ ModelConfig read_model_config(const std::filesystem::path& directory);
 /// gives the config back, apart from `name` and `sha256`.
 std::string model_config_json(const ModelConfig& config);
 
+/// The settings that decide what a model computes, a line "KEY VALUE" each in the order of the
+/// keys: the same for every text of a config.json that means the same. What is not in it decides
+/// nothing
+/// (`torch_dtype`, `transformers_version`, `max_position_embeddings`) or is a setting of generation
+/// (the end tokens).
+std::string deciding_config(const ModelConfig& config);
+
+/// The SHA-256 of deciding_config(), lower-case hex.
+std::string deciding_config_sha256(const ModelConfig& config);
+
 }  // namespace moexray

@@ -41,6 +41,9 @@ struct GenerationOutput {
                                    ///< has no forward pass
 };
 
+/// Hears of a forward pass: the kind of its tokens, and how many they were.
+using OnPass = std::function<void(TokenType, std::int64_t)>;
+
 /// Tokens that go through the model for a prompt of P tokens with G generated ones:
 /// T = P + max(G − 1, 0).
 std::int64_t n_forward_tokens(std::int64_t n_prompt_tokens, std::int64_t n_generated_tokens);
@@ -49,7 +52,8 @@ std::int64_t n_forward_tokens(std::int64_t n_prompt_tokens, std::int64_t n_gener
 /// every sequence that has not ended one token at a time. What a prompt gives depends on the other
 /// prompts only as far as the model's arithmetic does.
 ///
-/// `on_pass`, if there is one, is told after each forward pass how many tokens went through it.
+/// `on_pass`, if there is one, is told after each forward pass how many tokens went through it, and
+/// whether they were tokens of prompts or generated ones: a pass has only one kind.
 /// Between passes `stop` is looked at.
 /// @returns one output per prompt, in order.
 /// @throws Error (interrupted) when `stop` is set; Error (data) for an empty prompt or what the
@@ -57,7 +61,6 @@ std::int64_t n_forward_tokens(std::int64_t n_prompt_tokens, std::int64_t n_gener
 ///   report the routing of every token at every layer.
 std::vector<GenerationOutput> generate(Model& model, std::span<const GenerationInput> prompts,
                                        const GenerationOptions& options,
-                                       const std::atomic<bool>& stop,
-                                       const std::function<void(std::int64_t)>& on_pass = {});
+                                       const std::atomic<bool>& stop, const OnPass& on_pass = {});
 
 }  // namespace moexray

@@ -96,6 +96,9 @@ class Runtime {
  public:
   virtual ~Runtime() = default;
   virtual RuntimeInfo info() const = 0;
+  /// Whether load() could run a model so: the device and the type are there.
+  /// @throws Error as load() does.
+  virtual void check(const ModelOptions& options) const = 0;
   /// Loads a checkpoint, which must outlive the model (its mapped weights are used where they are).
   virtual std::unique_ptr<Model> load(const Checkpoint& checkpoint,
                                       const ModelOptions& options) = 0;

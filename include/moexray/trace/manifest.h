@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,8 +22,11 @@ struct ManifestModel {
   bool norm_topk_prob = false;
   std::string dtype;            ///< of the computation
   std::vector<int> moe_layers;  ///< [n_layers]: the transformer layer of each MoE layer
-  std::string config_sha256;
-  std::string router_sha256;  ///< of the router weights in layer order
+  std::string config_sha256;    ///< of the bytes of config.json
+  std::string router_sha256;    ///< of the router weights in layer order
+  std::string weights_xxh3;     ///< of all weights, "xxh3-128:…" as weights_xxh3() gives it
+  /// Of the settings of config.json that decide the computation: moexray::deciding_config_sha256().
+  std::string deciding_config_sha256;
 };
 
 struct ManifestTokenizer {
@@ -38,6 +43,7 @@ struct ManifestGeneration {
   std::uint64_t seed = 0;
   std::string template_name;  ///< key "template"
   bool ignore_eos = false;
+  std::vector<TokenId> eos_token_ids = {};  ///< ascending; none if nothing is generated
 };
 
 enum class EventsForm { grouped, flat };
@@ -55,11 +61,21 @@ struct TraceManifest {
   std::vector<std::int64_t>
       plan;  ///< prompts per batch; batches are consecutive prompts in input order
   std::string kernels;
+  std::string device;          ///< what computed: "cpu" or "cuda"
+  std::string backend;         ///< and with what: "libtorch 1.13.1"
   std::string prompts_sha256;  ///< PromptSet::sha256
+  /// Of the tokens of this directory's prompts: a line for each, its ids with spaces between, and a
+  /// "t" behind those of the template.
+  std::string prompt_ids_sha256;
   Shard shard;                 ///< {"index": 0, "count": 1} for a whole run
+  /// Key shard.n_prompts: the prompts of all shards together, those that --limit leaves.
+  std::int64_t n_shard_prompts = 0;
   EventsForm events = EventsForm::grouped;
   bool router_logits = false;
   bool compress = false;
+  /// Keys that the file did not have and whose fields therefore mean nothing: manifests of other
+  /// software, or of an earlier version. "model.dtype", say.
+  std::set<std::string, std::less<>> absent;
 };
 
 /// The version of the trace format that this library writes and reads.
@@ -82,10 +98,25 @@ TraceManifest manifest_from_json(std::string_view json, std::string_view where);
 /// @throws Error (data) if it is missing or not a manifest.
 TraceManifest read_manifest(const std::filesystem::path& directory);
 
-/// Checks that `wanted` continues the run that wrote `recorded`: all keys but `batch` and `plan`,
-/// which the recorded run decides, are equal.
-/// @throws Error (data) naming the first key that differs, with both values.
+/// Checks that `wanted` continues the run that wrote `recorded`: all keys are equal but `batch` and
+/// `plan`, which the recorded run decides, and `model.config_sha256`, for which
+/// `model.deciding_config_sha256` stands.
+/// @throws Error (data) naming the first key that differs, with both values, or the first one that
+///   was not recorded: what cannot be compared cannot be continued.
 void check_same_run(const TraceManifest& recorded, const TraceManifest& wanted,
                     std::string_view where);
+
+/// A key in which two manifests disagree, with both values as JSON.
+struct ManifestDifference {
+  std::string key;
+  std::string first;
+  std::string second;
+};
+
+/// The first of the keys that tell models apart (shape, hashes of weights and config,
+/// `norm_topk_prob`) in which two manifests disagree. Keys that one of them does not have are not
+/// compared; names only are where no hash of weights is common to both.
+std::optional<ManifestDifference> model_difference(const TraceManifest& first,
+                                                   const TraceManifest& second);
 
 }  // namespace moexray

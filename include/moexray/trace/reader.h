@@ -46,7 +46,9 @@ struct TraceSet {
   std::vector<TraceManifest> manifests;  ///< [directories]
   /// Ordered as in the directories, in the order these were given.
   std::vector<TracePrompt> prompts;
-  std::vector<std::string> notices;  ///< what was left out and why (only with allow_partial)
+  /// What a user should know of the set: shards that are not there, parts that were computed by
+  /// different kernels, and (with allow_partial) what was left out and why.
+  std::vector<std::string> notices;
 };
 
 struct ReadOptions {
@@ -59,8 +61,9 @@ struct ReadOptions {
   std::string group_key = {};
 };
 
-/// Opens trace directories: checks the manifests, that they agree in L, E, k, router and generation
-/// settings, that prompt ids are unique, and that no prompt is missing.
+/// Opens trace directories: checks the manifests, that they come from the same model with the same
+/// tokenizer and generation settings, that shards are parts of one prompts file, that prompt ids
+/// are unique, and that no prompt is missing. What a manifest has not recorded is not compared.
 /// @throws Error (data) naming file, line and key.
 TraceSet open_traces(std::span<const std::filesystem::path> directories,
                      const ReadOptions& options);

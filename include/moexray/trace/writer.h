@@ -47,6 +47,21 @@ struct WriterOptions {
 /// prompt.
 class TraceWriter {
  public:
+  /// Checks, without changing anything, that create() could start a directory: it may be replaced,
+  /// and the file system lets it be written.
+  /// @throws Error as create() does.
+  static void check_create(const std::filesystem::path& directory, bool force);
+
+  /// Checks, without changing anything, that resume() would take a directory up. An empty
+  /// `wanted.model.weights_xxh3` is not known yet and not compared.
+  /// @throws Error as resume() does.
+  static void check_resume(const std::filesystem::path& directory, TraceManifest wanted);
+
+  /// True if nothing is left for resume() to do; changes nothing either.
+  /// @throws Error as resume() does.
+  static bool is_finished(const std::filesystem::path& directory, const TraceManifest& wanted,
+                          std::span<const Prompt> prompts);
+
   /// Starts a directory and writes its manifest. An existing directory must be empty, unless
   /// `force` is given and it holds a manifest or report of moexray: then its manifest, prompts and
   /// events are removed first (other files stay).
@@ -74,6 +89,11 @@ class TraceWriter {
   /// off again and everything committed before stays as it is. Error (data) for weights or logits
   /// that are not finite.
   void commit_batch(std::span<const FinishedPrompt> batch);
+
+  /// Takes a directory that create() has started, and in which no batch was committed, away again:
+  /// its files, and the directory itself if it was made for them. Does nothing otherwise, nor to
+  /// what cannot be removed.
+  void discard_if_empty() noexcept;
 
   const TraceManifest& manifest() const;    ///< with the plan that is followed
   const ResumeState& resume_state() const;  ///< all zero after create()

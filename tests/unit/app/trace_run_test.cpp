@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "moexray/core/file.h"
+#include "moexray/core/sha256.h"
 #include "moexray/trace/reader.h"
 #include "support/expect_error.h"
 #include "support/fake_model.h"
@@ -70,6 +71,7 @@ class TraceRun : public testing::Test {
     TraceJob job = plan_trace(settings, prompts_from(text), model.config(), "router", tokenizer_,
                               *chat_template, console);
     job.manifest.instruction_set = "portable";
+    job.manifest.model.weights_xxh3 = "xxh3-128:" + std::string(32, '0');
     return job;
   }
 
@@ -202,6 +204,35 @@ TEST_F(TraceRun, ResumesToTheSameBytesWhereverItIsStopped) {
   }
 }
 
+// As `moexray trace` ends when its run fails.
+TEST_F(TraceRun, ARunWithoutAPromptLeavesNothing) {
+  const TraceJob job = plan(test_settings());
+  const auto fail_at = [&](std::int64_t at, TraceWriter writer) {
+    FakeModel model = make_model();
+    model.on_forward = [&](std::int64_t pass) {
+      if (pass == at) throw Error(ErrorKind::runtime, "struck");
+    };
+    Console console(true, stop_);
+    expect_error(ErrorKind::runtime, "struck",
+                 [&] { run_trace(job, writer, model, tokenizer_, console); });
+    writer.discard_if_empty();
+  };
+  const auto create = [&](const fs::path& path) {
+    return TraceWriter::create(path, job.manifest, false);
+  };
+  fail_at(2, create(directory("new") / "deep"));
+  EXPECT_FALSE(fs::exists(directory("new")));
+  fs::create_directory(directory("mine"));
+  fail_at(2, create(directory("mine")));
+  EXPECT_TRUE(fs::is_empty(directory("mine")));
+  // What has a prompt stays.
+  fail_at(12, create(directory("begun")));
+  EXPECT_TRUE(fs::exists(directory("begun") / "manifest.json"));
+  const auto begun = files("begun");
+  fail_at(0, TraceWriter::resume(directory("begun"), job.manifest, job.prompts));
+  EXPECT_EQ(files("begun"), begun);
+}
+
 TEST_F(TraceRun, AnInterruptSaysHowToGoOn) {
   FakeModel model = make_model();
   model.on_forward = [&](std::int64_t pass) { stop_ = pass == 9; };
@@ -331,7 +362,32 @@ TEST_F(TraceRun, PlansAsTheManifestSays) {
   EXPECT_EQ(job.manifest.n_prompts, 11);
   EXPECT_EQ(job.manifest.generation.template_name, "none");
   EXPECT_EQ(job.manifest.model.router_sha256, "router");
+  EXPECT_EQ(job.manifest.device, "cpu");
+  EXPECT_EQ(job.manifest.n_shard_prompts, 11);
+  EXPECT_EQ(job.manifest.generation.eos_token_ids, (std::vector<TokenId>{FakeTokenizer::eos_id}));
   EXPECT_EQ(job.generation.eos_token_ids, (std::vector<TokenId>{FakeTokenizer::eos_id}));
+}
+
+TEST_F(TraceRun, RecordsWhatTheShardsTogetherTrace) {
+  TraceSettings settings = test_settings();
+  settings.limit = 9;
+  settings.shard = {1, 2};
+  settings.device = "cuda:1";
+  settings.generation.max_new_tokens = 0;
+  const TraceManifest manifest = plan(settings).manifest;
+  EXPECT_EQ(manifest.n_prompts, 5);
+  EXPECT_EQ(manifest.n_shard_prompts, 9);
+  EXPECT_EQ(manifest.device, "cuda");
+  // Where nothing is generated, no token ends anything.
+  EXPECT_TRUE(manifest.generation.eos_token_ids.empty());
+}
+
+TEST_F(TraceRun, RecordsWhatBecameOfThePrompts) {
+  const auto hash_of = [&](const std::string& text) {
+    return plan(test_settings(), text).manifest.prompt_ids_sha256;
+  };
+  EXPECT_EQ(hash_of("{\"prompt\":\"hi\"}\n{\"prompt\":\"A\"}\n"), sha256_hex("104 105\n65\n"));
+  EXPECT_EQ(hash_of("{\"prompt\":\"hi\",\"id\":\"x\"}"), sha256_hex("104 105\n"));
 }
 
 TEST_F(TraceRun, ListsAllPromptsThatCannotBeTraced) {

@@ -145,30 +145,6 @@ TEST(Reader, ShardsTogetherAreTheWholeRun) {
                [&] { read_trace({temporary.path() / "a", temporary.path() / "a"}); });
 }
 
-TEST(Reader, RefusesTracesThatDoNotBelongTogether) {
-  const auto expect_key = [](const std::string& key, auto change) {
-    const TemporaryDirectory temporary;
-    MadeRun run;
-    run.plan = {};
-    TraceManifest manifest = test::make_manifest(run);
-    TraceWriter::create(temporary.path() / "a", manifest, false);
-    change(manifest);
-    TraceWriter::create(temporary.path() / "b", manifest, false);
-    expect_error(ErrorKind::data, "\"" + key + "\"",
-                 [&] { read_trace({temporary.path() / "a", temporary.path() / "b"}); });
-  };
-  expect_key("model.n_layers", [](TraceManifest& m) {
-    m.model.shape.n_layers = 2;
-    m.model.moe_layers = {0, 1};
-  });
-  expect_key("model.n_experts", [](TraceManifest& m) { m.model.shape.n_experts = 9; });
-  expect_key("model.top_k", [](TraceManifest& m) { m.model.shape.top_k = 3; });
-  expect_key("model.router_sha256", [](TraceManifest& m) { m.model.router_sha256 = "x"; });
-  expect_key("tokenizer.sha256", [](TraceManifest& m) { m.tokenizer.sha256 = "x"; });
-  expect_key("generation.ignore_eos", [](TraceManifest& m) { m.generation.ignore_eos = true; });
-  expect_key("generation.template", [](TraceManifest& m) { m.generation.template_name = "x"; });
-}
-
 TEST(Reader, TakesCategoriesFromMeta) {
   const TemporaryDirectory temporary;
   write_trace(temporary.path() / "t", {});
