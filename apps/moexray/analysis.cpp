@@ -13,6 +13,7 @@
 #include "moexray/core/version.h"
 #include "moexray/report/output.h"
 #include "moexray/report/plot.h"
+#include "moexray/report/visible.h"
 
 namespace moexray::app {
 namespace {
@@ -48,9 +49,17 @@ void check_outputs(const AnalysisSettings& settings) {
   }
 }
 
+void add_category_notice(TraceSet& traces) {
+  std::vector<std::string> categories;
+  for (const TracePrompt& prompt : traces.prompts) categories.push_back(prompt.category);
+  std::string notice = report::similar_names_notice("categories", categories);
+  if (!notice.empty()) traces.notices.push_back(std::move(notice));
+}
+
 AnalysisInput read_input(AnalysisSettings settings, bool needs_tokens, Console& console) {
   AnalysisInput input;
   input.traces = open_traces(settings.traces, settings.reading);
+  add_category_notice(input.traces);
   for (const std::string& notice : input.traces.notices) console.notice(notice);
   std::vector<stats::PromptLabel> labels;
   for (const TracePrompt& prompt : input.traces.prompts) {

@@ -7,8 +7,8 @@
 #include <cstdint>
 
 #include "moexray/core/error.h"
-#include "moexray/core/escape.h"
 #include "moexray/report/document.h"
+#include "moexray/report/visible.h"
 
 namespace moexray::report {
 namespace {
@@ -88,20 +88,33 @@ Table::Table(std::vector<std::string> headings, std::vector<Align> alignment)
 
 void Table::add_row(const std::vector<std::string>& cells) {
   check_size(cells.size(), rows_[0].size());
-  std::vector<std::string> row;
-  for (const std::string& cell : cells) row.push_back(printable(cell, 80));
-  rows_.push_back(std::move(row));
+  rows_.push_back(cells);
+}
+
+// All cells at once, so that two that differ never look the same.
+std::vector<std::vector<std::string>> Table::shown_rows() const {
+  std::vector<std::string> cells;
+  for (const auto& row : rows_) cells.insert(cells.end(), row.begin(), row.end());
+  const std::vector<std::string> shown = visible_names(cells);
+  std::vector<std::vector<std::string>> rows;
+  for (auto cell = shown.begin(); cell != shown.end();) {
+    const auto end = cell + static_cast<std::ptrdiff_t>(rows_[0].size());
+    rows.emplace_back(cell, end);
+    cell = end;
+  }
+  return rows;
 }
 
 std::string Table::text() const {
+  const auto rows = shown_rows();
   std::vector<std::size_t> widths(rows_[0].size());
-  for (const auto& row : rows_) {
+  for (const auto& row : rows) {
     for (std::size_t j = 0; j < row.size(); ++j) {
       widths[j] = std::max(widths[j], display_width(row[j]));
     }
   }
   std::string out;
-  for (const auto& row : rows_) {
+  for (const auto& row : rows) {
     std::string line;
     for (std::size_t j = 0; j < row.size(); ++j) {
       const std::string padding(widths[j] - display_width(row[j]), ' ');
@@ -115,17 +128,18 @@ std::string Table::text() const {
 }
 
 std::string Table::html() const {
+  const auto rows = shown_rows();
   std::string out = "<div class=\"scroll\"><table>\n";
-  for (std::size_t i = 0; i < rows_.size(); ++i) {
+  for (std::size_t i = 0; i < rows.size(); ++i) {
     const char* cell = i == 0 ? "th" : "td";
     out += i == 0 ? "<thead><tr>" : i == 1 ? "<tbody>\n<tr>" : "<tr>";
-    for (std::size_t j = 0; j < rows_[i].size(); ++j) {
+    for (std::size_t j = 0; j < rows[i].size(); ++j) {
       out += fmt::format("<{}{}>{}</{}>", cell, alignment_[j] == Align::right ? " class=\"n\"" : "",
-                         html_escaped(rows_[i][j]), cell);
+                         html_escaped(rows[i][j]), cell);
     }
     out += i == 0 ? "</tr></thead>\n" : "</tr>\n";
   }
-  if (rows_.size() > 1) out += "</tbody>\n";
+  if (rows.size() > 1) out += "</tbody>\n";
   return out + "</table></div>\n";
 }
 
