@@ -15,6 +15,7 @@
 #include "moexray/core/wording.h"
 #include "moexray/report/output.h"
 #include "moexray/report/plot.h"
+#include "moexray/report/visible.h"
 #include "notices.h"
 
 namespace moexray::app {
@@ -49,6 +50,13 @@ void check_outputs(const AnalysisSettings& settings) {
   if (!settings.json.empty() && settings.json != "-") {
     report::check_output_file(settings.json, settings.force);
   }
+}
+
+void add_category_notice(TraceSet& traces) {
+  std::vector<std::string> categories;
+  for (const TracePrompt& prompt : traces.prompts) categories.push_back(prompt.category);
+  std::string notice = report::similar_names_notice("categories", categories);
+  if (!notice.empty()) traces.notices.push_back(std::move(notice));
 }
 
 // "3 prompts left out: a, b, c (no generated tokens)".
@@ -180,6 +188,7 @@ void write_directory(const AnalysisInput& input, const std::vector<Section>& sec
 AnalysisInput read_analysis_input(AnalysisSettings settings, bool needs_tokens, Console& console) {
   AnalysisInput input;
   input.traces = open_traces(settings.traces, settings.reading);
+  add_category_notice(input.traces);
   for (const std::string& notice : input.traces.notices) console.notice(notice);
   std::vector<stats::PromptLabel> labels;
   for (const TracePrompt& prompt : input.traces.prompts) {

@@ -12,7 +12,9 @@
 #include "commands.h"
 #include "console.h"
 #include "moexray/checkpoint/checkpoint.h"
+#include "moexray/checkpoint/locate.h"
 #include "moexray/core/error.h"
+#include "moexray/core/escape.h"
 #include "moexray/core/version.h"
 #include "moexray/core/wording.h"
 #include "moexray/report/json.h"
@@ -31,6 +33,7 @@ struct StoredWeights {
   std::size_t n_files = 0;
   std::size_t n_tensors = 0;
   std::int64_t n_bytes = 0;
+  bool has_fused_experts = false;
   std::map<std::string, std::int64_t> tensors_of_type;
   std::string router_sha256;
 };
@@ -72,10 +75,13 @@ std::array<Memory, 2> memory_needs(const ModelFacts& facts) {
 StoredWeights describe_weights(const Checkpoint& checkpoint) {
   StoredWeights weights;
   weights.n_files = checkpoint.n_files();
-  weights.n_tensors = checkpoint.tensors().size();
+  weights.has_fused_experts = checkpoint.expert_layout() == ExpertLayout::fused;
+  for (const auto& [type, n] : checkpoint.n_stored_tensors()) {
+    weights.n_tensors += static_cast<std::size_t>(n);
+    weights.tensors_of_type[std::string(name_of(type))] = n;
+  }
   for (const auto& [name, tensor] : checkpoint.tensors()) {
     weights.n_bytes += static_cast<std::int64_t>(tensor.bytes.size());
-    ++weights.tensors_of_type[std::string(name_of(tensor.type))];
   }
   weights.router_sha256 = checkpoint.router_sha256();
   return weights;
@@ -115,7 +121,10 @@ ModelFacts describe_model(const std::filesystem::path& directory, Console& conso
     facts.weights = describe_weights(checkpoint);
   } else {
     facts.config = read_model_config(directory);
+    const std::string why = why_no_weights(directory);
+    if (!why.empty()) console.notice(printable(directory.string()) + ": found " + why);
   }
+  for (const std::string& notice : facts.config.notices) console.notice(notice);
   facts.parameters = count_parameters(facts.config);
   describe_tokenizer(directory, facts, console);
   return facts;
@@ -150,10 +159,11 @@ std::string weights_text(const std::optional<StoredWeights>& weights) {
   for (const auto& [type, n] : weights->tensors_of_type) {
     types += (types.empty() ? "" : " and ") + type;
   }
-  return fmt::format("{} in {}, {} {} in {}", with_prefix(weights->n_bytes, "B"), types,
+  return fmt::format("{} in {}, {} {} in {}{}", with_prefix(weights->n_bytes, "B"), types,
                      with_commas(static_cast<std::int64_t>(weights->n_tensors)),
                      noun_for(static_cast<std::int64_t>(weights->n_tensors), "tensor"),
-                     counted(static_cast<std::int64_t>(weights->n_files), "file"));
+                     counted(static_cast<std::int64_t>(weights->n_files), "file"),
+                     weights->has_fused_experts ? ", fused experts" : "");
 }
 
 std::string to_text(const ModelFacts& facts) {
@@ -238,6 +248,7 @@ Json weights_json(const std::optional<StoredWeights>& weights) {
   return Json::object({{"n_bytes", weights->n_bytes},
                        {"n_tensors", weights->n_tensors},
                        {"n_files", weights->n_files},
+                       {"fused_experts", weights->has_fused_experts},
                        {"tensors_of_type", types}});
 }
 
@@ -269,7 +280,7 @@ Json to_json(const ModelFacts& facts) {
 }
 
 void run_model(const Arguments& arguments, Console& console) {
-  const std::filesystem::path directory = arguments.positionals().front();
+  const std::filesystem::path directory = find_checkpoint(arguments.positionals().front());
   const std::string json_file = arguments.given("json") ? arguments.text("json") : std::string();
   if (!json_file.empty() && json_file != "-") {
     report::check_output_file(json_file, arguments.on("force"));

@@ -6,6 +6,7 @@
 
 #include "commands.h"
 #include "console.h"
+#include "moexray/checkpoint/locate.h"
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
 #include "moexray/core/wording.h"
@@ -178,7 +179,7 @@ void run(const Arguments& arguments, Console& console) {
     throw Error(ErrorKind::usage, "--jsonl and --decode read standard input and take no TEXT");
   }
   const std::filesystem::path model = arguments.has("model")
-                                          ? std::filesystem::path(arguments.text("model"))
+                                          ? find_checkpoint(arguments.text("model"))
                                           : data_directory() / "models/mini-olmoe";
   const auto tokenizer = open_tokenizer(model, module_directory());
 

@@ -8,8 +8,10 @@
 #include "console.h"
 #include "hash_weights.h"
 #include "moexray/checkpoint/checkpoint.h"
+#include "moexray/checkpoint/locate.h"
 #include "moexray/core/error.h"
 #include "moexray/core/wording.h"
+#include "moexray/report/visible.h"
 #include "moexray/runtime/batch_plan.h"
 #include "moexray/runtime/modules.h"
 #include "standard_input.h"
@@ -126,6 +128,13 @@ PromptSet read_all_prompts(const Arguments& arguments, const TraceSettings& sett
   return read_prompts(input, settings.prompts_name, options);
 }
 
+void report_similar_categories(const PromptSet& prompts, Console& console) {
+  std::vector<std::string> categories;
+  for (const Prompt& prompt : prompts.prompts) categories.push_back(prompt.category);
+  const std::string notice = report::similar_names_notice("categories", categories);
+  if (!notice.empty()) console.notice(notice);
+}
+
 std::unique_ptr<ChatTemplate> choose_template(const std::string& name,
                                               const std::filesystem::path& model_directory,
                                               const Tokenizer& tokenizer) {
@@ -181,11 +190,13 @@ void run(const Arguments& arguments, Console& console) {
   const TraceSettings settings = settings_of(arguments);
   const std::filesystem::path output = arguments.text("output");
   const std::filesystem::path model_directory = arguments.given("model")
-                                                    ? std::filesystem::path(arguments.text("model"))
+                                                    ? find_checkpoint(arguments.text("model"))
                                                     : data_directory() / "models" / "mini-olmoe";
   // Inputs first, the cheap ones before the others; then the output; then the weights.
   PromptSet prompts = read_all_prompts(arguments, settings, console);
+  report_similar_categories(prompts, console);
   const Checkpoint checkpoint(model_directory);
+  for (const std::string& notice : checkpoint.config().notices) console.notice(notice);
   const auto tokenizer = open_tokenizer(model_directory, module_directory());
   const auto chat_template =
       choose_template(arguments.text("template"), model_directory, *tokenizer);

@@ -6,6 +6,7 @@
 
 #include "hash_weights.h"
 #include "moexray/checkpoint/checkpoint.h"
+#include "moexray/checkpoint/locate.h"
 #include "moexray/core/error.h"
 #include "moexray/core/random.h"
 #include "moexray/runtime/generate.h"
@@ -114,7 +115,7 @@ Eigen::RowVectorXd signature_of(const RoutingBuffer& routing, const ShuffledProm
 
 stats::Matrix shuffled_signatures(const AnalysisInput& input,
                                   const std::filesystem::path& model_directory) {
-  const Checkpoint checkpoint(model_directory);
+  const Checkpoint checkpoint(find_checkpoint(model_directory));
   check_model(input, checkpoint);
   const stats::Signatures& signatures = input.signatures;
   std::vector<ShuffledPrompt> prompts;

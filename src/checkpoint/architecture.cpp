@@ -3,7 +3,8 @@
 namespace moexray {
 namespace {
 
-void add_layer(const ModelConfig& config, int layer, std::vector<TensorSpec>& specs) {
+void add_layer(const ModelConfig& config, ExpertLayout layout, int layer,
+               std::vector<TensorSpec>& specs) {
   const std::int64_t hidden = config.hidden_size;
   const std::int64_t width = config.intermediate_size;
   const std::int64_t kv = std::int64_t{config.num_key_value_heads} * config.head_dim();
@@ -18,7 +19,12 @@ void add_layer(const ModelConfig& config, int layer, std::vector<TensorSpec>& sp
   add("self_attn.q_norm", {hidden});
   add("self_attn.k_norm", {kv});
   add("mlp.gate", {config.num_experts, hidden});
-  for (int e = 0; e < config.num_experts; ++e) {
+  if (layout == ExpertLayout::fused) {
+    const std::int64_t n_experts = config.num_experts;
+    specs.push_back({prefix + "mlp.experts.gate_up_proj", {n_experts, 2 * width, hidden}});
+    specs.push_back({prefix + "mlp.experts.down_proj", {n_experts, hidden, width}});
+  }
+  for (int e = 0; layout == ExpertLayout::separate && e < config.num_experts; ++e) {
     const std::string expert = "mlp.experts." + std::to_string(e) + ".";
     add(expert + "gate_proj", {width, hidden});
     add(expert + "up_proj", {width, hidden});
@@ -30,10 +36,12 @@ void add_layer(const ModelConfig& config, int layer, std::vector<TensorSpec>& sp
 
 }  // namespace
 
-std::vector<TensorSpec> expected_tensors(const ModelConfig& config) {
+std::vector<TensorSpec> expected_tensors(const ModelConfig& config, ExpertLayout layout) {
   std::vector<TensorSpec> specs;
   specs.push_back({"model.embed_tokens.weight", {config.vocab_size, config.hidden_size}});
-  for (int layer = 0; layer < config.num_hidden_layers; ++layer) add_layer(config, layer, specs);
+  for (int layer = 0; layer < config.num_hidden_layers; ++layer) {
+    add_layer(config, layout, layer, specs);
+  }
   specs.push_back({"model.norm.weight", {config.hidden_size}});
   if (!config.tie_word_embeddings) {
     specs.push_back({"lm_head.weight", {config.vocab_size, config.hidden_size}});

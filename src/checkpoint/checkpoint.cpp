@@ -7,7 +7,9 @@
 #include <system_error>
 #include <utility>
 
+#include "expert_layout.h"
 #include "messages.h"
+#include "moexray/checkpoint/locate.h"
 #include "moexray/checkpoint/safetensors.h"
 #include "moexray/core/error.h"
 #include "moexray/core/sha256.h"
@@ -39,26 +41,37 @@ bool is_ignored(std::string_view name) { return name.ends_with(".rotary_emb.inv_
 // Gathers what is wrong with a checkpoint, so that one error can tell it all.
 class Problems {
  public:
-  void add(std::string_view tensor, const std::string& what) {
-    ++n_found_;
-    if (listed_.size() < max_listed) listed_.push_back(printable(tensor, 160) + ": " + what);
-  }
+  void add(std::string_view tensor, const std::string& what) { add_to(listed_, tensor, what); }
+  // Told last: what is missing says more than what is too many.
+  void add_extra(std::string_view tensor, const std::string& what) { add_to(extra_, tensor, what); }
 
-  void throw_if_any(const std::filesystem::path& directory) const {
+  /// @param note how the checkpoint is laid out, where that is not the usual way
+  void throw_if_any(const std::filesystem::path& directory, const std::string& note) const {
     if (n_found_ == 0) return;
     std::string what = std::to_string(n_found_) +
                        (n_found_ == 1 ? " tensor does not fit" : " tensors do not fit") +
-                       " the config:";
-    for (const std::string& line : listed_) what += "\n  " + line;
-    if (n_found_ > listed_.size()) {
-      what += "\n  and " + std::to_string(n_found_ - listed_.size()) + " more";
+                       " the config";
+    if (!note.empty()) what += " (" + note + ")";
+    what += ":";
+    std::vector<std::string> lines = listed_;
+    lines.insert(lines.end(), extra_.begin(), extra_.end());
+    if (lines.size() > max_listed) lines.resize(max_listed);
+    for (const std::string& line : lines) what += "\n  " + line;
+    if (n_found_ > lines.size()) {
+      what += "\n  and " + std::to_string(n_found_ - lines.size()) + " more";
     }
     throw Error(ErrorKind::data, {what, directory.string(), {}, {}});
   }
 
  private:
+  void add_to(std::vector<std::string>& list, std::string_view tensor, const std::string& what) {
+    ++n_found_;
+    if (list.size() < max_listed) list.push_back(printable(tensor, 160) + ": " + what);
+  }
+
   std::size_t n_found_ = 0;
   std::vector<std::string> listed_;
+  std::vector<std::string> extra_;
 };
 
 // Compares the tensors of all files with what the config demands.
@@ -66,8 +79,9 @@ class Matcher {
  public:
   using Tensors = std::map<std::string, TensorView, std::less<>>;
 
-  Matcher(const ModelConfig& config, const ShardIndex* index) : config_(config), index_(index) {
-    for (TensorSpec& spec : expected_tensors(config)) {
+  Matcher(const ModelConfig& config, const ShardIndex* index, const ExpertLayoutFinder& layout)
+      : config_(config), index_(index), layout_(layout) {
+    for (TensorSpec& spec : expected_tensors(config, layout.layout())) {
       expected_.emplace(std::move(spec.name), std::move(spec.shape));
     }
     if (config.tie_word_embeddings) {
@@ -76,8 +90,7 @@ class Matcher {
     }
   }
 
-  void add_file(const MappedFile& file) {
-    const SafetensorsHeader header = parse_safetensors_header(file.bytes(), file.path().string());
+  void add_file(const MappedFile& file, const SafetensorsHeader& header) {
     const std::string shard = file.path().filename().string();
     for (const SafetensorsEntry& entry : header.tensors) {
       if (index_ != nullptr) compare_with_index(entry.name, shard);
@@ -103,7 +116,7 @@ class Matcher {
         problems_.add(name, "missing, expected " + describe_shape(shape));
     }
     check_tied();
-    problems_.throw_if_any(directory);
+    problems_.throw_if_any(directory, layout_.note());
     return std::move(tensors_);
   }
 
@@ -122,7 +135,7 @@ class Matcher {
   void add_tensor(const SafetensorsEntry& entry, std::span<const std::byte> bytes) {
     const auto spec = expected_.find(entry.name);
     if (spec == expected_.end()) {
-      problems_.add(entry.name, "not part of this model");
+      problems_.add_extra(entry.name, "not part of this model");
       return;
     }
     if (!seen_.insert(spec->first).second) {
@@ -157,6 +170,7 @@ class Matcher {
 
   const ModelConfig& config_;
   const ShardIndex* index_;
+  const ExpertLayoutFinder& layout_;
   std::map<std::string, std::vector<std::int64_t>, std::less<>> expected_;
   std::set<std::string_view> seen_;      // keys of expected_
   std::set<std::string_view> in_index_;  // keys of *index_
@@ -168,6 +182,19 @@ std::vector<MappedFile> map_shards(const std::filesystem::path& directory,
                                    const ShardIndex& index) {
   std::set<std::string_view> names;
   for (const auto& [tensor, shard] : index) names.insert(shard);
+  std::vector<std::string_view> missing;
+  for (const std::string_view name : names) {
+    if (!is_there(directory / name)) missing.push_back(name);
+  }
+  if (!missing.empty()) {
+    throw Error(ErrorKind::data,
+                {std::to_string(missing.size()) + " of " + std::to_string(names.size()) +
+                     " files of weights are missing, " + in_quotes(missing.front()) +
+                     " the first; download the model again to complete it",
+                 directory.string(),
+                 {},
+                 {}});
+  }
   std::vector<MappedFile> files;
   for (const std::string_view name : names) files.emplace_back(directory / name);
   return files;
@@ -182,9 +209,9 @@ bool has_weights(const std::filesystem::path& directory) {
 Checkpoint::Checkpoint(const std::filesystem::path& directory)
     : directory_(directory), config_(read_model_config(directory)) {
   if (!has_weights(directory)) {
-    throw Error(
-        ErrorKind::data,
-        {"no weights", directory.string(), std::string(single_file) + " or " + index_file, {}});
+    throw Error(ErrorKind::data,
+                {"no weights", directory.string(), std::string(single_file) + " or " + index_file,
+                 why_no_weights(directory)});
   }
   std::optional<ShardIndex> index;
   if (is_there(directory / single_file)) {
@@ -193,9 +220,18 @@ Checkpoint::Checkpoint(const std::filesystem::path& directory)
     index = read_shard_index(directory / index_file);
     files_ = map_shards(directory, *index);
   }
-  Matcher matcher(config_, index ? &*index : nullptr);
-  for (const MappedFile& file : files_) matcher.add_file(file);
+  std::vector<SafetensorsHeader> headers;
+  ExpertLayoutFinder layout;
+  for (const MappedFile& file : files_) {
+    headers.push_back(parse_safetensors_header(file.bytes(), file.path().string()));
+    for (const SafetensorsEntry& entry : headers.back().tensors) layout.see(entry.name);
+  }
+  Matcher matcher(config_, index ? &*index : nullptr, layout);
+  for (std::size_t i = 0; i < files_.size(); ++i) matcher.add_file(files_[i], headers[i]);
   tensors_ = matcher.finish(directory);
+  expert_layout_ = layout.layout();
+  for (const auto& [name, tensor] : tensors_) ++n_stored_tensors_[tensor.type];
+  if (expert_layout_ == ExpertLayout::fused) split_fused_experts(config_, tensors_);
 }
 
 const TensorView& Checkpoint::tensor(std::string_view name) const {

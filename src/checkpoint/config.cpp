@@ -9,9 +9,10 @@
 
 #include "json_document.h"
 #include "messages.h"
+#include "moexray/checkpoint/locate.h"
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
-#include "moexray/core/file.h"
+#include "moexray/core/file_kind.h"
 #include "moexray/core/sha256.h"
 
 namespace moexray {
@@ -100,6 +101,8 @@ class Section {
   Section section(std::string_view key) const {
     return Section(at(key), where_ + ": key \"" + std::string(key) + "\"");
   }
+
+  const std::string& where() const { return where_; }
 
  private:
   const json& object_;
@@ -250,45 +253,58 @@ void read_dtype(const Section& file, ModelConfig& config) {
   }
 }
 
-std::vector<TokenId> read_eos(const Section& file, int vocab_size) {
-  std::vector<TokenId> ids;
-  const json* value = file.find("eos_token_id");
-  if (value == nullptr) return ids;
-  if (!value->is_array()) return {file.to_integer("eos_token_id", *value, 0, vocab_size - 1)};
-  if (value->size() > max_eos_ids) {
-    file.fail("eos_token_id", "too many ids", "at most " + std::to_string(max_eos_ids),
-              std::to_string(value->size()));
-  }
-  for (const json& item : *value) {
-    const TokenId id = file.to_integer("eos_token_id", item, 0, vocab_size - 1);
-    if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
-  }
-  return ids;
-}
+// Ids of special tokens are taken as transformers takes them: any whole number loads, and one that
+// is no token of the model can never be sampled, so that it ends nothing. Some checkpoints write -1
+// for "none".
+class SpecialTokens {
+ public:
+  SpecialTokens(const Section& file, ModelConfig& config) : file_(file), config_(config) {}
 
-std::optional<TokenId> read_token(const Section& file, std::string_view key, int vocab_size) {
-  // Some checkpoints write -1 for "none".
-  if (file.find(key) == nullptr) return std::nullopt;
-  const TokenId id = file.integer(key, -1, vocab_size - 1);
-  return id < 0 ? std::nullopt : std::optional(id);
-}
-
-void read_special_tokens(const Section& file, ModelConfig& config) {
-  if (std::vector<TokenId> eos = read_eos(file, config.vocab_size); !eos.empty()) {
-    config.eos_token_ids = std::move(eos);
+  void read() {
+    if (const json* value = file_.find("eos_token_id")) config_.eos_token_ids = eos(*value);
+    if (const json* value = file_.find("bos_token_id"))
+      config_.bos_token_id = id("bos_token_id", *value);
+    if (const json* value = file_.find("pad_token_id"))
+      config_.pad_token_id = id("pad_token_id", *value);
   }
-  if (const auto bos = read_token(file, "bos_token_id", config.vocab_size))
-    config.bos_token_id = bos;
-  if (const auto pad = read_token(file, "pad_token_id", config.vocab_size))
-    config.pad_token_id = pad;
-}
 
-std::string directory_name(const std::filesystem::path& directory) {
-  std::error_code code;
-  const std::filesystem::path full = std::filesystem::canonical(directory, code);
-  const std::string last = (code ? directory : full).filename().string();
-  return is_valid_utf8(last) ? last : printable(last);
-}
+ private:
+  std::vector<TokenId> eos(const json& value) {
+    constexpr std::string_view key = "eos_token_id";
+    std::vector<TokenId> ids;
+    const json list = value.is_array() ? value : json::array({value});
+    if (list.size() > max_eos_ids) {
+      file_.fail(key, "too many ids", "at most " + std::to_string(max_eos_ids),
+                 std::to_string(list.size()));
+    }
+    for (const json& item : list) {
+      if (item.is_null()) continue;
+      const std::optional<TokenId> token = id(key, item);
+      if (token && std::find(ids.begin(), ids.end(), *token) == ids.end()) ids.push_back(*token);
+    }
+    return ids;
+  }
+
+  std::optional<TokenId> id(std::string_view key, const json& value) {
+    if (!value.is_number_integer()) {
+      file_.fail(key, "wrong type", "a whole number", describe_type(value));
+    }
+    const bool is_negative = !value.is_number_unsigned() && value.get<std::int64_t>() < 0;
+    if (!is_negative &&
+        value.get<std::uint64_t>() < static_cast<std::uint64_t>(config_.vocab_size)) {
+      return value.get<TokenId>();
+    }
+    if (value != -1) {
+      config_.notices.push_back(file_.where() + ": key \"" + std::string(key) +
+                                "\": " + value.dump() + " is no token of the model (0 to " +
+                                std::to_string(config_.vocab_size - 1) + ") and is passed over");
+    }
+    return std::nullopt;
+  }
+
+  const Section& file_;
+  ModelConfig& config_;
+};
 
 }  // namespace
 
@@ -302,20 +318,22 @@ ModelConfig parse_model_config(std::string_view text, std::string_view where) {
   read_rope(file, config);
   read_numbers(file, config);
   read_dtype(file, config);
-  read_special_tokens(file, config);
+  SpecialTokens(file, config).read();
   config.sha256 = sha256_hex(text);
   return config;
 }
 
 ModelConfig read_model_config(const std::filesystem::path& directory) {
   const std::filesystem::path path = directory / "config.json";
-  ModelConfig config = parse_model_config(read_file(path, max_file_bytes), path.string());
-  config.name = directory_name(directory);
+  ModelConfig config =
+      parse_model_config(read_downloaded_file(path, max_file_bytes), path.string());
+  config.name = checkpoint_name(directory);
 
   const std::filesystem::path generation = directory / "generation_config.json";
   if (std::error_code code; std::filesystem::exists(generation, code)) {
-    const json settings = parse_json(read_file(generation, max_file_bytes), generation.string());
-    read_special_tokens(Section(settings, generation.string()), config);
+    const json settings =
+        parse_json(read_downloaded_file(generation, max_file_bytes), generation.string());
+    SpecialTokens(Section(settings, generation.string()), config).read();
   }
   return config;
 }

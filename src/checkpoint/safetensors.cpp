@@ -10,6 +10,7 @@
 
 #include "messages.h"
 #include "moexray/core/error.h"
+#include "moexray/core/file_kind.h"
 
 namespace moexray {
 namespace {
@@ -207,7 +208,7 @@ void check_layout(SafetensorsHeader& header, std::uint64_t n_data_bytes, std::st
     const std::string range =
         "[" + std::to_string(entry.begin) + ", " + std::to_string(entry.end) + "]";
     if (entry.begin > entry.end || entry.end > n_data_bytes) {
-      fail(here, "data_offsets lie outside the file",
+      fail(here, "data_offsets lie outside the file (a download that was cut short?)",
            "at most " + std::to_string(n_data_bytes) + " bytes of data", range);
     }
     if (entry.begin != covered) {
@@ -244,11 +245,20 @@ std::uint64_t read_length(std::span<const std::byte> file, std::string_view wher
          std::to_string(length));
   }
   if (length > file.size() - length_bytes) {
-    fail(where, "header is longer than the file",
+    fail(where, "header is longer than the file (a download that was cut short?)",
          "at most " + std::to_string(file.size() - length_bytes) + " bytes",
          std::to_string(length));
   }
   return length;
+}
+
+// Tells a pointer, an archive and the like from a damaged file. A length, with which the format
+// begins, may look like any of them, and like text in UTF-32 above all.
+void check_kind(std::span<const std::byte> file, std::string_view where) {
+  if (file.size() > length_bytes && file[length_bytes] == std::byte{'{'}) return;
+  const std::string_view head(reinterpret_cast<const char*>(file.data()), file.size());
+  if (recognise_file(head).group == FileKind::Group::text) return;
+  check_downloaded(head, std::string(where));
 }
 
 }  // namespace
@@ -271,6 +281,7 @@ std::optional<int> bits_of_dtype(std::string_view dtype) {
 
 SafetensorsHeader parse_safetensors_header(std::span<const std::byte> file,
                                            std::string_view where) {
+  check_kind(file, where);
   const std::uint64_t length = read_length(file, where);
   const char* const text = reinterpret_cast<const char*>(file.data()) + length_bytes;
   // The format demands it; the JSON parser would also skip white space and a byte order mark.

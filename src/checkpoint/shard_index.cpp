@@ -4,6 +4,7 @@
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
 #include "moexray/core/file.h"
+#include "moexray/core/file_kind.h"
 
 namespace moexray {
 namespace {
@@ -18,7 +19,8 @@ ShardIndex read_shard_index(const std::filesystem::path& path) {
     throw Error(ErrorKind::data, {std::move(what), path.string() + ": key \"" + key + '"',
                                   std::move(expected), std::move(found)});
   };
-  const nlohmann::json document = parse_json(read_file(path, max_index_bytes), path.string());
+  const nlohmann::json document =
+      parse_json(read_downloaded_file(path, max_index_bytes), path.string());
   if (!document.is_object() || !document.contains("weight_map")) {
     fail("weight_map", "missing", {}, {});
   }

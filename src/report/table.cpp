@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "moexray/core/error.h"
-#include "moexray/core/escape.h"
 #include "moexray/report/document.h"
 #include "moexray/report/html_table.h"
+#include "moexray/report/visible.h"
 
 namespace moexray::report {
 namespace {
@@ -88,20 +88,33 @@ Table::Table(std::vector<std::string> headings, std::vector<Align> alignment)
 
 void Table::add_row(const std::vector<std::string>& cells) {
   check_size(cells.size(), rows_[0].size());
-  std::vector<std::string> row;
-  for (const std::string& cell : cells) row.push_back(printable(cell, 80));
-  rows_.push_back(std::move(row));
+  rows_.push_back(cells);
+}
+
+// All cells at once, so that two that differ never look the same.
+std::vector<std::vector<std::string>> Table::shown_rows() const {
+  std::vector<std::string> cells;
+  for (const auto& row : rows_) cells.insert(cells.end(), row.begin(), row.end());
+  const std::vector<std::string> shown = visible_names(cells);
+  std::vector<std::vector<std::string>> rows;
+  for (auto cell = shown.begin(); cell != shown.end();) {
+    const auto end = cell + static_cast<std::ptrdiff_t>(rows_[0].size());
+    rows.emplace_back(cell, end);
+    cell = end;
+  }
+  return rows;
 }
 
 std::string Table::text() const {
+  const auto rows = shown_rows();
   std::vector<std::size_t> widths(rows_[0].size());
-  for (const auto& row : rows_) {
+  for (const auto& row : rows) {
     for (std::size_t j = 0; j < row.size(); ++j) {
       widths[j] = std::max(widths[j], display_width(row[j]));
     }
   }
   std::string out;
-  for (const auto& row : rows_) {
+  for (const auto& row : rows) {
     std::string line;
     for (std::size_t j = 0; j < row.size(); ++j) {
       const std::string padding(widths[j] - display_width(row[j]), ' ');
@@ -115,14 +128,15 @@ std::string Table::text() const {
 }
 
 std::string Table::html(std::string_view caption) const {
+  const auto rows = shown_rows();
   std::vector<HtmlTable::Column> columns;
-  for (std::size_t j = 0; j < rows_[0].size(); ++j) {
-    columns.push_back({rows_[0][j], alignment_[j] == Align::right});
+  for (std::size_t j = 0; j < rows[0].size(); ++j) {
+    columns.push_back({rows[0][j], alignment_[j] == Align::right});
   }
   HtmlTable table(caption, std::move(columns));
-  for (std::size_t i = 1; i < rows_.size(); ++i) {
+  for (std::size_t i = 1; i < rows.size(); ++i) {
     std::vector<std::string> cells;
-    for (const std::string& cell : rows_[i]) cells.push_back(html_escaped(cell));
+    for (const std::string& cell : rows[i]) cells.push_back(html_escaped(cell));
     table.add_row(cells);
   }
   return table.html();

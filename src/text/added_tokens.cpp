@@ -36,6 +36,26 @@ std::size_t skip_space_right(std::string_view text, std::size_t pos) {
 
 }  // namespace
 
+TokenId AddedTokenList::id_of(std::string_view content) const {
+  const auto known = by_content_.find(std::string(content));
+  if (known != by_content_.end()) return tokens_[known->second].id;
+  return vocabulary_(content).value_or(next_id_);
+}
+
+bool AddedTokenList::contains(std::string_view content) const {
+  return by_content_.contains(std::string(content));
+}
+
+void AddedTokenList::put(AddedToken token) {
+  next_id_ = std::max(next_id_, token.id + 1);
+  const auto [place, is_new] = by_content_.emplace(token.content, tokens_.size());
+  if (is_new) {
+    tokens_.push_back(std::move(token));
+  } else {
+    tokens_[place->second] = std::move(token);
+  }
+}
+
 std::int32_t TokenTrie::child(std::int32_t node, char byte) const {
   if (node == 0) {
     const std::int32_t found = root_children_[static_cast<unsigned char>(byte)];

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "moexray/core/routing.h"
@@ -21,6 +23,29 @@ struct AddedToken {
   bool rstrip = false;       ///< takes white space on its right along
   bool normalized = false;   ///< looked for in the normalised text, in its normalised form
   bool special = false;      ///< left out by decode(skip_special)
+};
+
+/// Gathers added tokens from all files that name some, before they are looked for. A token of the
+/// vocabulary keeps its id, any other gets the next free one, whatever a file says.
+class AddedTokenList {
+ public:
+  using Vocabulary = std::function<std::optional<TokenId>(std::string_view content)>;
+
+  AddedTokenList(Vocabulary vocabulary, std::size_t vocab_size)
+      : vocabulary_(std::move(vocabulary)), next_id_(static_cast<TokenId>(vocab_size)) {}
+
+  /// The id a token has, or gets when it is put.
+  TokenId id_of(std::string_view content) const;
+  bool contains(std::string_view content) const;
+  /// Adds a token, whose id must be id_of() it, or gives one that is there the flags of `token`.
+  void put(AddedToken token);
+  const std::vector<AddedToken>& tokens() const { return tokens_; }
+
+ private:
+  Vocabulary vocabulary_;
+  TokenId next_id_;
+  std::vector<AddedToken> tokens_;
+  std::unordered_map<std::string, std::size_t> by_content_;
 };
 
 /// Finds the leftmost, longest of a set of strings: a trie over bytes.

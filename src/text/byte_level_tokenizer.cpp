@@ -3,7 +3,7 @@
 #include "gpt2_words.h"
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
-#include "moexray/core/file.h"
+#include "moexray/core/file_kind.h"
 #include "moexray/core/sha256.h"
 #include "tokenizer_json.h"
 #include "tokenizers.h"
@@ -29,6 +29,8 @@ class ByteLevelTokenizer final : public Tokenizer {
   const std::string& sha256() const override { return sha256_; }
   std::string bos_token() const override { return bos_token_; }
   std::string eos_token() const override { return eos_token_; }
+  std::span<const TokenId> begin_ids() const override { return model_.begin_ids; }
+  std::span<const TokenId> end_ids() const override { return model_.end_ids; }
 
  private:
   std::string named_token(const std::optional<std::string>& token,
@@ -174,13 +176,16 @@ std::string ByteLevelTokenizer::decode(std::span<const TokenId> ids, bool skip_s
 
 std::unique_ptr<Tokenizer> parse_tokenizer_json(std::string_view bytes, const std::string& where,
                                                 const TokenizerConfig& config) {
-  return std::make_unique<ByteLevelTokenizer>(parse_byte_level_model(bytes, where),
-                                              sha256_hex(bytes), config);
+  ByteLevelModel model = parse_byte_level_model(bytes, where, config);
+  const std::string sha256 = sha256_hex(
+      model.changes.empty() ? std::string(bytes) : std::string(bytes) + '\0' + model.changes);
+  return std::make_unique<ByteLevelTokenizer>(std::move(model), sha256, config);
 }
 
 std::unique_ptr<Tokenizer> open_tokenizer_json(const std::filesystem::path& path,
                                                const TokenizerConfig& config) {
-  return parse_tokenizer_json(read_file(path, max_tokenizer_bytes), path.string(), config);
+  return parse_tokenizer_json(read_downloaded_file(path, max_tokenizer_bytes), path.string(),
+                              config);
 }
 
 }  // namespace moexray

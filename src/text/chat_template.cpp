@@ -7,7 +7,7 @@
 #include "jinja_text.h"
 #include "json_file.h"
 #include "moexray/core/error.h"
-#include "moexray/core/file.h"
+#include "moexray/core/file_kind.h"
 #include "moexray/core/sha256.h"
 #include "unicode.h"
 
@@ -234,7 +234,7 @@ std::unique_ptr<ChatTemplate> recognise_chat_template(const std::filesystem::pat
   std::optional<std::string> source;
   std::error_code code;
   if (std::filesystem::exists(path, code)) {
-    source = read_file(path, max_template_bytes);
+    source = read_downloaded_file(path, max_template_bytes);
   } else {
     path = model_directory / "tokenizer_config.json";
     source = template_in_config(path);
@@ -264,6 +264,14 @@ TokenizedPrompt tokenize_chat(const ChatTemplate& chat_template, const Tokenizer
     prompt.is_template.push_back(has_template && !in_message);
   }
   prompt.ids = std::move(encoding.ids);
+  if (has_template) return prompt;
+  // A template writes its own; what the tokenizer adds to raw text is no part of it either.
+  const auto begin = tokenizer.begin_ids();
+  const auto end = tokenizer.end_ids();
+  prompt.ids.insert(prompt.ids.begin(), begin.begin(), begin.end());
+  prompt.is_template.insert(prompt.is_template.begin(), begin.size(), true);
+  prompt.ids.insert(prompt.ids.end(), end.begin(), end.end());
+  prompt.is_template.insert(prompt.is_template.end(), end.size(), true);
   return prompt;
 }
 

@@ -3,7 +3,7 @@
 #include <system_error>
 
 #include "moexray/core/error.h"
-#include "moexray/core/file.h"
+#include "moexray/core/file_kind.h"
 
 namespace moexray::json_file {
 namespace {
@@ -42,7 +42,7 @@ std::optional<Json> read_object_if_there(const std::filesystem::path& path,
                                          std::uint64_t max_bytes) {
   std::error_code code;
   if (!std::filesystem::exists(path, code)) return std::nullopt;
-  Json json = parse(read_file(path, max_bytes), path.string());
+  Json json = parse(read_downloaded_file(path, max_bytes), path.string());
   if (!json.is_object()) fail(path.string(), "", "not a JSON object", "an object", json);
   return json;
 }

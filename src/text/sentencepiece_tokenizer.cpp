@@ -5,7 +5,7 @@
 #include "child_process.h"
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
-#include "moexray/core/file.h"
+#include "moexray/core/file_kind.h"
 #include "moexray/core/sha256.h"
 #include "moexray/runtime/modules.h"
 #include "sentencepiece_module.h"
@@ -74,7 +74,11 @@ class SentencePieceTokenizer final : public Tokenizer {
     }
   }
 
-  void add_token(const AddedToken& token, const std::string& where);
+  void add_token(const AddedToken& token);
+  void add_around(std::vector<TokenId> begin, std::vector<TokenId> end) {
+    begin_ids_ = std::move(begin);
+    end_ids_ = std::move(end);
+  }
   void name_tokens(std::string bos, std::string eos) {
     bos_token_ = std::move(bos);
     eos_token_ = std::move(eos);
@@ -92,6 +96,8 @@ class SentencePieceTokenizer final : public Tokenizer {
   const std::string& sha256() const override { return sha256_; }
   std::string bos_token() const override { return bos_token_; }
   std::string eos_token() const override { return eos_token_; }
+  std::span<const TokenId> begin_ids() const override { return begin_ids_; }
+  std::span<const TokenId> end_ids() const override { return end_ids_; }
 
  private:
   std::size_t index_of(TokenId id) const;
@@ -106,23 +112,14 @@ class SentencePieceTokenizer final : public Tokenizer {
   AddedTokens added_;
   std::string bos_token_;
   std::string eos_token_;
+  std::vector<TokenId> begin_ids_;
+  std::vector<TokenId> end_ids_;
 };
 
-// A token outside the vocabulary gets the next free id, as in transformers.
-void SentencePieceTokenizer::add_token(const AddedToken& token, const std::string& where) {
-  const auto known = ids_.find(token.content);
-  const TokenId expected =
-      known == ids_.end() ? static_cast<TokenId>(pieces_.size()) : known->second;
-  if (token.id != expected) {
-    throw Error(ErrorKind::data, {"added token with an id that is not its own",
-                                  where + ": \"" + token.content + "\"", std::to_string(expected),
-                                  std::to_string(token.id)});
-  }
+// Ids beyond the vocabulary come without gaps.
+void SentencePieceTokenizer::add_token(const AddedToken& token) {
   added_.add(token, token.content);
-  if (known == ids_.end()) {
-    pieces_.push_back(token.content);
-    ids_.emplace(token.content, token.id);
-  }
+  if (ids_.emplace(token.content, token.id).second) pieces_.push_back(token.content);
 }
 
 std::size_t SentencePieceTokenizer::index_of(TokenId id) const {
@@ -267,39 +264,34 @@ Prefix choose_prefix(const SentencePieceProto& proto, const TokenizerConfig& con
   return config.legacy.value_or(false) ? Prefix::always : Prefix::first;
 }
 
-AddedToken special_token(TokenId id, std::string content, bool special) {
-  AddedToken token;
-  token.id = id;
-  token.content = std::move(content);
-  token.special = special;
-  return token;
-}
-
-// The order decides which flags a token has that is named more than once: the first one's, as in
-// transformers.
+// The order decides which flags a token has that is named more than once.
 void add_tokens(SentencePieceTokenizer& tokenizer, const SentencePieceProto& proto,
                 const TokenizerConfig& config) {
-  for (const AddedToken& token : config.added_tokens) tokenizer.add_token(token, config.where);
-  std::vector<std::string> named;
-  for (const auto& token : {config.bos_token, config.eos_token, config.unk_token}) {
-    if (token && !token->empty()) named.push_back(*token);
-  }
-  named.insert(named.end(), config.other_special_tokens.begin(), config.other_special_tokens.end());
-  for (const std::string& content : named) {
-    const auto id = tokenizer.id_of(content);
-    if (!id) {
-      throw Error(ErrorKind::data,
-                  {"special token outside the vocabulary", config.where, {}, content});
-    }
-    tokenizer.add_token(special_token(*id, content, true), config.where);
-  }
-  for (std::size_t id = 0; id < proto.pieces.size(); ++id) {
-    const auto& [text, type] = proto.pieces[id];
+  AddedTokenList list([&](std::string_view content) { return tokenizer.id_of(content); },
+                      proto.pieces.size());
+  put_configured_tokens(config, list);
+  for (const auto& [text, type] : proto.pieces) {
     const bool is_control = type == PieceType::control || type == PieceType::unknown;
-    if (is_control || type == PieceType::user_defined) {
-      tokenizer.add_token(special_token(static_cast<TokenId>(id), text, is_control), config.where);
-    }
+    if ((!is_control && type != PieceType::user_defined) || list.contains(text)) continue;
+    AddedToken token;
+    token.id = list.id_of(text);
+    token.content = text;
+    token.special = is_control;
+    list.put(std::move(token));
   }
+  for (const AddedToken& token : list.tokens()) tokenizer.add_token(token);
+}
+
+// What add_bos_token and add_eos_token ask for.
+std::vector<TokenId> ids_around(const Tokenizer& tokenizer, bool wanted, const std::string& token,
+                                const char* key, const TokenizerConfig& config) {
+  if (!wanted) return {};
+  const auto id = token.empty() ? std::nullopt : tokenizer.id_of(token);
+  if (!id) {
+    throw Error(ErrorKind::data, {"there is no such token", config.where + ": key \"" + key + "\"",
+                                  "a token of the vocabulary", "\"" + token + "\""});
+  }
+  return {*id};
 }
 
 std::string piece_or_nothing(const SentencePieceProto& proto, std::int64_t id) {
@@ -314,7 +306,7 @@ std::unique_ptr<Tokenizer> open_sentencepiece(const std::filesystem::path& path,
                                               const std::filesystem::path& module_directory,
                                               const TokenizerConfig& config) {
   const std::string where = path.string();
-  const std::string file = read_file(path, max_tokenizer_bytes);
+  const std::string file = read_downloaded_file(path, max_tokenizer_bytes);
   const SentencePieceProto proto = parse_sentencepiece_proto(file, where);
   const Prefix prefix = choose_prefix(proto, config, where);
   const std::string bytes = prefix == Prefix::model ? proto.bytes : with_identity_normalizer(proto);
@@ -335,6 +327,10 @@ std::unique_ptr<Tokenizer> open_sentencepiece(const std::filesystem::path& path,
   add_tokens(*tokenizer, proto, config);
   tokenizer->name_tokens(config.bos_token.value_or(piece_or_nothing(proto, proto.bos_id)),
                          config.eos_token.value_or(piece_or_nothing(proto, proto.eos_id)));
+  tokenizer->add_around(
+      ids_around(*tokenizer, config.add_bos_token, tokenizer->bos_token(), "add_bos_token", config),
+      ids_around(*tokenizer, config.add_eos_token, tokenizer->eos_token(), "add_eos_token",
+                 config));
   return tokenizer;
 }
 

@@ -1,6 +1,7 @@
 #include "tokenizer_config.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "json_file.h"
@@ -14,30 +15,50 @@ using json_file::Json;
 constexpr std::uint64_t max_config_bytes = 32'000'000;
 constexpr TokenId max_token_id = 1 << 28;
 
-// A token is given as a string or as an object with its content.
-std::optional<std::string> named_token(const Json& object, const char* key,
-                                       const std::string& where) {
-  const auto found = object.find(key);
-  if (found == object.end()) return std::nullopt;
-  if (found->is_null()) return std::string();
-  const Json& content = found->is_object() ? json_file::member(*found, "content") : *found;
+constexpr std::array special_keys = {"bos_token", "eos_token", "unk_token", "sep_token",
+                                     "pad_token", "cls_token", "mask_token"};
+constexpr const char* additional_key = "additional_special_tokens";
+constexpr const char* extra_key = "extra_special_tokens";
+
+// A token is given as a string or as an object with its content and flags. Empty: given as null.
+AddedToken read_named(const Json& value, const char* key, const std::string& where) {
+  AddedToken token;
+  token.id = -1;
+  token.special = true;
+  if (value.is_null()) return token;
+  const Json& content = value.is_object() ? json_file::member(value, "content") : value;
   if (!content.is_string()) json_file::fail(where, key, "wrong type", "a string", content);
-  return content.get<std::string>();
+  token.content = content.get<std::string>();
+  if (value.is_object()) {
+    token.normalized = json_file::bool_or(value, "normalized", false, where);
+    token.single_word = json_file::bool_or(value, "single_word", false, where);
+    token.lstrip = json_file::bool_or(value, "lstrip", false, where);
+    token.rstrip = json_file::bool_or(value, "rstrip", false, where);
+  }
+  return token;
 }
 
-void read_other_special_tokens(const Json& object, const std::string& where,
-                               TokenizerConfig& config) {
-  for (const char* key : {"pad_token", "sep_token", "cls_token", "mask_token"}) {
-    const auto token = named_token(object, key, where);
-    if (token && !token->empty()) config.other_special_tokens.push_back(*token);
+std::optional<std::string> text_of(const Json& object, const char* key, const std::string& where) {
+  const auto found = object.find(key);
+  if (found == object.end()) return std::nullopt;
+  return read_named(*found, key, where).content;
+}
+
+std::vector<AddedToken> read_named_tokens(const Json& object, const std::string& where) {
+  std::vector<AddedToken> tokens;
+  const auto add = [&](const Json& value, const char* key) {
+    AddedToken token = read_named(value, key, where);
+    if (!token.content.empty()) tokens.push_back(std::move(token));
+  };
+  for (const char* key : special_keys) add(json_file::member(object, key), key);
+  // A list, or an object that gives each a name; the newer key counts where both are there.
+  const char* key = json_file::member(object, extra_key).is_null() ? additional_key : extra_key;
+  const Json& more = json_file::member(object, key);
+  if (!more.is_null() && !more.is_structured()) {
+    json_file::fail(where, key, "wrong type", "an array or an object", more);
   }
-  for (const char* key : {"additional_special_tokens", "extra_special_tokens"}) {
-    for (const Json& token : json_file::member(object, key)) {
-      const Json& content = token.is_object() ? json_file::member(token, "content") : token;
-      if (!content.is_string()) json_file::fail(where, key, "wrong type", "strings", content);
-      config.other_special_tokens.push_back(content.get<std::string>());
-    }
-  }
+  for (const Json& value : more) add(value, key);
+  return tokens;
 }
 
 std::optional<bool> optional_bool(const Json& object, const char* key, const std::string& where) {
@@ -80,32 +101,103 @@ std::vector<AddedToken> read_added_tokens(const Json& config, const std::string&
   return tokens;
 }
 
+// Where there is no added_tokens_decoder, the older files count: they are put into `config`.
+void take_special_tokens_map(const std::filesystem::path& path, Json& config) {
+  const auto map = json_file::read_object_if_there(path, max_config_bytes);
+  if (!map) return;
+  const auto take = [&](const char* key) {
+    if (map->contains(key)) config[key] = (*map)[key];
+  };
+  for (const char* key : special_keys) take(key);
+  take(additional_key);
+}
+
+// added_tokens.json: {"<tool>": 50280, …}
+std::vector<AddedToken> read_older_added_tokens(const std::filesystem::path& path,
+                                                const std::vector<AddedToken>& named) {
+  std::vector<AddedToken> tokens;
+  const auto json = json_file::read_object_if_there(path, max_config_bytes);
+  if (!json) return tokens;
+  for (const auto& [content, id] : json->items()) {
+    if (!id.is_number_unsigned() || id.get<std::uint64_t>() >= max_token_id) {
+      json_file::fail(path.string(), content, "bad token id", "a number", id);
+    }
+    AddedToken token;
+    token.id = id.get<TokenId>();
+    token.content = content;
+    token.special = std::any_of(named.begin(), named.end(), [&](const AddedToken& other) {
+      return other.content == token.content;
+    });
+    token.normalized = !token.special;
+    tokens.push_back(std::move(token));
+  }
+  std::sort(tokens.begin(), tokens.end(),
+            [](const AddedToken& a, const AddedToken& b) { return a.id < b.id; });
+  return tokens;
+}
+
+// Where no class is given, transformers takes the one that belongs to the model.
+std::string class_of_model(const std::filesystem::path& path) {
+  const auto config = json_file::read_object_if_there(path, max_config_bytes);
+  if (!config) return {};
+  return json_file::string_or(*config, "model_type", "", path.string()) == "olmoe"
+             ? "GPTNeoXTokenizer"
+             : "";
+}
+
 }  // namespace
 
 TokenizerConfig read_tokenizer_config(const std::filesystem::path& model_directory) {
   TokenizerConfig config;
   const auto path = model_directory / "tokenizer_config.json";
   config.where = path.string();
-  if (const auto json = json_file::read_object_if_there(path, max_config_bytes)) {
-    config.is_there = true;
-    config.tokenizer_class = json_file::string_or(*json, "tokenizer_class", "", config.where);
-    config.bos_token = named_token(*json, "bos_token", config.where);
-    config.eos_token = named_token(*json, "eos_token", config.where);
-    config.unk_token = named_token(*json, "unk_token", config.where);
-    read_other_special_tokens(*json, config.where, config);
-    config.legacy = optional_bool(*json, "legacy", config.where);
-    config.add_prefix_space = optional_bool(*json, "add_prefix_space", config.where);
-    config.added_tokens = read_added_tokens(*json, config.where);
+  const auto file = json_file::read_object_if_there(path, max_config_bytes);
+  config.is_there = file.has_value();
+  Json json = file.value_or(Json::object());
+  const bool has_decoder = !json_file::member(json, "added_tokens_decoder").is_null();
+  if (!has_decoder) take_special_tokens_map(model_directory / "special_tokens_map.json", json);
+
+  config.tokenizer_class = json_file::string_or(json, "tokenizer_class", "", config.where);
+  if (config.tokenizer_class.empty() &&
+      std::filesystem::exists(model_directory / "tokenizer.json")) {
+    config.tokenizer_class = class_of_model(model_directory / "config.json");
   }
-  const auto map_path = model_directory / "special_tokens_map.json";
-  if (const auto map = json_file::read_object_if_there(map_path, max_config_bytes)) {
-    const std::string where = map_path.string();
-    if (!config.bos_token) config.bos_token = named_token(*map, "bos_token", where);
-    if (!config.eos_token) config.eos_token = named_token(*map, "eos_token", where);
-    if (!config.unk_token) config.unk_token = named_token(*map, "unk_token", where);
-    read_other_special_tokens(*map, where, config);
+  config.bos_token = text_of(json, "bos_token", config.where);
+  config.eos_token = text_of(json, "eos_token", config.where);
+  config.unk_token = text_of(json, "unk_token", config.where);
+  config.named_tokens = read_named_tokens(json, config.where);
+  config.legacy = optional_bool(json, "legacy", config.where);
+  config.add_prefix_space = optional_bool(json, "add_prefix_space", config.where);
+  config.add_bos_token = optional_bool(json, "add_bos_token", config.where).value_or(false);
+  config.add_eos_token = optional_bool(json, "add_eos_token", config.where).value_or(false);
+  config.has_decoder = has_decoder;
+  if (has_decoder) {
+    config.added_tokens = read_added_tokens(json, config.where);
+    config.added_tokens_where = config.where;
+  } else {
+    const auto older = model_directory / "added_tokens.json";
+    config.added_tokens = read_older_added_tokens(older, config.named_tokens);
+    config.added_tokens_where = older.string();
   }
   return config;
+}
+
+void put_configured_tokens(const TokenizerConfig& config, AddedTokenList& list) {
+  for (const AddedToken& token : config.added_tokens) {
+    const TokenId id = list.id_of(token.content);
+    if (token.id != id) {
+      throw Error(ErrorKind::data, {"added token with an id that is not its own",
+                                    config.added_tokens_where + ": \"" + token.content + "\"",
+                                    std::to_string(id), std::to_string(token.id)});
+    }
+    // Only the decoder knows the flags of a token that the tokenizer has already.
+    if (config.has_decoder || !list.contains(token.content)) list.put(token);
+  }
+  for (AddedToken token : config.named_tokens) {
+    if (list.contains(token.content)) continue;
+    token.id = list.id_of(token.content);
+    list.put(std::move(token));
+  }
 }
 
 }  // namespace moexray

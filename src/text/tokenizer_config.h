@@ -9,8 +9,9 @@
 
 namespace moexray {
 
-/// What the files beside a tokenizer say about it: `tokenizer_config.json` and, where that is
-/// silent, `special_tokens_map.json`.
+/// What the files beside a tokenizer say about it: `tokenizer_config.json` and, where that has no
+/// `added_tokens_decoder`, `special_tokens_map.json` and `added_tokens.json`, as transformers reads
+/// them.
 struct TokenizerConfig {
   bool is_there = false;  ///< tokenizer_config.json exists
   std::string where;      ///< its path, for messages
@@ -19,14 +20,23 @@ struct TokenizerConfig {
   std::optional<std::string> bos_token;
   std::optional<std::string> eos_token;
   std::optional<std::string> unk_token;
-  std::vector<std::string>
-      other_special_tokens;  ///< padding, separators and any more that are named
+  /// All named tokens in the order in which they get ids: begin, end, unknown, separator, padding,
+  /// class, mask and the additional ones. Their own ids are not known here (−1).
+  std::vector<AddedToken> named_tokens;
   std::optional<bool> legacy;
   std::optional<bool> add_prefix_space;
-  std::vector<AddedToken> added_tokens;  ///< added_tokens_decoder, ids ascending
+  bool add_bos_token = false;
+  bool add_eos_token = false;
+  std::vector<AddedToken> added_tokens;  ///< with the ids that the file gives, ascending
+  std::string added_tokens_where;        ///< the path of that file
+  bool has_decoder = false;              ///< they come from added_tokens_decoder
 };
 
 /// @throws Error (data) for files that are there but not what they should be.
 TokenizerConfig read_tokenizer_config(const std::filesystem::path& model_directory);
+
+/// Puts the tokens that the files beside the tokenizer name into the list of those it has.
+/// @throws Error (data) for one that the file gives an id which it does not get.
+void put_configured_tokens(const TokenizerConfig& config, AddedTokenList& list);
 
 }  // namespace moexray

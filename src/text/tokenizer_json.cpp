@@ -1,10 +1,13 @@
 #include "tokenizer_json.h"
 
 #include <algorithm>
+#include <unordered_set>
+#include <utility>
 
 #include "gpt2_words.h"
 #include "json_file.h"
 #include "moexray/core/error.h"
+#include "tokenizer_class.h"
 #include "unicode.h"
 
 namespace moexray {
@@ -17,6 +20,8 @@ using json_file::member;
 // Ids may leave gaps, but not so large that the table of ids would be out of proportion to the
 // file.
 constexpr std::size_t max_id_slack = 65'536;
+// Ids of a template are only checked against the model when they are used.
+constexpr std::size_t max_template_id = std::size_t{1} << 28;
 
 std::string type_of(const Json& part, const std::string& where, const std::string& key) {
   if (!part.is_object()) fail(where, key, "wrong type", "an object", part);
@@ -28,6 +33,14 @@ const Json& require_array(const Json& object, const std::string& key, const std:
   const Json& value = member(object, key.substr(key.rfind('.') + 1).c_str());
   if (!value.is_array()) fail(where, key, "wrong type", "an array", value);
   return value;
+}
+
+TokenId parse_id(const Json& value, std::size_t limit, const std::string& where, const char* key) {
+  if (!value.is_number_integer() || value.get<std::int64_t>() < 0 ||
+      static_cast<std::uint64_t>(value.get<std::int64_t>()) >= limit) {
+    fail(where, key, "token id out of range", "0 to " + std::to_string(limit - 1), value);
+  }
+  return value.get<TokenId>();
 }
 
 // --- Normaliser
@@ -101,18 +114,64 @@ void parse_pre_tokenizer(const Json& pre_tokenizer, const std::string& where,
   }
 }
 
-// Begin and end tokens are never added by encode(), so that a post-processor that only does this
-// or trims offsets can be passed over.
-void check_post_processor(const Json& processor, const std::string& where) {
+// The ids of a special token of a template: {"special_tokens": {"<s>": {"ids": [1]}}}.
+void append_template_ids(const Json& processor, const std::string& name, const std::string& where,
+                         std::vector<TokenId>& ids) {
+  constexpr const char* key = "post_processor.special_tokens";
+  const Json& tokens = member(processor, "special_tokens");
+  if (!tokens.is_object()) fail(where, key, "wrong type", "an object", tokens);
+  const Json& token = member(tokens, name.c_str());
+  if (!token.is_object()) fail(where, key, "no such token", "an object for each token", name);
+  const Json& list = member(token, "ids");
+  if (!list.is_array()) fail(where, key, "wrong type", "ids in an array", list);
+  for (const Json& id : list) ids.push_back(parse_id(id, max_template_id, where, key));
+}
+
+// {"single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}]}
+void parse_template(const Json& processor, const std::string& where, ByteLevelModel& model) {
+  constexpr const char* key = "post_processor.single";
+  std::vector<TokenId> before;
+  std::vector<TokenId> after;
+  bool seen = false;
+  for (const Json& part : require_array(processor, key, where)) {
+    if (!part.is_object()) fail(where, key, "wrong type", "objects", part);
+    if (part.contains("Sequence")) {
+      if (std::exchange(seen, true)) fail(where, key, "unsupported template", "one sequence", part);
+      continue;
+    }
+    const Json& special = member(part, "SpecialToken");
+    if (!special.is_object()) fail(where, key, "wrong type", "tokens and a sequence", part);
+    append_template_ids(processor, json_file::string_or(special, "id", "", where), where,
+                        seen ? after : before);
+  }
+  model.begin_ids.insert(model.begin_ids.begin(), before.begin(), before.end());
+  model.end_ids.insert(model.end_ids.end(), after.begin(), after.end());
+}
+
+void parse_post_processor(const Json& processor, const std::string& where, ByteLevelModel& model) {
   if (processor.is_null()) return;
   const std::string type = type_of(processor, where, "post_processor");
   if (type == "Sequence") {
     for (const Json& part : require_array(processor, "post_processor.processors", where)) {
-      check_post_processor(part, where);
+      // Depth is that of the file, which is bounded.
+      parse_post_processor(part, where, model);
     }
-  } else if (type != "ByteLevel" && type != "TemplateProcessing") {
+  } else if (type == "TemplateProcessing") {
+    parse_template(processor, where, model);
+  } else if (type != "ByteLevel") {
     fail(where, "post_processor.type", "unsupported post-processor",
          "\"ByteLevel\" or \"TemplateProcessing\"", type);
+  }
+}
+
+// Call it when all tokens are known.
+void check_template_ids(const std::string& where, const ByteLevelModel& model) {
+  for (const std::vector<TokenId>* ids : {&model.begin_ids, &model.end_ids}) {
+    for (const TokenId id : *ids) {
+      const auto index = static_cast<std::size_t>(id);
+      if (index < model.pieces.size() && !model.pieces[index].empty()) continue;
+      fail(where, "post_processor.special_tokens", "no token of that id", "ids of tokens", id);
+    }
   }
 }
 
@@ -142,14 +201,6 @@ void set_piece(ByteLevelModel& model, TokenId id, const std::string& piece) {
   const auto index = static_cast<std::size_t>(id);
   if (index >= model.pieces.size()) model.pieces.resize(index + 1);
   model.pieces[index] = piece;
-}
-
-TokenId parse_id(const Json& value, std::size_t limit, const std::string& where, const char* key) {
-  if (!value.is_number_integer() || value.get<std::int64_t>() < 0 ||
-      static_cast<std::uint64_t>(value.get<std::int64_t>()) >= limit) {
-    fail(where, key, "token id out of range", "0 to " + std::to_string(limit - 1), value);
-  }
-  return value.get<TokenId>();
 }
 
 void parse_vocab(const Json& model_json, std::size_t n_added, const std::string& where,
@@ -235,28 +286,39 @@ AddedToken parse_added_token(const Json& json, std::size_t limit, const std::str
   return token;
 }
 
-void parse_added_tokens(const Json& root, const std::string& where, ByteLevelModel& model) {
-  const Json& list = member(root, "added_tokens");
-  if (list.is_null()) return;
-  const std::size_t limit = model.vocab.size() + list.size() + max_id_slack;
-  // A token outside the vocabulary gets the next free id, whatever the file says: this is how
-  // Hugging Face reads it, so a file that says otherwise is not what its author thinks.
-  TokenId next_id = static_cast<TokenId>(model.vocab.size());
-  for (const Json& json : list) {
-    const AddedToken token = parse_added_token(json, limit, where);
-    const auto in_vocab = model.vocab.find(token.content);
-    const AddedToken* earlier = model.added.find(token.content);
-    const TokenId expected = in_vocab != model.vocab.end() ? in_vocab->second
-                             : earlier != nullptr          ? earlier->id
-                                                           : next_id;
+void list_added_tokens(const Json& root, const std::string& where, const ByteLevelModel& model,
+                       AddedTokenList& list) {
+  const Json& added = member(root, "added_tokens");
+  const std::size_t limit = model.vocab.size() + added.size() + max_id_slack;
+  std::unordered_set<TokenId> ids;
+  for (const Json& json : added) {
+    AddedToken token = parse_added_token(json, limit, where);
+    // A token outside the vocabulary gets the next free id, whatever the file says: this is how
+    // Hugging Face reads it, so a file that says otherwise is not what its author thinks.
+    const TokenId expected = list.id_of(token.content);
     if (token.id != expected) {
       fail(where, "added_tokens.id", "added token with an id that is not its own",
            std::to_string(expected), member(json, "id"));
     }
-    if (model.added.find(token.id) != nullptr && earlier == nullptr) {
+    if (list.contains(token.content)) continue;
+    if (!ids.insert(token.id).second) {
       fail(where, "added_tokens.id", "two tokens with the same id", "unique ids", json);
     }
-    next_id = std::max(next_id, token.id + 1);
+    list.put(std::move(token));
+  }
+}
+
+std::string flags_text(const AddedToken& token) {
+  std::string text = std::to_string(token.id) + ' ' + token.content + ' ';
+  for (const bool flag :
+       {token.single_word, token.lstrip, token.rstrip, token.normalized, token.special}) {
+    text += flag ? '1' : '0';
+  }
+  return text + '\n';
+}
+
+void add_tokens(const AddedTokenList& list, const std::string& where, ByteLevelModel& model) {
+  for (const AddedToken& token : list.tokens()) {
     // Hugging Face shows a normalised token in its normalised form, and decodes that.
     const std::string pattern =
         token.normalized && model.normalizes ? unicode::nfc(token.content).text : token.content;
@@ -271,31 +333,28 @@ void parse_added_tokens(const Json& root, const std::string& where, ByteLevelMod
   }
 }
 
+// The tokens of the file itself, then those that only the files beside it name.
+void gather_added_tokens(const Json& root, const std::string& where, const TokenizerConfig& config,
+                         ByteLevelModel& model) {
+  const auto in_vocabulary = [&](std::string_view content) {
+    const auto found = model.vocab.find(std::string(content));
+    return found == model.vocab.end() ? std::nullopt : std::optional(found->second);
+  };
+  AddedTokenList list(in_vocabulary, model.vocab.size());
+  list_added_tokens(root, where, model, list);
+  std::string before;
+  for (const AddedToken& token : list.tokens()) before += flags_text(token);
+  put_configured_tokens(config, list);
+  std::string after;
+  for (const AddedToken& token : list.tokens()) after += flags_text(token);
+  if (after != before) model.changes += after;
+  add_tokens(list, where, model);
+}
+
 }  // namespace
 
-ByteAlphabet::ByteAlphabet() {
-  bytes_.fill(-1);
-  char32_t next = 0x100;
-  for (int byte = 0; byte < 256; ++byte) {
-    const bool is_printable =
-        (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
-    const char32_t stand_in = is_printable ? static_cast<char32_t>(byte) : next++;
-    unicode::append_utf8(chars_[static_cast<std::size_t>(byte)], stand_in);
-    bytes_[stand_in] = static_cast<std::int16_t>(byte);
-  }
-}
-
-std::string ByteAlphabet::bytes_of(std::string_view piece) const {
-  std::string bytes;
-  for (std::size_t pos = 0; pos < piece.size();) {
-    const char32_t c = unicode::next_code_point(piece, pos);
-    if (c >= bytes_.size() || bytes_[c] < 0) return std::string(piece);
-    bytes += static_cast<char>(bytes_[c]);
-  }
-  return bytes;
-}
-
-ByteLevelModel parse_byte_level_model(std::string_view json_text, const std::string& where) {
+ByteLevelModel parse_byte_level_model(std::string_view json_text, const std::string& where,
+                                      const TokenizerConfig& config) {
   const Json root = json_file::parse(json_text, where);
   if (!root.is_object()) fail(where, "", "not a JSON object", "an object", root);
   const Json& added = member(root, "added_tokens");
@@ -311,16 +370,18 @@ ByteLevelModel parse_byte_level_model(std::string_view json_text, const std::str
   ByteLevelModel model;
   model.normalizes = parse_normalizer(member(root, "normalizer"), where);
   parse_pre_tokenizer(member(root, "pre_tokenizer"), where, model);
-  check_post_processor(member(root, "post_processor"), where);
+  parse_post_processor(member(root, "post_processor"), where, model);
+  apply_tokenizer_class(config, model);
   check_model_options(model_json, where);
   model.ignore_merges = json_file::bool_or(model_json, "ignore_merges", false, where);
   parse_vocab(model_json, added.size(), where, model);
   parse_merges(model_json, where, model);
   const ByteAlphabet alphabet;
   find_byte_ids(alphabet, where, model);
-  parse_added_tokens(root, where, model);
+  gather_added_tokens(root, where, config, model);
   model.bytes.reserve(model.pieces.size());
   for (const std::string& piece : model.pieces) model.bytes.push_back(alphabet.bytes_of(piece));
+  check_template_ids(where, model);
   return model;
 }
 

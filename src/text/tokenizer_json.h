@@ -8,6 +8,7 @@
 
 #include "added_tokens.h"
 #include "bpe.h"
+#include "tokenizer_config.h"
 
 namespace moexray {
 
@@ -37,10 +38,19 @@ struct ByteLevelModel {
   bool normalizes = false;  ///< NFC
   bool add_prefix_space = false;
   bool ignore_merges = false;
+  /// What the post-processor puts before and after a text.
+  std::vector<TokenId> begin_ids;
+  std::vector<TokenId> end_ids;
+  /// What the files beside change, as text: part of what the tokenizer is. Empty: nothing.
+  std::string changes;
 };
 
-/// Parses the bytes of a `tokenizer.json`. `where` names the file in messages.
+/// Parses the bytes of a `tokenizer.json` and applies what the files beside it change, as
+/// transformers' AutoTokenizer does: their tokens, and the normaliser, the added space and the
+/// post-processor that the classes of GPT-2 and GPT-NeoX bring along. `where` names the file in
+/// messages.
 /// @throws Error (data) naming the key of whatever is malformed or not supported.
-ByteLevelModel parse_byte_level_model(std::string_view json_text, const std::string& where);
+ByteLevelModel parse_byte_level_model(std::string_view json_text, const std::string& where,
+                                      const TokenizerConfig& config);
 
 }  // namespace moexray

@@ -4,6 +4,7 @@
 #include <set>
 #include <vector>
 
+#include "exact_json.h"
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
 
@@ -54,7 +55,7 @@ class DuplicateKeys {
 
 }  // namespace
 
-Json parse_json(std::string_view text, const std::string& where) {
+void check_json_text(std::string_view text, const std::string& where) {
   const std::size_t bad = find_invalid_utf8(text);
   if (bad != text.size()) {
     throw Error(ErrorKind::data,
@@ -66,6 +67,18 @@ Json parse_json(std::string_view text, const std::string& where) {
                                   "depth of at most " + std::to_string(max_json_depth),
                                   {}});
   }
+}
+
+void fail_json(std::string_view text, std::size_t position, const std::string& where) {
+  throw Error(ErrorKind::data,
+              {"not valid JSON at byte " + std::to_string(position),
+               where,
+               {},
+               text.empty() ? "nothing" : "\"" + std::string(text.substr(0, 60)) + "\""});
+}
+
+Json parse_json(std::string_view text, const std::string& where) {
+  check_json_text(text, where);
   DuplicateKeys keys;
   try {
     Json value = Json::parse(text, [&](int, Json::parse_event_t event, Json& parsed) {
@@ -77,11 +90,7 @@ Json parse_json(std::string_view text, const std::string& where) {
     }
     return value;
   } catch (const Json::parse_error& error) {
-    throw Error(ErrorKind::data,
-                {"not valid JSON at byte " + std::to_string(error.byte),
-                 where,
-                 {},
-                 text.empty() ? "nothing" : "\"" + std::string(text.substr(0, 60)) + "\""});
+    fail_json(text, error.byte, where);
   } catch (const Json::exception&) {
     // A number beyond the range of a double.
     throw Error(ErrorKind::data, {"not valid JSON: number out of range", where, {}, {}});
@@ -99,6 +108,7 @@ std::string json_text(const Json& value) {
 std::string describe(const Json& value) {
   if (value.is_null()) return "null";
   if (value.is_boolean() || value.is_number()) return value.dump();
+  if (value.is_binary()) return printable(kept_number(value), 80);
   if (value.is_string()) {
     return "\"" + printable(value.get_ref<const std::string&>(), 80) + "\"";
   }

@@ -39,7 +39,7 @@ class KeyReader {
       value = &*found;
       begin = end + 1;
     }
-    return value;
+    return value->is_null() ? nullptr : value;
   }
 
   // `low` must not be negative.

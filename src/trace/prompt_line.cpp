@@ -2,7 +2,9 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
 #include <array>
+#include <charconv>
 #include <limits>
 #include <utility>
 
@@ -84,9 +86,7 @@ class LineFields {
   }
 
   void id(dom::element v) { prompt_.id = name(v); }
-  void category(dom::element v) {
-    if (!v.is_null()) prompt_.category = name(v);
-  }
+  void category(dom::element v) { prompt_.category = name(v); }
   void prompt(dom::element v) { prompt_.text = text(v); }
   void messages(dom::element v);
   void completion(dom::element v) { prompt_.completion = text(v); }
@@ -157,7 +157,8 @@ void LineFields::read(std::string_view key, dom::element value) {
     key_ = rows[i].key;
     if ((seen_ >> i & 1U) != 0) fail_at("key \"" + std::string(key) + "\" given twice", where_);
     seen_ |= 1U << i;
-    (this->*rows[i].read)(value);
+    // Null counts as absent: what writes tables as JSON Lines fills them up with it.
+    if (!value.is_null()) (this->*rows[i].read)(value);
     return;
   }
 }
@@ -202,6 +203,42 @@ void LineFields::finish() const {
             std::to_string(n) + " (n_prompt_tokens + n_generated_tokens)",
             std::to_string(p.token_ids.size()));
   }
+}
+
+// Puts the numbers in quotes that fit neither 64 bits nor a double: simdjson refuses a document
+// that has one, and what they mean to us is their text.
+std::string quote_large_numbers(std::string_view line) {
+  const auto fits = [](std::string_view number) {
+    std::int64_t integer = 0;
+    std::uint64_t natural = 0;
+    double real = 0;
+    const char* const begin = number.data();
+    const char* const end = begin + number.size();
+    if (number.find_first_of(".eE") != std::string_view::npos) {
+      return std::from_chars(begin, end, real).ec == std::errc() || real == 0;
+    }
+    return std::from_chars(begin, end, integer).ec == std::errc() ||
+           std::from_chars(begin, end, natural).ec == std::errc();
+  };
+  constexpr std::string_view number_bytes = "+-.0123456789eE";
+  std::string result;
+  bool in_string = false;
+  for (std::size_t i = 0; i < line.size();) {
+    const char c = line[i];
+    if (!in_string && (c == '-' || (c >= '0' && c <= '9'))) {
+      const std::size_t end = std::min(line.find_first_not_of(number_bytes, i), line.size());
+      const std::string_view number = line.substr(i, end - i);
+      const char* const quote = fits(number) ? "" : "\"";
+      result.append(quote).append(number).append(quote);
+      i = end;
+      continue;
+    }
+    if (c == '"') in_string = !in_string;
+    const std::size_t n = in_string && c == '\\' ? 2 : 1;
+    result += line.substr(i, n);
+    i += n;
+  }
+  return result;
 }
 
 }  // namespace
@@ -261,7 +298,11 @@ TracePrompt PromptLineParser::parse(std::string_view line, const RoutingShape& s
     }
   }
   dom::object object;
-  const simdjson::error_code error = state_->parser.parse(line.data(), line.size()).get(object);
+  simdjson::error_code error = state_->parser.parse(line.data(), line.size()).get(object);
+  if (error == simdjson::NUMBER_ERROR) {
+    const std::string quoted = quote_large_numbers(line);
+    error = state_->parser.parse(quoted.data(), quoted.size()).get(object);
+  }
   if (error == simdjson::INCORRECT_TYPE) fail_at("wrong type of line", where, "an object");
   if (error != simdjson::SUCCESS) {
     fail_at(std::string("not valid JSON (") + simdjson::error_message(error) + ")", where);
@@ -270,7 +311,8 @@ TracePrompt PromptLineParser::parse(std::string_view line, const RoutingShape& s
   LineFields fields(prompt, where);
   for (const auto& [key, value] : object) fields.read(key, value);
   fields.finish();
-  if (!had_checksum_ && object["line_checksum"].error() == simdjson::SUCCESS) {
+  const auto sum_value = object["line_checksum"];
+  if (!had_checksum_ && sum_value.error() == simdjson::SUCCESS && !sum_value.is_null()) {
     fail_at("\"line_checksum\" is not the last key of its line", where);
   }
   const std::int64_t n_tokens = n_traced_tokens(prompt);

@@ -1,16 +1,17 @@
 #include "moexray/trace/prompts.h"
 
 #include <fstream>
-#include <optional>
 #include <unordered_map>
 #include <utility>
 
-#include "fail.h"
+#include "exact_json.h"
 #include "json_text.h"
 #include "line_reader.h"
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
 #include "moexray/core/sha256.h"
+#include "prompt_fields.h"
+#include "prompt_hints.h"
 
 namespace moexray {
 namespace {
@@ -18,111 +19,7 @@ namespace {
 using trace::Json;
 
 constexpr std::size_t max_listed_failures = 20;
-constexpr std::string_view messages_key = "messages";
-constexpr std::string_view meta_key = "meta";
-
-[[noreturn]] void fail_key(std::string what, std::string_view key, std::string expected,
-                           std::string found) {
-  std::string where;
-  if (!key.empty()) where = "key \"" + std::string(key) + "\"";
-  trace::fail_at(std::move(what), std::move(where), std::move(expected), std::move(found));
-}
-
-// Takes a key out of the line: what is left at the end is meta.
-std::optional<Json> take(Json& object, const std::string& key) {
-  const auto found = object.find(key);
-  if (found == object.end()) return std::nullopt;
-  Json value = std::move(*found);
-  object.erase(found);
-  return value;
-}
-
-// An id or a category; null counts as absent.
-std::string take_name(Json& object, const std::string& key) {
-  const std::optional<Json> value = take(object, key);
-  if (!value || value->is_null()) return {};
-  std::string text;
-  if (value->is_string()) {
-    text = value->get<std::string>();
-  } else if (value->is_number_integer()) {
-    text = value->dump();
-  } else {
-    fail_key("wrong type", key, "a string", trace::describe(*value));
-  }
-  const std::string problem = trace::name_problem(text);
-  if (!problem.empty()) fail_key("value " + problem, key, {}, {});
-  return text;
-}
-
-std::vector<PromptMessage> to_messages(const Json& value) {
-  if (!value.is_array() || value.empty()) {
-    fail_key("wrong value", messages_key, "an array of messages",
-             value.is_array() ? "an empty array" : trace::describe(value));
-  }
-  std::vector<PromptMessage> messages;
-  for (const Json& item : value) {
-    PromptMessage message;
-    const std::string key = std::string(messages_key) + "[" + std::to_string(messages.size()) + "]";
-    for (const auto& [name, target] :
-         {std::pair{"role", &message.role}, std::pair{"content", &message.content}}) {
-      const auto found = item.is_object() ? item.find(name) : item.end();
-      if (found == item.end() || !found->is_string()) {
-        fail_key("wrong message", key + "." + name, "a string",
-                 found == item.end() ? "nothing" : trace::describe(*found));
-      }
-      *target = found->get<std::string>();
-    }
-    messages.push_back(std::move(message));
-  }
-  return messages;
-}
-
-void take_content(Json& object, const PromptReadOptions& keys, Prompt& prompt) {
-  const std::optional<Json> text = take(object, keys.prompt_key);
-  std::optional<Json> messages;
-  if (keys.prompt_key != messages_key) messages = take(object, std::string(messages_key));
-  if (text && messages) {
-    fail_key("both \"" + keys.prompt_key + "\" and \"messages\" are given", {}, "one of them", {});
-  }
-  if (!text && !messages) fail_key("missing key", keys.prompt_key, {}, {});
-  if (messages) {
-    prompt.messages = to_messages(*messages);
-  } else if (text->is_array()) {
-    prompt.messages = to_messages(*text);
-  } else if (!text->is_string() || text->get_ref<const std::string&>().empty()) {
-    fail_key("wrong value", keys.prompt_key, "a string that is not empty", trace::describe(*text));
-  } else {
-    prompt.text = text->get<std::string>();
-  }
-}
-
-std::string take_meta(Json& object) {
-  const std::optional<Json> meta = take(object, std::string(meta_key));
-  if (!meta || meta->is_null()) return object.dump();
-  if (!meta->is_object()) fail_key("wrong type", meta_key, "an object", trace::describe(*meta));
-  for (const auto& [key, value] : meta->items()) {
-    if (object.contains(key)) {
-      fail_key("key given in the line and in its \"meta\"", key, {}, {});
-    }
-    object[key] = value;
-  }
-  return object.dump();
-}
-
-Prompt parse_prompt(std::string_view line, std::int64_t number, const PromptReadOptions& keys) {
-  Json object = trace::parse_json(line, {});
-  if (!object.is_object()) {
-    fail_key("wrong type of line", {}, "an object", trace::describe(object));
-  }
-  Prompt prompt;
-  prompt.line = number;
-  prompt.id = take_name(object, keys.id_key);
-  if (prompt.id.empty()) prompt.id = "line-" + std::to_string(number);
-  prompt.category = take_name(object, keys.category_key);
-  take_content(object, keys, prompt);
-  prompt.meta_json = take_meta(object);
-  return prompt;
-}
+constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
 
 class Failures {
  public:
@@ -134,6 +31,7 @@ class Failures {
     // Printable here: a newline inside foreign text must not look like a new entry.
     text_ += printable(name_) + ":" + std::to_string(line) + ": " + printable(what, 1000);
   }
+  std::size_t size() const { return n_; }
   void throw_if_any() const {
     if (n_ == 0) return;
     std::string text = text_;
@@ -153,21 +51,6 @@ bool is_blank(std::string_view text) {
   return text.find_first_not_of(" \t\r") == std::string_view::npos;
 }
 
-std::string content_text(const Prompt& prompt) {
-  Json content;
-  content["id"] = prompt.id;
-  content["category"] = prompt.category;
-  if (prompt.messages.empty()) {
-    content["prompt"] = prompt.text;
-  } else {
-    for (const PromptMessage& message : prompt.messages) {
-      content["messages"].push_back({{"role", message.role}, {"content", message.content}});
-    }
-  }
-  content["meta"] = Json::parse(prompt.meta_json);
-  return content.dump() + "\n";
-}
-
 void check_keys(const PromptReadOptions& keys) {
   if (keys.prompt_key == keys.id_key || keys.prompt_key == keys.category_key ||
       keys.id_key == keys.category_key) {
@@ -175,50 +58,117 @@ void check_keys(const PromptReadOptions& keys) {
   }
 }
 
+// Reads the lines of a prompts file into a set.
+class PromptReader {
+ public:
+  PromptReader(std::string_view name, const PromptReadOptions& options)
+      : name_(name), options_(options), failures_(name), survey_(options) {}
+
+  void add(const trace::LineReader& line) {
+    if (line.too_long()) {
+      failures_.add(line.number(), "line longer than 16 MB");
+      return;
+    }
+    std::string_view text = line.text();
+    if (line.number() == 1 && text.starts_with(byte_order_mark)) {
+      text.remove_prefix(byte_order_mark.size());
+    }
+    if (is_blank(text)) return;
+    ++n_lines_;
+    try {
+      add_prompt(parse_line(text), line.number());
+    } catch (const Error& error) {
+      failures_.add(line.number(), error.what());
+      if (n_lines_ > 1 || first_is_ == First::object) return;
+      hint_ = trace::hint_for_first_line(text, options_);
+      if (!hint_.empty() && first_is_ == First::no_json) fail(hint_);
+    }
+  }
+
+  PromptSet finish() {
+    // A first line that is JSON may be one of many, which then are wrong in the same way.
+    const bool is_all_wrong =
+        first_is_ == First::array ? n_lines_ == 1 : failures_.size() == n_lines_;
+    if (!hint_.empty() && is_all_wrong) fail(hint_);
+    const std::string problem = survey_.problem();
+    if (!problem.empty()) fail(problem);
+    failures_.throw_if_any();
+    if (set_.prompts.empty()) fail("no prompts");
+    set_.sha256 = hash_.finish_hex();
+    return std::move(set_);
+  }
+
+ private:
+  enum class First { no_json, object, array, other };
+
+  [[noreturn]] void fail(const std::string& what) const {
+    throw Error(ErrorKind::data, {what, std::string(name_), {}, {}});
+  }
+
+  Json parse_line(std::string_view text) {
+    Json object = trace::parse_exact_json(text, {});
+    if (n_lines_ == 1) {
+      first_is_ = object.is_object()  ? First::object
+                  : object.is_array() ? First::array
+                                      : First::other;
+    }
+    if (!object.is_object()) {
+      trace::fail_key("wrong type of line", {}, "an object", trace::describe(object));
+    }
+    survey_.add(object);
+    return object;
+  }
+
+  void add_prompt(Json object, std::int64_t number) {
+    Prompt prompt = trace::parse_prompt(std::move(object), number, options_);
+    const auto [first, is_new] = line_of_id_.emplace(prompt.id, prompt.line);
+    if (!is_new) {
+      trace::fail_key(
+          "id \"" + prompt.id + "\" already used in line " + std::to_string(first->second), {}, {},
+          {});
+    }
+    hash_.update(trace::content_text(prompt));
+    set_.prompts.push_back(std::move(prompt));
+  }
+
+  std::string_view name_;
+  const PromptReadOptions& options_;
+  PromptSet set_;
+  Sha256 hash_;
+  Failures failures_;
+  trace::KeySurvey survey_;
+  std::unordered_map<std::string, std::int64_t> line_of_id_;
+  std::size_t n_lines_ = 0;  // that are not blank
+  First first_is_ = First::no_json;
+  std::string hint_;  // what the first line tells of the whole file
+};
+
 }  // namespace
 
 PromptSet read_prompts(std::istream& in, std::string_view name, const PromptReadOptions& options) {
   check_keys(options);
-  PromptSet set;
-  Sha256 hash;
-  Failures failures(name);
-  std::unordered_map<std::string, std::int64_t> line_of_id;
+  PromptReader reader(name, options);
   trace::LineReader lines(in);
-  while (lines.next()) {
-    if (lines.too_long()) {
-      failures.add(lines.number(), "line longer than 16 MB");
-      continue;
-    }
-    if (is_blank(lines.text())) continue;
-    try {
-      Prompt prompt = parse_prompt(lines.text(), lines.number(), options);
-      const auto [first, is_new] = line_of_id.emplace(prompt.id, prompt.line);
-      if (!is_new) {
-        fail_key("id \"" + prompt.id + "\" already used in line " + std::to_string(first->second),
-                 {}, {}, {});
-      }
-      hash.update(content_text(prompt));
-      set.prompts.push_back(std::move(prompt));
-    } catch (const Error& error) {
-      failures.add(lines.number(), error.what());
-    }
-  }
+  while (lines.next()) reader.add(lines);
   if (lines.failed()) {
     throw Error(ErrorKind::data, {"cannot read", std::string(name), {}, {}});
   }
-  failures.throw_if_any();
-  if (set.prompts.empty()) {
-    throw Error(ErrorKind::data, {"no prompts", std::string(name), {}, {}});
+  if (lines.number() == 0) {
+    throw Error(ErrorKind::data, {"no prompts: the file is empty", std::string(name), {}, {}});
   }
-  set.sha256 = hash.finish_hex();
-  return set;
+  return reader.finish();
 }
 
 PromptSet read_prompts(const std::filesystem::path& path, const PromptReadOptions& options) {
   std::error_code ignored;
   std::ifstream in(path, std::ios::binary);
-  if (!in || std::filesystem::is_directory(path, ignored)) {
-    throw Error(ErrorKind::data, {"cannot open the prompts", path.string(), "a file", {}});
+  const bool is_directory = std::filesystem::is_directory(path, ignored);
+  if (!in || is_directory) {
+    std::string found;
+    if (is_directory) found = "a directory";
+    if (!std::filesystem::exists(path, ignored)) found = "nothing of that name";
+    throw Error(ErrorKind::data,
+                {"cannot open the prompts", path.string(), "a file", std::move(found)});
   }
   return read_prompts(in, path.string(), options);
 }
@@ -231,7 +181,7 @@ PromptSet single_prompt(std::string_view text) {
   prompt.id = "line-1";
   prompt.text = std::string(text);
   prompt.line = 1;
-  set.sha256 = sha256_hex(content_text(prompt));
+  set.sha256 = sha256_hex(trace::content_text(prompt));
   set.prompts.push_back(std::move(prompt));
   return set;
 }

@@ -7,6 +7,7 @@
 #include "cli/run_command.h"
 #include "moexray/core/file.h"
 #include "moexray/core/version.h"
+#include "support/fused_checkpoint.h"
 #include "support/temporary_directory.h"
 #include "support/tiny_checkpoint.h"
 
@@ -102,7 +103,7 @@ TEST(ModelCommand, NamesWhatIsWrong) {
   const test::TemporaryDirectory directory;
   CommandResult result = run_moexray({"model", directory.path() / "nothing"});
   EXPECT_EQ(result.exit_code, 1);
-  EXPECT_NE(result.err.find("nothing/config.json: cannot open"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("nothing: no such directory"), std::string::npos) << result.err;
   EXPECT_EQ(result.out, "");
 
   test::write_tiny_checkpoint(directory.path(), test::tiny_config());
@@ -114,6 +115,79 @@ TEST(ModelCommand, NamesWhatIsWrong) {
   EXPECT_NE(result.err.find("outside the file"), std::string::npos) << result.err;
   EXPECT_EQ(run_moexray({"model"}).exit_code, 2);
   EXPECT_EQ(run_moexray({"model", "a", "b"}).exit_code, 2);
+}
+
+TEST(ModelCommand, NamesAFailedDownload) {
+  const test::TemporaryDirectory directory;
+  test::write_tiny_checkpoint(directory.path(), test::tiny_config());
+  write_file_atomically(directory.path() / "model.safetensors",
+                        "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n");
+  const CommandResult result = run_moexray({"model", directory.path()});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_NE(result.err.find("model.safetensors: the file is a Git LFS pointer"), std::string::npos)
+      << result.err;
+  EXPECT_NE(result.err.find("git lfs pull"), std::string::npos) << result.err;
+}
+
+TEST(ModelCommand, EndTokensOutsideTheVocabularyAreANotice) {
+  const test::TemporaryDirectory directory;
+  test::write_tiny_checkpoint(directory.path(), test::tiny_config());
+  std::string notices;
+  const auto model_json = [&](const std::string& generation) {
+    write_file_atomically(directory.path() / "generation_config.json", generation);
+    const CommandResult result = run_moexray({"model", directory.path(), "--json", "-"});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    notices = result.err;
+    return json::parse(result.out)["model"]["eos_token_id"];
+  };
+  EXPECT_EQ(model_json(R"({"eos_token_id":[1,99999,1]})"), json::array({1}));
+  EXPECT_NE(notices.find("\"eos_token_id\": 99999 is no token of the model (0 to 63)"),
+            std::string::npos)
+      << notices;
+  EXPECT_EQ(model_json(R"({"eos_token_id":-1,"pad_token_id":-1})"), json::array());
+  EXPECT_EQ(notices, "");
+}
+
+TEST(ModelCommand, NamesTheRepositoryOfACachedModel) {
+  const test::TemporaryDirectory directory;
+  const auto model = directory.path() / "models--org--some-moe";
+  test::write_tiny_checkpoint(model / "snapshots" / "0123abcd", test::tiny_config());
+  for (const auto& given : {model, model / "snapshots" / "0123abcd"}) {
+    const CommandResult result = run_moexray({"model", given});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_TRUE(result.out.starts_with("model                org/some-moe\n")) << result.out;
+  }
+}
+
+TEST(ModelCommand, DescribesFusedExperts) {
+  const test::TemporaryDirectory directory;
+  test::write_tiny_checkpoint(directory.path() / "separate", test::tiny_config());
+  test::write_fused_checkpoint(directory.path() / "separate", directory.path() / "fused");
+  const CommandResult text = run_moexray({"model", directory.path() / "fused"});
+  EXPECT_EQ(text.exit_code, 0) << text.err;
+  EXPECT_TRUE(row(text, "weights").ends_with("in F32, 25 tensors in 1 file, fused experts"))
+      << text.out;
+  const json fused =
+      json::parse(run_moexray({"model", directory.path() / "fused", "--json", "-"}).out);
+  const json separate =
+      json::parse(run_moexray({"model", directory.path() / "separate", "--json", "-"}).out);
+  EXPECT_EQ(fused["weights"]["fused_experts"], true);
+  EXPECT_EQ(separate["weights"]["fused_experts"], false);
+  EXPECT_EQ(fused["weights"]["tensors_of_type"], (json{{"F32", 25}}));
+  EXPECT_EQ(fused["weights"]["n_bytes"], separate["weights"]["n_bytes"]);
+  EXPECT_EQ(fused["parameters"], separate["parameters"]);
+  EXPECT_EQ(fused["model"]["router_sha256"], separate["model"]["router_sha256"]);
+}
+
+TEST(ModelCommand, SaysWhyThereAreNoWeights) {
+  const test::TemporaryDirectory directory;
+  test::write_tiny_checkpoint(directory.path(), test::tiny_config());
+  std::filesystem::rename(directory.path() / "model.safetensors",
+                          directory.path() / "pytorch_model.bin");
+  const CommandResult result = run_moexray({"model", directory.path()});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_NE(result.err.find("pickled weights (pytorch_model.bin)"), std::string::npos)
+      << result.err;
 }
 
 TEST(ModelCommand, DescribesTheRestWhenTheTokenizerIsBroken) {

@@ -63,6 +63,20 @@ TEST_F(OddData, ACategoryWithOnePromptHasNoPairs) {
   expect_notice("\"c\"");
 }
 
+TEST_F(OddData, CategoriesThatLookAlikeAreNamedAndTold) {
+  const auto directory = trace({{"a1", "code", {0, 3}},
+                                {"a2", "code", {0, 3}},
+                                {"b1", "Code", {1, 3}},
+                                {"b2", "Code", {1, 3}},
+                                {"c1", "code ", {2, 3}},
+                                {"c2", "code ", {2, 3}}});
+  const CommandResult result = run_moexray({"similarity", directory});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_TRUE(holds(result.err, "count as different: \"code\", \"Code\" and \"code \""))
+      << result.err;
+  EXPECT_TRUE(holds(result.out, "\n\"code \" ")) << result.out;
+}
+
 TEST_F(OddData, FewerMembersThanFoldsLeavesTheClassifierOut) {
   const fs::path t = trace(ordinary);
   const json r = report({t});

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <string>
@@ -10,6 +11,7 @@
 #include "cli/trace_fixture.h"
 #include "moexray/core/file.h"
 #include "moexray/trace/reader.h"
+#include "support/fused_checkpoint.h"
 
 namespace moexray::test {
 namespace {
@@ -60,8 +62,86 @@ TEST_F(TraceCommand, ListsAllBadPrompts) {
   write("bad.jsonl", "{\"prompt\":1}\n{\"prompt\":\"fine\"}\n{\n");
   expect_failure(1, "bad.jsonl:1", {"bad.jsonl"});
   expect_failure(1, "bad.jsonl:3", {"bad.jsonl"});
-  expect_failure(1, "standard input:1", {"-"}, "[]\n");
-  expect_failure(1, "standard input", {"-"}, "");
+  expect_failure(1, "standard input:1", {"-"}, "{\"prompt\":1}\n");
+  expect_failure(1, "standard input: no prompts: the file is empty", {"-"}, "");
+}
+
+TEST_F(TraceCommand, TellsInOneLineWhatIsNoJsonLines) {
+  const auto expect_line = [&](const std::string& text, const std::string& part,
+                               std::vector<std::string> flags = {}) {
+    write("p.jsonl", text);
+    for (const std::string name : {"p.jsonl", "-"}) {
+      std::vector<std::string> all = flags;
+      all.insert(all.begin(), name);
+      const CommandResult result = trace(all, name == "-" ? text : "");
+      EXPECT_EQ(result.exit_code, 1);
+      const std::string where = name == "-" ? "standard input" : name;
+      EXPECT_TRUE(result.err.starts_with("moexray trace: " + where + ": ")) << result.err;
+      EXPECT_TRUE(holds(result.err, part)) << result.err;
+      EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+    }
+    EXPECT_FALSE(fs::exists(path("traces")));
+  };
+  expect_line("[\n {\"prompt\": \"Hi\"},\n {\"prompt\": \"Yo\"}\n]\n", "a JSON array");
+  expect_line(std::string("\x1F\x8B\x08\0\0", 5), "compressed with gzip");
+  expect_line("id,prompt\n1,Hi\n", "a table (CSV)");
+  expect_line("{\"question\":\"Hi\"}\n{\"question\":\"Yo\"}\n", "--prompt-key question");
+  expect_line("{\"prompt\":\"Hi\"}\n", "\"qid\" (--id-key)", {"--id-key", "qid"});
+  expect_failure(1, "found a directory", {"model"});
+}
+
+TEST_F(TraceCommand, TellsCategoriesThatLookAlike) {
+  write("p.jsonl",
+        "{\"prompt\":\"a\",\"category\":\"code\"}\n{\"prompt\":\"b\",\"category\":\"Code \"}\n");
+  // The context is too short for so many new tokens: nothing is run.
+  const CommandResult result = trace({"p.jsonl", "--max-new-tokens", "1000"});
+  EXPECT_TRUE(holds(result.err,
+                    "white space or Unicode form count as different: \"code\" and "
+                    "\"Code \"\n"))
+      << result.err;
+}
+
+TEST_F(TraceCommand, TellsAHubIdFromADirectory) {
+  expect_failure(1, "run \"hf download org/name --local-dir name\"",
+                 {"prompts.jsonl", "--model", "org/name"});
+}
+
+TEST_F(TraceCommand, FusedExpertsGiveTheSameBytes) {
+  if (!has_torch_module()) GTEST_SKIP() << "built without libtorch";
+  write_fused_checkpoint(model(), path("fused"));
+  fs::copy_file(model() / "tokenizer.json", path("fused/tokenizer.json"));
+  for (const std::string dtype : {"float32", "bfloat16"}) {
+    const std::vector<std::string> flags = {"prompts.jsonl", "--force",          "--dtype",
+                                            dtype,           "--max-new-tokens", "4"};
+    std::vector<std::string> one = flags;
+    one.insert(one.end(), {"-o", "a"});
+    std::vector<std::string> other = flags;
+    other.insert(other.end(), {"-o", "b", "--model", path("fused").string()});
+    ASSERT_EQ(trace(one).exit_code, 0);
+    ASSERT_EQ(trace(other).exit_code, 0);
+    for (const char* name : {"prompts.jsonl", "events-00000.jsonl"}) {
+      EXPECT_TRUE(file_content(path("a") / name) == file_content(path("b") / name)) << name;
+    }
+  }
+}
+
+TEST_F(TraceCommand, NumbersOfMetaArriveAsTheyWere) {
+  if (!has_torch_module()) GTEST_SKIP() << "built without libtorch";
+  const std::string meta = R"("meta":{"big":123456789012345678901234567890,"n":9007199254740993,)"
+                           R"("x":[0.1234567890123456789]})";
+  write("p.jsonl", "{\"id\":18446744073709551616,\"prompt\":\"a\"," + meta + "}\n");
+  const CommandResult result = trace({"p.jsonl", "-o", "t", "--max-new-tokens", "0"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  const std::string line = file_content(path("t/prompts.jsonl"));
+  EXPECT_TRUE(holds(line, meta)) << line;
+  EXPECT_TRUE(holds(line, R"("id":"18446744073709551616")")) << line;
+  const fs::path directory = path("t");
+  ReadOptions options;
+  options.group_key = "meta.big";
+  options.category_key = "meta.n";
+  const TraceSet set = open_traces(std::span(&directory, 1), options);
+  EXPECT_EQ(set.prompts.at(0).group, "123456789012345678901234567890");
+  EXPECT_EQ(set.prompts.at(0).category, "9007199254740993");
 }
 
 TEST_F(TraceCommand, FailsWhereItCannotWrite) {

@@ -13,6 +13,8 @@
 #include "moexray/core/error.h"
 #include "moexray/runtime/generate.h"
 #include "parity_support.h"
+#include "support/fused_checkpoint.h"
+#include "support/temporary_directory.h"
 
 namespace moexray::parity {
 namespace {
@@ -110,6 +112,23 @@ TEST_P(Parity, generated_batch_is_routed_as_transformers_does) {
     }
     EXPECT_EQ(experts, expected.experts);
     EXPECT_LE(largest_difference(weights, expected.weights), 1e-5);
+  }
+}
+
+TEST_P(Parity, fused_experts_give_the_same_bytes) {
+  const test::TemporaryDirectory directory;
+  test::write_fused_checkpoint(checkpoint_->directory(), directory.path());
+  const Checkpoint fused(directory.path());
+  ASSERT_EQ(fused.expert_layout(), ExpertLayout::fused);
+  const auto tokens = expected_.back().tokens();
+  for (const std::string dtype : {"float32", "bfloat16"}) {
+    ModelOptions options;
+    options.dtype = dtype;
+    options.n_threads = 1;
+    const auto model = runtime().load(fused, options);
+    EXPECT_TRUE(same_bytes(run_alone(*model, tokens, tokens.size()),
+                           run_alone(*load(dtype), tokens, tokens.size())))
+        << dtype;
   }
 }
 

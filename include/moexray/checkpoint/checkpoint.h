@@ -20,6 +20,14 @@ enum class WeightType { bf16, f16, f32 };
 std::string_view name_of(WeightType type);
 std::size_t size_of(WeightType type);
 
+/// How a checkpoint stores the experts of a layer.
+enum class ExpertLayout {
+  separate,  ///< three tensors for each: `experts.N.gate_proj.weight`, …
+  fused,     ///< two for all of them, as transformers 5 can save them: `experts.gate_up_proj`
+             ///< [E, 2I, H], in which the rows of gate come first, and `experts.down_proj`
+             ///< [E, H, I]
+};
+
 /// A weight as it lies in a mapped file: row-major, little-endian. Valid as long as its Checkpoint.
 /// `bytes` may start at any address: files align their tensors by custom, not by rule, so whoever
 /// reads elements of more than one byte checks the alignment and copies where it is wrong.
@@ -39,13 +47,17 @@ class Checkpoint {
   /// type), the shard index (plain names, every tensor where the index says), and every tensor of
   /// the architecture with the shape that the config demands. Buffers of old checkpoints
   /// (`rotary_emb.inv_freq`) are ignored. With tied embeddings `lm_head.weight` may be there if it
-  /// equals the embedding, as transformers demands too; it is not listed in `tensors()`.
+  /// equals the embedding, as transformers demands too; it is not listed in `tensors()`. Fused
+  /// experts are listed as if they were separate, each matrix a view into the fused tensor.
   /// @throws Error (data) that lists all missing, extra and mis-shaped tensors together.
   explicit Checkpoint(const std::filesystem::path& directory);
 
   const std::filesystem::path& directory() const { return directory_; }
   const ModelConfig& config() const { return config_; }
   std::size_t n_files() const { return files_.size(); }  ///< of weights
+  ExpertLayout expert_layout() const { return expert_layout_; }
+  /// How many tensors of each type the files hold for the model.
+  const std::map<WeightType, std::int64_t>& n_stored_tensors() const { return n_stored_tensors_; }
   /// @throws Error (data) if there is no tensor of that name.
   const TensorView& tensor(std::string_view name) const;
   const std::map<std::string, TensorView, std::less<>>& tensors() const { return tensors_; }
@@ -56,6 +68,8 @@ class Checkpoint {
   std::filesystem::path directory_;
   ModelConfig config_;
   std::vector<MappedFile> files_;
+  ExpertLayout expert_layout_ = ExpertLayout::separate;
+  std::map<WeightType, std::int64_t> n_stored_tensors_;
   std::map<std::string, TensorView, std::less<>> tensors_;
 };
 
@@ -69,7 +83,8 @@ struct TensorSpec {
 };
 
 /// Every tensor of an OLMoE model with this config, in the checkpoint's usual order.
-std::vector<TensorSpec> expected_tensors(const ModelConfig& config);
+std::vector<TensorSpec> expected_tensors(const ModelConfig& config,
+                                         ExpertLayout layout = ExpertLayout::separate);
 
 struct ParameterCount {
   std::int64_t total = 0;

@@ -15,7 +15,7 @@ namespace moexray {
 /// keys.
 struct ModelConfig {
   std::string architecture = "OlmoeForCausalLM";
-  std::string name;  ///< the directory's name, without its path
+  std::string name;  ///< of the checkpoint, as checkpoint_name() gives it
   int vocab_size = 0;
   int hidden_size = 0;
   int intermediate_size = 0;  ///< width of one expert
@@ -30,11 +30,13 @@ struct ModelConfig {
   std::optional<double> clip_qkv;
   bool norm_topk_prob = false;
   bool tie_word_embeddings = false;
-  std::string dtype = "float32";       ///< of the stored weights, as `torch_dtype` or `dtype` says
-  std::vector<TokenId> eos_token_ids;  ///< generation_config.json has precedence over config.json
+  std::string dtype = "float32";  ///< of the stored weights, as `torch_dtype` or `dtype` says
+  /// Each once, those of the vocabulary; generation_config.json has precedence over config.json.
+  std::vector<TokenId> eos_token_ids;
   std::optional<TokenId> bos_token_id;
   std::optional<TokenId> pad_token_id;
-  std::string sha256;  ///< of the bytes of config.json, lower-case hex
+  std::string sha256;                ///< of the bytes of config.json, lower-case hex
+  std::vector<std::string> notices;  ///< what was passed over, a line each
 
   int head_dim() const { return hidden_size / num_attention_heads; }
   RoutingShape routing_shape() const {

@@ -20,7 +20,8 @@ class Table {
   ///        `alignment` says otherwise.
   explicit Table(std::vector<std::string> headings, std::vector<Align> alignment = {});
 
-  /// Adds a row with as many cells as there are headings. Control characters are escaped.
+  /// Adds a row with as many cells as there are headings. They are shown as visible_names() does:
+  /// control characters escaped, and no two that differ looking the same.
   void add_row(const std::vector<std::string>& cells);
   /// Headings and rows, each line ended by a newline and free of trailing blanks.
   std::string text() const;
@@ -28,6 +29,8 @@ class Table {
   std::string html(std::string_view caption = {}) const;
 
  private:
+  std::vector<std::vector<std::string>> shown_rows() const;
+
   std::vector<Align> alignment_;
   std::vector<std::vector<std::string>> rows_;  // the headings first
 };

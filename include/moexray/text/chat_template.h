@@ -50,8 +50,9 @@ struct TokenizedPrompt {
   std::vector<bool> is_template;  ///< [ids]: true where a token holds no character of any message
 };
 
-/// Renders and encodes a conversation. With template "none" the contents are joined as they are
-/// and no token is a template token.
+/// Renders and encodes a conversation. With template "none" the contents are joined as they are,
+/// and only what the tokenizer itself puts before and after a text (Tokenizer::begin_ids()) counts
+/// as template.
 TokenizedPrompt tokenize_chat(const ChatTemplate& chat_template, const Tokenizer& tokenizer,
                               std::span<const ChatMessage> messages);
 

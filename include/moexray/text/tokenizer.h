@@ -43,14 +43,22 @@ class Tokenizer {
 
   virtual int vocab_size() const = 0;             ///< ids are below this (added tokens included)
   virtual std::string_view kind() const = 0;      ///< "byte_level_bpe" or "sentencepiece"
-  virtual const std::string& sha256() const = 0;  ///< of tokenizer.json or tokenizer.model
+  virtual const std::string& sha256() const = 0;  ///< of tokenizer.json or tokenizer.model, and
+                                                  ///< of what the files beside it change
   virtual std::string bos_token() const = 0;      ///< text of the begin token, "" if there is none
   virtual std::string eos_token() const = 0;
+
+  /// What transformers puts before and after a text that no chat template has rendered, because the
+  /// tokenizer's files say so. encode() leaves it out.
+  virtual std::span<const TokenId> begin_ids() const { return {}; }
+  virtual std::span<const TokenId> end_ids() const { return {}; }
 };
 
 /// Opens the tokenizer of a checkpoint directory: `tokenizer.json` (byte-level BPE) if that is
 /// there, else `tokenizer.model` (SentencePiece, through its module, whose directory is
-/// `module_directory`).
+/// `module_directory`). Tokens and settings that stand only in the files beside it
+/// (`tokenizer_config.json`, `added_tokens.json`, `special_tokens_map.json`) count as for
+/// transformers' AutoTokenizer.
 /// @throws Error (data) for a malformed or unsupported tokenizer, naming file and key.
 std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& model_directory,
                                           const std::filesystem::path& module_directory);

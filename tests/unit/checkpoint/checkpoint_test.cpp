@@ -16,6 +16,7 @@
 #include "moexray/core/file.h"
 #include "moexray/core/sha256.h"
 #include "support/expect_error.h"
+#include "support/fused_checkpoint.h"
 #include "support/temporary_directory.h"
 #include "support/tiny_checkpoint.h"
 
@@ -30,6 +31,12 @@ class CheckpointDirectory {
  public:
   explicit CheckpointDirectory(const ModelConfig& config = test::tiny_config()) : config_(config) {
     test::write_tiny_checkpoint(path(), config);
+    read();
+  }
+
+  /// Takes the tensors from the file.
+  void read() {
+    tensors_.clear();
     const SafetensorsFile file(path() / "model.safetensors");
     for (const SafetensorsEntry& entry : file.header().tensors) {
       const auto bytes = file.bytes(entry);
@@ -275,6 +282,80 @@ TEST(Checkpoint, TakesTiedEmbeddingsWithAndWithoutAnEqualHead) {
   directory.expect_refusal("lm_head.weight: expected [64, 16]");
 }
 
+// --- Fused experts
+
+class FusedCheckpoint : public testing::Test {
+ protected:
+  FusedCheckpoint() { test::write_fused_checkpoint(separate_.path(), fused_.path()); }
+
+  static constexpr const char* gate_up = "model.layers.1.mlp.experts.gate_up_proj";
+  static constexpr const char* down = "model.layers.1.mlp.experts.down_proj";
+
+  CheckpointDirectory separate_;
+  test::TemporaryDirectory fused_;
+};
+
+TEST_F(FusedCheckpoint, IsSeenAsSeparateExpertsWithoutACopy) {
+  const Checkpoint separate(separate_.path());
+  const Checkpoint fused(fused_.path());
+  EXPECT_EQ(fused.expert_layout(), ExpertLayout::fused);
+  EXPECT_EQ(separate.expert_layout(), ExpertLayout::separate);
+  EXPECT_EQ(fused.router_sha256(), separate.router_sha256());
+  ASSERT_EQ(fused.tensors().size(), separate.tensors().size());
+  for (const auto& [name, tensor] : separate.tensors()) {
+    const TensorView& view = fused.tensor(name);
+    EXPECT_EQ(view.shape, tensor.shape) << name;
+    EXPECT_TRUE(std::ranges::equal(view.bytes, tensor.bytes)) << name;
+  }
+  // One mapping holds them all.
+  const TensorView& first = fused.tensor("model.layers.1.mlp.experts.0.gate_proj.weight");
+  const TensorView& second = fused.tensor("model.layers.1.mlp.experts.0.up_proj.weight");
+  EXPECT_EQ(first.bytes.data() + first.bytes.size(), second.bytes.data());
+  const ModelConfig& config = fused.config();
+  const std::int64_t n_separate = separate.n_stored_tensors().at(WeightType::f32);
+  EXPECT_EQ(fused.n_stored_tensors().at(WeightType::f32),
+            n_separate - config.num_hidden_layers * (3 * config.num_experts - 2));
+}
+
+TEST_F(FusedCheckpoint, NamesTheLayoutWhereSomethingIsWrong) {
+  using Tensors = std::map<std::string, CheckpointDirectory::Tensor>;
+  const auto refuse = [&](auto change, const std::vector<std::string>& parts) {
+    CheckpointDirectory directory;
+    std::filesystem::remove_all(directory.path() / "model.safetensors");
+    std::filesystem::remove(directory.path() / "config.json");
+    test::write_fused_checkpoint(separate_.path(), directory.path());
+    directory.read();
+    change(directory.tensors());
+    directory.write();
+    for (const std::string& part : parts) directory.expect_refusal(part);
+  };
+  refuse([&](Tensors& t) { t.erase(down); },
+         {"1 tensor does not fit the config (fused experts, as transformers 5 saves them",
+          "model.layers.1.mlp.experts.down_proj: missing, expected [8, 16, "});
+  refuse([&](Tensors& t) { t.at(gate_up).shape = {8, 8, 32}; }, {"gate_up_proj: expected [8, "});
+  refuse(
+      [&](Tensors& t) {
+        t.at(gate_up).shape[0] /= 2;
+        t.at(gate_up).shape[1] *= 2;
+      },
+      {"gate_up_proj: expected [8, "});
+  refuse([&](Tensors& t) { t.at(gate_up).dtype = "I32"; },
+         {"expected BF16, F16 or F32, found I32"});
+  // One layer the other way: what is missing comes first, and what is too many is counted.
+  refuse(
+      [&](Tensors& t) {
+        t.erase(gate_up);
+        t.erase(down);
+        for (const auto& [name, tensor] : separate_.tensors()) {
+          if (name.starts_with("model.layers.1.mlp.experts.")) t[name] = tensor;
+        }
+      },
+      {"26 tensors do not fit the config (fused experts",
+       "24 tensors of single experts beside them: both layouts in one checkpoint):\n  "
+       "model.layers.1.mlp.experts.down_proj: missing",
+       "\n  and 6 more"});
+}
+
 TEST(Checkpoint, NeedsWeights) {
   CheckpointDirectory directory;
   EXPECT_TRUE(has_weights(directory.path()));
@@ -313,7 +394,7 @@ TEST(ShardIndex, MustAgreeWithTheHeaders) {
   index = good;
   index["weight_map"]["lm_head.weight"] = "c.safetensors";
   directory.write_index(index);
-  directory.expect_refusal("c.safetensors: cannot open");
+  directory.expect_refusal("1 of 3 files of weights are missing, \"c.safetensors\" the first");
 }
 
 TEST(ShardIndex, RefusesATensorInTwoShards) {

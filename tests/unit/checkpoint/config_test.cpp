@@ -190,14 +190,22 @@ TEST(ModelConfig, RefusesValuesOutOfRange) {
   refuse("\"clip_qkv\": wrong type", "clip_qkv", true);
   refuse("\"norm_topk_prob\": wrong type", "norm_topk_prob", 1);
   refuse("\"tie_word_embeddings\": wrong type", "tie_word_embeddings", "true");
-  refuse("\"eos_token_id\": wrong value: expected an integer from 0 to 63, found 64",
-         "eos_token_id", 64);
-  refuse("\"eos_token_id\": wrong value", "eos_token_id", -1);
-  refuse("\"eos_token_id\": wrong value", "eos_token_id", {1, "2"});
+  refuse("\"eos_token_id\": wrong type: expected a whole number", "eos_token_id", {1, "2"});
+  refuse("\"eos_token_id\": wrong type", "eos_token_id", 2.5);
+  refuse("\"eos_token_id\": wrong type", "eos_token_id", true);
   refuse("\"eos_token_id\": too many ids", "eos_token_id", json(std::vector<int>(1000, 1)));
-  refuse("\"pad_token_id\": wrong value", "pad_token_id", 64);
-  refuse("\"bos_token_id\": wrong value", "bos_token_id", -2);
+  refuse("\"pad_token_id\": wrong type", "pad_token_id", "x");
   EXPECT_EQ(file.read_with("pad_token_id", -1).pad_token_id, std::nullopt);
+  for (const json& ids : {json({1, 99999}), json({1, nullptr}), json({-1, 1, 1}),
+                          json({1, 18446744073709551615U}), json({1, -100})}) {
+    EXPECT_EQ(file.read_with("eos_token_id", ids).eos_token_ids, std::vector<TokenId>{1}) << ids;
+  }
+  for (const json& none : {json(-1), json(64), json(), json::array(), json({nullptr})}) {
+    EXPECT_TRUE(file.read_with("eos_token_id", none).eos_token_ids.empty()) << none;
+  }
+  EXPECT_EQ(file.read_with("eos_token_id", -1).notices, std::vector<std::string>{});
+  EXPECT_EQ(file.read_with("pad_token_id", 64).notices.size(), 1U);
+  EXPECT_EQ(file.read_with("bos_token_id", -2).bos_token_id, std::nullopt);
   EXPECT_EQ(file.read_with("eos_token_id", {3, 4, 3}).eos_token_ids, (std::vector<TokenId>{3, 4}));
 }
 
@@ -211,9 +219,19 @@ TEST(ModelConfig, LetsTheGenerationConfigDecide) {
   EXPECT_EQ(read.bos_token_id, 3);
   file.set_generation(R"({"eos_token_id": null})");
   EXPECT_EQ(file.read(config).eos_token_ids, (std::vector<TokenId>{2}));
-  file.set_generation(R"({"eos_token_id": 64})");
+  file.set_generation(R"({"eos_token_id": "x"})");
   expect_error(ErrorKind::data, "generation_config.json: key \"eos_token_id\"",
                [&] { file.read(config); });
+  // What it says has precedence, also where it is no token that could end anything.
+  file.set_generation(R"({"eos_token_id": 64})");
+  const ModelConfig strange = file.read(config);
+  EXPECT_TRUE(strange.eos_token_ids.empty());
+  ASSERT_EQ(strange.notices.size(), 1U);
+  EXPECT_NE(
+      strange.notices[0].find("generation_config.json: key \"eos_token_id\": 64 is no token of "
+                              "the model (0 to 63) and is passed over"),
+      std::string::npos)
+      << strange.notices[0];
   file.set_generation("[]");
   expect_error(ErrorKind::data, "generation_config.json: wrong type", [&] { file.read(config); });
 }
@@ -230,7 +248,7 @@ TEST(ModelConfig, IsNamedAfterItsDirectoryAlone) {
 TEST(ModelConfig, RefusesMalformedFiles) {
   ConfigFile file;
   expect_error(ErrorKind::data, "cannot open", [&] { read_model_config(file.path()); });
-  expect_error(ErrorKind::data, "config.json:1:1: not valid JSON", [&] { file.read(""); });
+  expect_error(ErrorKind::data, "config.json: the file is empty", [&] { file.read(""); });
   expect_error(ErrorKind::data, "config.json:3:3: not valid JSON",
                [&] { file.read("{\n\"a\":1,\n  }"); });
   expect_error(ErrorKind::data, "wrong type: expected an object, found an array",

@@ -73,7 +73,7 @@ TEST(SafetensorsHeader, KnowsEveryDtype) {
 }
 
 TEST(SafetensorsHeader, RefusesLyingLengths) {
-  expect_error(ErrorKind::data, "too short", [] { parse(""); });
+  expect_error(ErrorKind::data, "the file is empty", [] { parse(""); });
   expect_error(ErrorKind::data, "too short", [] { parse("1234567"); });
   expect_error(ErrorKind::data, "longer than the file", [] { parse(length_field(1)); });
   expect_error(ErrorKind::data, "longer than the file", [] { parse(length_field(3) + "{}"); });
@@ -81,6 +81,16 @@ TEST(SafetensorsHeader, RefusesLyingLengths) {
                [] { parse(length_field(100'000'001) + "{}"); });
   expect_error(ErrorKind::data, "header too large", [] { parse(length_field(~0ULL) + "{}"); });
   expect_error(ErrorKind::data, "does not start with '{'", [] { parse(length_field(0)); });
+}
+
+TEST(SafetensorsHeader, TellsOtherFilesByTheirFirstBytes) {
+  expect_error(ErrorKind::data, "f.safetensors: the file is a Git LFS pointer",
+               [] { parse("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"); });
+  expect_error(ErrorKind::data, "an HTML page", [] { parse("<!DOCTYPE html><html></html>"); });
+  expect_error(ErrorKind::data, "a zip archive", [] { parse("PK\x03\x04 and so on"); });
+  // A header of 35,615 bytes begins with the two bytes that mark gzip.
+  const std::string json = "{\"__metadata__\":{\"x\":\"" + std::string(0x8B1F - 25, 'y') + "\"}}";
+  EXPECT_TRUE(parse(make_file(json, 0)).tensors.empty());
 }
 
 TEST(SafetensorsHeader, RefusesWhatIsNoHeader) {

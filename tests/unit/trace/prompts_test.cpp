@@ -54,6 +54,64 @@ TEST(Prompts, RenamesKeys) {
   EXPECT_EQ(set.prompts[0].meta_json, R"({"id":"other","prompt":1})");
 }
 
+TEST(Prompts, NullCountsAsAbsent) {
+  const PromptSet set = parse(
+      "{\"id\":\"a\",\"prompt\":\"Hi\",\"messages\":null,\"meta\":null}\n"
+      "{\"id\":null,\"prompt\":null,\"messages\":[{\"role\":\"user\",\"content\":\"Yo\"}]}");
+  ASSERT_EQ(set.prompts.size(), 2U);
+  EXPECT_EQ(set.prompts[0].text, "Hi");
+  EXPECT_EQ(set.prompts[0].meta_json, "{}");
+  EXPECT_EQ(set.prompts[1].id, "line-2");
+  EXPECT_EQ(set.prompts[1].messages.size(), 1U);
+  EXPECT_EQ(set.prompts[1].meta_json, "{}");
+}
+
+TEST(Prompts, NumbersInMetaLoseNoDigit) {
+  const auto meta = [](const std::string& number) {
+    return parse("{\"prompt\":\"a\",\"meta\":{\"in\":[{\"x\":" + number + "}]}}")
+        .prompts[0]
+        .meta_json;
+  };
+  const auto expect_kept = [&](const std::string& number, const std::string& kept) {
+    EXPECT_EQ(meta(number), "{\"in\":[{\"x\":" + kept + "}]}");
+  };
+  for (const std::string number :
+       {"9007199254740993", "-9223372036854775808", "18446744073709551615", "18446744073709551616",
+        "-9223372036854775809", "123456789012345678901234567890", "0.1234567890123456789",
+        "-0.30000000000000000000001", "1e-400", "5e-324", "1.5", "-0.0", "0",
+        "10000000000000000000000"}) {
+    expect_kept(number, number);
+  }
+  // Only the form changes, as it always did.
+  expect_kept("-0", "0");
+  expect_kept("1.50", "1.5");
+  expect_kept("1E2", "100.0");
+  expect_kept("0e99999999999999999999", "0.0");
+  EXPECT_NE(parse(R"({"prompt":"a","x":0.1234567890123456789})").sha256,
+            parse(R"({"prompt":"a","x":0.1234567890123456788})").sha256);
+}
+
+TEST(Prompts, IdsMayBeIntegersOfAnySize) {
+  const PromptSet set = parse(
+      "{\"prompt\":\"a\",\"id\":9007199254740993,\"category\":-7}\n"
+      "{\"prompt\":\"a\",\"id\":123456789012345678901234567890,\"category\":18446744073709551616}");
+  EXPECT_EQ(set.prompts[0].id, "9007199254740993");
+  EXPECT_EQ(set.prompts[0].category, "-7");
+  EXPECT_EQ(set.prompts[1].id, "123456789012345678901234567890");
+  EXPECT_EQ(set.prompts[1].category, "18446744073709551616");
+  expect_prompts_error(R"({"prompt":"a","id":0.1234567890123456789})",
+                       "a whole number, found 0.1234567890123456789");
+  expect_prompts_error(R"({"prompt":"a","id":1e400})", "key \"id\": number out of range");
+}
+
+TEST(Prompts, TakesByteOrderMarkAndWindowsLineEnds) {
+  const PromptSet set =
+      parse("\xEF\xBB\xBF{\"prompt\":\"a\",\"id\":\"x\"}\r\n\r\n{\"prompt\":\"b\"}\r\n");
+  ASSERT_EQ(set.prompts.size(), 2U);
+  EXPECT_EQ(set.prompts[0].id, "x");
+  EXPECT_EQ(set.prompts[1].id, "line-3");
+}
+
 TEST(Prompts, HashFollowsContentNotWhiteSpace) {
   const std::string hash = parse(R"({"id":"a","prompt":"x","m":[1,2]})").sha256;
   EXPECT_EQ(hash.size(), 64U);
@@ -79,13 +137,19 @@ TEST(Prompts, ListsAllFailuresTogether) {
 TEST(Prompts, RefusesWhatIsNotAPrompt) {
   expect_prompts_error("", "no prompts");
   expect_prompts_error("\n \n", "no prompts");
-  expect_prompts_error("[1]", "expected an object, found an array");
-  expect_prompts_error(R"({"id":"a"})", "missing key");
+  expect_prompts_error("{\"prompt\":\"a\"}\n[1]", "expected an object, found an array");
+  expect_prompts_error("{\"prompt\":\"a\"}\n{\"q\":\"b\",\"id\":\"c\",\"r\":1}",
+                       "prompts.jsonl:2: key \"prompt\": missing key: found \"q\", \"r\"");
   expect_prompts_error(R"({"prompt":""})", "not empty");
-  expect_prompts_error(R"({"prompt":null})", "found null");
+  expect_prompts_error("{\"prompt\":\"a\"}\n{\"prompt\":null}",
+                       "prompts.jsonl:2: key \"prompt\": missing key: found null");
   expect_prompts_error(R"({"prompt":"a","messages":[]})", "one of them");
   expect_prompts_error(R"({"messages":[]})", "messages, found an empty array");
-  expect_prompts_error(R"({"messages":["x"]})", "messages[0].role");
+  expect_prompts_error(R"({"messages":["x"]})",
+                       "key \"messages[0]\": wrong message: expected {\"role\",\"content\"}, found "
+                       "\"x\"");
+  expect_prompts_error(R"({"messages":[{"from":"human","value":"x"}]})",
+                       "found {\"from\",\"value\"}");
   expect_prompts_error(R"({"messages":[{"role":"user","content":5}]})", "messages[0].content");
   expect_prompts_error(R"({"prompt":"a","id":1.5})", "a string");
   expect_prompts_error(R"({"prompt":"a","id":["x"]})", "a string");
@@ -97,7 +161,8 @@ TEST(Prompts, RefusesWhatIsNotAPrompt) {
   expect_prompts_error(R"({"prompt":"a","prompt":"b"})", "given twice");
   expect_prompts_error(R"({"prompt":"a","m":{"x":1,"x":2}})", "given twice");
   expect_prompts_error(R"({"prompt":"a"} {"prompt":"b"})", "not valid JSON");
-  expect_prompts_error(R"({"prompt":"a","x":1e999})", "out of range");
+  expect_prompts_error(R"({"prompt":"a","m":{"x":[1,{"y":1e999}]}})",
+                       "key \"m.x.y\": number out of range");
   expect_prompts_error("{\"prompt\":\"a\xff\"}", "not valid UTF-8 at byte 13");
   expect_prompts_error("{\"prompt\":\"\\ud800\"}", "not valid JSON");
   expect_prompts_error("{\"id\":\"a\",\"prompt\":\"x\"}\n{\"id\":\"a\",\"prompt\":\"y\"}",
@@ -114,7 +179,7 @@ TEST(Prompts, BoundsDepthAndLength) {
   EXPECT_EQ(parse(nested(63)).prompts.size(), 1U);
   expect_prompts_error(nested(64), "nested too deeply");
   expect_prompts_error(nested(2'000'000), "nested too deeply");
-  expect_prompts_error(std::string(5'000'000, '['), "nested too deeply");
+  expect_prompts_error("{\"prompt\":\"a\"}\n" + std::string(5'000'000, '['), "nested too deeply");
   const std::string fits = R"({"prompt":")" + std::string(16'000'000 - 13, 'x') + "\"}";
   EXPECT_EQ(parse(fits + "\n").prompts[0].text.size(), 16'000'000U - 13);
   expect_prompts_error(fits + " \n{\"prompt\":\"b\"}", "prompts.jsonl:1: line longer than 16 MB");
@@ -138,7 +203,8 @@ TEST(Prompts, ForeignTextCannotForgeMessages) {
 TEST(Prompts, MissingFileIsAnError) {
   expect_error(ErrorKind::data, "no/such.jsonl",
                [] { read_prompts(std::filesystem::path("no/such.jsonl")); });
-  expect_error(ErrorKind::data, "cannot open", [] { read_prompts(std::filesystem::path("/")); });
+  expect_error(ErrorKind::data, "cannot open the prompts: expected a file, found a directory",
+               [] { read_prompts(std::filesystem::path("/")); });
   expect_error(ErrorKind::data, "empty", [] { single_prompt(""); });
   expect_error(ErrorKind::usage, "must differ", [] { parse("{}", {"id", "id", "category"}); });
 }

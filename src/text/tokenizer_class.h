@@ -1,0 +1,15 @@
+#pragma once
+
+#include "tokenizer_config.h"
+#include "tokenizer_json.h"
+
+namespace moexray {
+
+/// Applies what the tokenizer class of a checkpoint changes of its tokenizer.json, before tokens
+/// are added. The classes of GPT-2 and GPT-NeoX in transformers take vocabulary and merges from the
+/// file and make normaliser, added space and (NeoX) post-processor anew; the general ones take the
+/// file as it is and pass add_prefix_space over.
+/// @throws Error (data) where add_prefix_space would change what another class does.
+void apply_tokenizer_class(const TokenizerConfig& config, ByteLevelModel& model);
+
+}  // namespace moexray

@@ -1,0 +1,12 @@
+#pragma once
+
+#include <filesystem>
+
+namespace moexray::test {
+
+/// Writes a checkpoint anew with fused experts, as transformers 5 saves them with
+/// `save_original_format=False`: config.json and generation_config.json as they are, the weights in
+/// one file. Makes the directory if it is not there.
+void write_fused_checkpoint(const std::filesystem::path& from, const std::filesystem::path& to);
+
+}  // namespace moexray::test
