@@ -39,18 +39,22 @@ class AnalysisVisitor : public EventVisitor {
   const std::atomic<bool>& stop_;
 };
 
-void check_outputs(const AnalysisSettings& settings) {
-  if (settings.output) {
-    report::check_output_directory(*settings.output, settings.force, settings.traces);
-  }
+report::OutputPlace output_place(const std::string& command, const AnalysisSettings& settings) {
+  return {*settings.output, command, settings.force, settings.traces};
+}
+
+void check_outputs(const std::string& command, const AnalysisSettings& settings) {
+  if (settings.output) report::check_output_directory(output_place(command, settings));
   if (!settings.json.empty() && settings.json != "-") {
     report::check_output_file(settings.json, settings.force);
   }
 }
 
-AnalysisInput read_input(AnalysisSettings settings, bool needs_tokens, Console& console) {
+// Whether the results can be written is known once the traces are there, and before they are read.
+AnalysisInput read_input(AnalysisSettings settings, const AnalysisRun& run, Console& console) {
   AnalysisInput input;
   input.traces = open_traces(settings.traces, settings.reading);
+  check_outputs(run.command, settings);
   for (const std::string& notice : input.traces.notices) console.notice(notice);
   std::vector<stats::PromptLabel> labels;
   for (const TracePrompt& prompt : input.traces.prompts) {
@@ -58,7 +62,7 @@ AnalysisInput read_input(AnalysisSettings settings, bool needs_tokens, Console& 
   }
   stats::SignatureAccumulator signatures(input.traces.shape, std::move(labels), settings.selection);
   std::optional<stats::TokenAccumulator> tokens;
-  if (needs_tokens) {
+  if (run.needs_tokens) {
     tokens.emplace(input.traces.shape, input.traces.prompts.size(), settings.selection);
   }
   AnalysisVisitor visitor(signatures, tokens ? &*tokens : nullptr, console.stop_requested());
@@ -171,10 +175,10 @@ std::vector<std::string> write_figures(const std::vector<Section>& sections,
   return plots.names;
 }
 
-void write_directory(const AnalysisInput& input, const std::vector<Section>& sections,
-                     FilesFunction closing_files, const Json& report, Console& console) {
+void write_directory(const AnalysisRun& run, const AnalysisInput& input,
+                     const std::vector<Section>& sections, const Json& report, Console& console) {
   const AnalysisSettings& settings = input.settings;
-  report::OutputDirectory directory(*settings.output, settings.force, settings.traces);
+  report::OutputDirectory directory(output_place(run.command, settings));
   std::set<std::string> written;
   std::string names;
   for (const Section& section : sections) {
@@ -185,8 +189,8 @@ void write_directory(const AnalysisInput& input, const std::vector<Section>& sec
     }
   }
   names += names_of_figures(write_figures(sections, directory.path(), console));
-  if (closing_files != nullptr) {
-    for (const OutputFile& file : closing_files(input, sections)) {
+  if (run.closing_files != nullptr) {
+    for (const OutputFile& file : run.closing_files(input, sections)) {
       file.write(directory.path() / file.name);
       names += file.name + ", ";
     }
@@ -205,9 +209,7 @@ OutputFile text_file(std::string name, std::string content) {
 }
 
 void run_analysis(const AnalysisRun& run, const Arguments& arguments, Console& console) {
-  AnalysisSettings settings = analysis_settings(arguments);
-  check_outputs(settings);
-  const AnalysisInput input = read_input(std::move(settings), run.needs_tokens, console);
+  const AnalysisInput input = read_input(analysis_settings(arguments), run, console);
   tell_left_out(input.signatures.left_out, console);
   std::vector<Section> sections;
   std::set<std::string> told;
@@ -220,8 +222,7 @@ void run_analysis(const AnalysisRun& run, const Arguments& arguments, Console& c
     if (console.stop_requested()) throw Error(ErrorKind::interrupted, "interrupted");
   }
   if (input.settings.output) {
-    write_directory(input, sections, run.closing_files, report_json(run.command, input, sections),
-                    console);
+    write_directory(run, input, sections, report_json(run.command, input, sections), console);
   }
   if (input.settings.json.empty()) {
     console.print(report_text(input, sections));
