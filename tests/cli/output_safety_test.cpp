@@ -170,12 +170,12 @@ TEST_F(OutputSafety, InputIsLookedAtFirst) {
     for (const char* output : {"-o", "--json"}) {
       const std::string target = output[1] == 'o' ? "out" : "r.json";
       expect_failure({command, place_.path() / "none", output, place_.path() / target}, 1,
-                     "none/manifest.json: cannot open");
+                     "none: no such directory");
     }
     expect_failure({command, place_.path() / "none", "-o", place_.path() / "new"}, 1, "none");
   }
   expect_failure({"show", "x", place_.path() / "none", "--json", place_.path() / "r.json"}, 1,
-                 "none/manifest.json: cannot open");
+                 "none: no such directory");
   expect_failure({"show", "x", small_trace(), "--json", place_.path() / "r.json"}, 1, "\"x\"");
   expect_failure({"model", place_.path() / "none", "--json", place_.path() / "r.json"}, 1, "none");
   EXPECT_FALSE(fs::exists(place_.path() / "new"));
