@@ -18,7 +18,12 @@ namespace {
 
 std::atomic<bool> stop_requested{false};
 
-void request_stop(int) { stop_requested = true; }
+std::atomic<int> stop_signal{SIGINT};
+
+void request_stop(int number) {
+  stop_signal = number;
+  stop_requested = true;
+}
 
 // The text a tokenizer is trained on: every line of every training record, without empty ones.
 void write_text(const std::filesystem::path& corpus) {
@@ -180,7 +185,7 @@ int main(int argc, char** argv) {
     return moexray::train::run(argc, argv);
   } catch (const moexray::Error& error) {
     std::cerr << "moexray-train: " << error.what() << '\n';
-    return error.kind() == moexray::ErrorKind::interrupted ? 130
+    return error.kind() == moexray::ErrorKind::interrupted ? 128 + moexray::train::stop_signal
            : error.kind() == moexray::ErrorKind::usage     ? 2
                                                            : 1;
   } catch (const std::exception& error) {

@@ -43,10 +43,12 @@ class AnalysisVisitor : public EventVisitor {
   const std::atomic<bool>& stop_;
 };
 
-void check_outputs(const AnalysisSettings& settings) {
-  if (settings.output) {
-    report::check_output_directory(*settings.output, settings.force, settings.traces);
-  }
+report::OutputPlace output_place(const std::string& command, const AnalysisSettings& settings) {
+  return {*settings.output, command, settings.force, settings.traces};
+}
+
+void check_outputs(const std::string& command, const AnalysisSettings& settings) {
+  if (settings.output) report::check_output_directory(output_place(command, settings));
   if (!settings.json.empty() && settings.json != "-") {
     report::check_output_file(settings.json, settings.force);
   }
@@ -159,10 +161,10 @@ std::string write_files(const std::vector<OutputFile>& files,
   return names;
 }
 
-void write_directory(const AnalysisInput& input, const std::vector<Section>& sections,
-                     FilesFunction closing_files, const Json& report, Console& console) {
+void write_directory(const AnalysisRun& run, const AnalysisInput& input,
+                     const std::vector<Section>& sections, const Json& report, Console& console) {
   const AnalysisSettings& settings = input.settings;
-  report::OutputDirectory directory(*settings.output, settings.force, settings.traces);
+  report::OutputDirectory directory(output_place(run.command, settings));
   std::set<std::string> written;
   std::string names;
   for (const Section& section : sections) {
@@ -175,8 +177,8 @@ void write_directory(const AnalysisInput& input, const std::vector<Section>& sec
   const std::vector<std::string> figures = write_figures(sections, directory.path(), console);
   names += names_of_figures(figures);
   written.insert(figures.begin(), figures.end());
-  if (closing_files != nullptr) {
-    names += write_files(closing_files(input, sections, written), directory.path(), console);
+  if (run.closing_files != nullptr) {
+    names += write_files(run.closing_files(input, sections, written), directory.path(), console);
   }
   write_file_atomically(directory.path() / "report.json", report.dump());
   directory.commit();
@@ -185,10 +187,13 @@ void write_directory(const AnalysisInput& input, const std::vector<Section>& sec
 
 }  // namespace
 
-AnalysisInput read_analysis_input(AnalysisSettings settings, bool needs_tokens, Console& console) {
+AnalysisInput read_analysis_input(
+    AnalysisSettings settings, bool needs_tokens, Console& console,
+    const std::function<void(const AnalysisSettings&)>& check_outputs) {
   AnalysisInput input;
   input.traces = open_traces(settings.traces, settings.reading);
   add_category_notice(input.traces);
+  check_outputs(settings);
   for (const std::string& notice : input.traces.notices) console.notice(notice);
   std::vector<stats::PromptLabel> labels;
   for (const TracePrompt& prompt : input.traces.prompts) {
@@ -239,9 +244,9 @@ OutputFile text_file(std::string name, std::string content) {
 }
 
 void run_analysis(const AnalysisRun& run, const Arguments& arguments, Console& console) {
-  AnalysisSettings settings = analysis_settings(arguments);
-  check_outputs(settings);
-  const AnalysisInput input = read_analysis_input(std::move(settings), run.needs_tokens, console);
+  const AnalysisInput input = read_analysis_input(
+      analysis_settings(arguments), run.needs_tokens, console,
+      [&](const AnalysisSettings& settings) { check_outputs(run.command, settings); });
   tell_left_out(input.signatures.left_out, console);
   std::vector<Section> sections;
   for (const SectionFunction function : run.sections) {
@@ -251,8 +256,7 @@ void run_analysis(const AnalysisRun& run, const Arguments& arguments, Console& c
   // Sections that look at the same data have the same to say: it is told once, when all have.
   for (const std::string& notice : joined_notices(sections)) console.notice(notice);
   if (input.settings.output) {
-    write_directory(input, sections, run.closing_files, report_json(run.command, input, sections),
-                    console);
+    write_directory(run, input, sections, report_json(run.command, input, sections), console);
   }
   if (input.settings.json.empty()) {
     console.print(report_text(input, sections));

@@ -71,7 +71,11 @@ struct AnalysisRun {
 
 /// Reads the traces once: what every analysis starts from. Tells notices.
 /// @param needs_tokens keep the routing of every token
-AnalysisInput read_analysis_input(AnalysisSettings settings, bool needs_tokens, Console& console);
+/// @param check_outputs refuses what cannot be written: called once the traces are known to be
+///        there, and before they are read
+AnalysisInput read_analysis_input(
+    AnalysisSettings settings, bool needs_tokens, Console& console,
+    const std::function<void(const AnalysisSettings&)>& check_outputs);
 
 /// The first members of a command's JSON: `moexray`, `trace`, `selection`.
 report::Json analysis_head(const std::string& command, const AnalysisInput& input);

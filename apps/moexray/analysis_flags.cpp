@@ -40,7 +40,8 @@ std::vector<Flag> with_analysis_flags(std::vector<Flag> own, const std::string& 
        .help = "write the results as JSON; - sends them to stdout, and nothing else"},
       {.name = "--force",
        .type = FlagType::on_off,
-       .help = "replace older results of moexray, never other files"},
+       .help =
+           "replace what this command wrote there before and nobody changed, never other files"},
       {.name = "--tokens",
        .type = FlagType::choice,
        .value_name = "WHICH",

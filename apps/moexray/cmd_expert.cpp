@@ -66,10 +66,13 @@ void run(const Arguments& arguments, Console& console) {
   if (json == "-" && html == "-") {
     throw Error(ErrorKind::usage, "only one of --json and --html can go to standard output");
   }
-  for (const std::string& file : {json, html}) {
-    if (!file.empty() && file != "-") report::check_output_file(file, settings.force);
-  }
-  const AnalysisInput input = read_analysis_input(std::move(settings), true, console);
+  const auto check_outputs = [&](const AnalysisSettings& wanted) {
+    for (const std::string& file : {json, html}) {
+      if (!file.empty() && file != "-") report::check_output_file(file, wanted.force);
+    }
+  };
+  const AnalysisInput input =
+      read_analysis_input(std::move(settings), true, console, check_outputs);
   check_range(name, input.traces.shape);
   const stats::ExpertCategoriesResult categories = expert_categories_result(input, arguments);
   const ExpertView view = expert_views(input, categories, std::span(&name, 1)).front();

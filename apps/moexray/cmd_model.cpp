@@ -282,10 +282,10 @@ Json to_json(const ModelFacts& facts) {
 void run_model(const Arguments& arguments, Console& console) {
   const std::filesystem::path directory = find_checkpoint(arguments.positionals().front());
   const std::string json_file = arguments.given("json") ? arguments.text("json") : std::string();
+  const ModelFacts facts = describe_model(directory, console);
   if (!json_file.empty() && json_file != "-") {
     report::check_output_file(json_file, arguments.on("force"));
   }
-  const ModelFacts facts = describe_model(directory, console);
   if (json_file == "-") {
     console.print(to_json(facts).dump());
     return;
@@ -316,7 +316,7 @@ Command model_command() {
       .flags = {{.name = "--json",
                  .value_name = "FILE",
                  .help = "write the facts as JSON (-: to stdout, and nothing else)"},
-                {.name = "--force", .type = FlagType::on_off, .help = "replace an earlier result"}},
+                {.name = "--force", .type = FlagType::on_off, .help = "replace an earlier result that nobody changed"}},
       .examples = {{"moexray model models/mini-olmoe", "the bundled model"},
                    {"moexray model OLMoE-1B-7B-0125-Instruct --json -",
                     "the full-size model, for a script"}},

@@ -105,9 +105,6 @@ void run(const Arguments& arguments, Console& console) {
   if (json == "-" && html == "-") {
     throw Error(ErrorKind::usage, "only one of --json and --html can go to standard output");
   }
-  for (const std::string& file : {json, html}) {
-    if (!file.empty() && file != "-") report::check_output_file(file, settings.force);
-  }
   const TraceSet traces = open_traces(settings.traces, settings.reading);
   for (const std::string& notice : traces.notices) console.notice(notice);
   ShowOptions options;
@@ -123,6 +120,9 @@ void run(const Arguments& arguments, Console& console) {
       arguments.text("color-by") == "expert" ? ColourBy::expert : ColourBy::distance;
   options.coloured = wants_colour(arguments.text("color"), console);
   const std::size_t index = find_prompt(traces, arguments.positionals().front());
+  for (const std::string& file : {json, html}) {
+    if (!file.empty() && file != "-") report::check_output_file(file, settings.force);
+  }
   ShownPrompt shown = read_shown_prompt(traces, index, settings.reading);
   if (options.colour_by == ColourBy::distance) {
     const stats::Signatures signatures =

@@ -318,7 +318,9 @@ std::vector<Flag> flags() {
       {.name = "--resume",
        .type = FlagType::on_off,
        .help = "continue an unfinished trace with the same model, prompts and settings"},
-      {.name = "--force", .type = FlagType::on_off, .help = "replace an existing trace"},
+      {.name = "--force",
+       .type = FlagType::on_off,
+       .help = "replace an existing trace, never other files"},
       {.name = "--limit",
        .type = FlagType::integer,
        .value_name = "N",
@@ -358,8 +360,9 @@ Command trace_command() {
           "\"code\", \"prompt\": \"...\"}; \"id\" and \"category\" are optional, \"messages\" may "
           "stand in place of \"prompt\". All prompts are checked before the model is loaded, "
           "and nothing is written before it is.\n\n"
-          "Ctrl-C stops after the forward pass that is under way; a trace stopped by it, or by "
-          "anything else, is completed by the same command with --resume, to the same bytes.",
+          "Ctrl-C, SIGTERM and SIGHUP stop after the forward pass that is under way; a trace "
+          "stopped by one of them, or by anything else, is completed by the same command with "
+          "--resume, to the same bytes.",
       .positionals = {{.name = "PROMPTS",
                        .help = "JSON Lines file of prompts, or - for standard input",
                        .required = false}},

@@ -8,6 +8,7 @@
 
 #include "moexray/core/error.h"
 #include "moexray/core/file.h"
+#include "moexray/report/table.h"
 
 namespace moexray::app {
 namespace {
@@ -56,19 +57,32 @@ class FoldsReader {
   }
 
   void read_header(std::string_view line) {
+    const auto cells = report::split_tsv_row(line);
     // The other files of moexray call the column id.
-    if (line != "prompt_id\tfold" && line != "id\tfold") {
+    if (!cells || (*cells != std::vector<std::string>{"prompt_id", "fold"} &&
+                   *cells != std::vector<std::string>{"id", "fold"})) {
       fail("header", "prompt_id (or id) and fold, separated by a tab", line);
     }
   }
 
-  void read_row(std::string_view line) {
+  // The two cells. An id that begins with a quote may stand there as it is.
+  std::pair<std::string, std::string> cells_of(std::string_view line) const {
+    if (auto cells = report::split_tsv_row(line); cells && cells->size() == 2) {
+      return {std::move(cells->at(0)), std::move(cells->at(1))};
+    }
     const std::size_t tab = line.find('\t');
     if (tab == std::string_view::npos || line.find('\t', tab + 1) != std::string_view::npos) {
       fail("row", "a prompt id, a tab and a fold", line);
     }
-    const std::string id(line.substr(0, tab));
-    const std::string_view fold_text = line.substr(tab + 1);
+    return {std::string(line.substr(0, tab)), std::string(line.substr(tab + 1))};
+  }
+
+  void read_row(std::string_view line) {
+    auto [id, fold_text] = cells_of(line);
+    if (!index_.contains(id)) {
+      const std::string as_it_stands(line.substr(0, line.find('\t')));
+      if (index_.contains(as_it_stands)) id = as_it_stands;
+    }
     int fold = -1;
     const auto [end, code] =
         std::from_chars(fold_text.data(), fold_text.data() + fold_text.size(), fold);

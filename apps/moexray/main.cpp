@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <ctime>
 #include <exception>
 #include <new>
 #include <string>
@@ -26,22 +27,44 @@ namespace app = moexray::app;
 constexpr int exit_done = 0;
 constexpr int exit_failure = 1;
 constexpr int exit_usage = 2;
-constexpr int exit_interrupted = 130;
+constexpr int exit_signal_base = 128;  // as shells count: 130 after Ctrl-C, 143 after SIGTERM
 
 std::atomic<bool> stop_requested = false;
-static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler writes it");
+std::atomic<int> stop_signal = SIGINT;
+static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free,
+              "a signal handler writes them");
 
+timespec first_signal_time{};
 bool stderr_is_terminal = false;
 
-// The first signal asks the work to stop where it is safe, the second ends the program at once.
-extern "C" void request_stop(int) {
-  if (stop_requested.exchange(true)) ::_exit(exit_interrupted);
+double seconds_since(const timespec& start) {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<double>(now.tv_sec - start.tv_sec) +
+         static_cast<double>(now.tv_nsec - start.tv_nsec) * 1e-9;
+}
+
+// What the user of a terminal is told.
+void write_to_terminal(std::string_view text) {
   if (!stderr_is_terminal) return;
-  constexpr std::string_view text = "\r\x1b[Kstopping; Ctrl-C again ends at once\n";
-  // write() may change errno under whatever was interrupted.
-  const int code = errno;
+  const int code = errno;  // write() may change it under whatever was interrupted
   [[maybe_unused]] const ssize_t n = ::write(STDERR_FILENO, text.data(), text.size());
   errno = code;
+}
+
+// The first signal asks the work to stop where it is safe, a later one ends the program at once.
+// `timeout`, shells and a terminal that goes away send theirs twice in a moment: that is one
+// request. A hangup is never urgent: nobody is there who waits.
+extern "C" void request_stop(int number) {
+  if (!stop_requested.exchange(true)) {
+    stop_signal = number;
+    ::clock_gettime(CLOCK_MONOTONIC, &first_signal_time);
+    write_to_terminal("\r\x1b[Kstopping; Ctrl-C again ends at once\n");
+    return;
+  }
+  constexpr double same_request_seconds = 0.3;
+  if (number == SIGHUP || seconds_since(first_signal_time) < same_request_seconds) return;
+  ::_exit(exit_signal_base + number);
 }
 
 void install_signal_handlers() {
@@ -49,8 +72,13 @@ void install_signal_handlers() {
   struct sigaction action{};
   action.sa_handler = request_stop;
   action.sa_flags = SA_RESTART;
+  // While one is handled the others wait: they share what they note.
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&action.sa_mask, number);
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
+  struct sigaction hangup{};
+  ::sigaction(SIGHUP, nullptr, &hangup);
+  if (hangup.sa_handler != SIG_IGN) ::sigaction(SIGHUP, &action, nullptr);  // nohup stays in force
   // A reader that went away is an error of write(), not a sudden death that leaves files behind.
   action.sa_handler = SIG_IGN;
   ::sigaction(SIGPIPE, &action, nullptr);
@@ -70,7 +98,7 @@ int exit_code_of(ErrorKind kind) {
     case ErrorKind::usage:
       return exit_usage;
     case ErrorKind::interrupted:
-      return exit_interrupted;
+      return exit_signal_base + stop_signal;
     case ErrorKind::data:
     case ErrorKind::runtime:
       return exit_failure;

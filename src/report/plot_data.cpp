@@ -1,12 +1,13 @@
 #include <cmath>
 #include <numeric>
 #include <string>
+#include <string_view>
 #include <variant>
+#include <vector>
 
 #include "moexray/core/error.h"
 #include "moexray/report/number.h"
 #include "moexray/report/plot.h"
-#include "moexray/report/table.h"
 #include "plot_script.h"
 
 namespace moexray::report {
@@ -45,12 +46,33 @@ void check(const Figure& figure, const ScatterPlot& chart) {
   }
 }
 
+// Rows as gnuplot reads them, which knows no quotes: what separates them is written \t, \n, \r, \\.
+class PlotTsv {
+ public:
+  explicit PlotTsv(const std::vector<std::string>& header) { add_row(header); }
+  void add_row(const std::vector<std::string>& cells) {
+    for (std::size_t j = 0; j < cells.size(); ++j) {
+      if (j > 0) text_ += '\t';
+      for (const char c : cells[j]) {
+        constexpr std::string_view special = "\t\n\r\\";
+        const std::size_t at = special.find(c);
+        text_ += at == std::string_view::npos ? std::string(1, c) : std::string{'\\', "tnr\\"[at]};
+      }
+    }
+    text_ += '\n';
+  }
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
 // gnuplot reads "inf" as a number that no axis can hold.
 std::string number(double value) { return shortest(std::isfinite(value) ? value : NAN); }
 
 std::string data_of(const Heatmap& chart) {
   const std::size_t n_cols = chart.column_labels.size();
-  Tsv tsv({"row", "column", "value", "row_label", "column_label"});
+  PlotTsv tsv({"row", "column", "value", "row_label", "column_label"});
   for (std::size_t i = 0; i < chart.values.size(); ++i) {
     tsv.add_row({std::to_string(i / n_cols), std::to_string(i % n_cols), number(chart.values[i]),
                  chart.row_labels[i / n_cols], chart.column_labels[i % n_cols]});
@@ -59,7 +81,7 @@ std::string data_of(const Heatmap& chart) {
 }
 
 std::string data_of(const BarChart& chart) {
-  Tsv tsv({"index", "value", "error", "label"});
+  PlotTsv tsv({"index", "value", "error", "label"});
   for (std::size_t i = 0; i < chart.values.size(); ++i) {
     tsv.add_row(
         {std::to_string(i), number(chart.values[i]), number(chart.errors[i]), chart.labels[i]});
@@ -68,7 +90,7 @@ std::string data_of(const BarChart& chart) {
 }
 
 std::string data_of(const LineChart& chart) {
-  Tsv tsv({"x", "value"});
+  PlotTsv tsv({"x", "value"});
   for (std::size_t i = 0; i < chart.values.size(); ++i) {
     tsv.add_row({std::to_string(i), number(chart.values[i])});
   }
@@ -76,7 +98,7 @@ std::string data_of(const LineChart& chart) {
 }
 
 std::string data_of(const ScatterPlot& chart) {
-  Tsv tsv({"x", "y", "category_index", "id", "category"});
+  PlotTsv tsv({"x", "y", "category_index", "id", "category"});
   for (const ScatterPlot::Point& point : chart.points) {
     tsv.add_row({number(point.x), number(point.y), std::to_string(point.group), point.label,
                  chart.groups[static_cast<std::size_t>(point.group)]});

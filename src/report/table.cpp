@@ -66,6 +66,15 @@ void check_size(std::size_t found, std::size_t expected) {
   }
 }
 
+// Some readers take a row that begins with '#' for a comment, and a quote in the middle of a cell
+// for the start of a quoted part.
+std::string tsv_cell(const std::string& cell) {
+  if (!cell.starts_with('#') && cell.find_first_of("\"\t\n\r") == std::string::npos) return cell;
+  std::string quoted = "\"";
+  for (const char c : cell) quoted += c == '"' ? "\"\"" : std::string(1, c);
+  return quoted + '"';
+}
+
 }  // namespace
 
 std::size_t display_width(std::string_view text) {
@@ -150,26 +159,34 @@ void Tsv::add_row(const std::vector<std::string>& cells) {
 void Tsv::add(const std::vector<std::string>& cells) {
   for (std::size_t j = 0; j < cells.size(); ++j) {
     if (j > 0) text_ += '\t';
-    for (const char c : cells[j]) {
-      switch (c) {
-        case '\t':
-          text_ += "\\t";
-          break;
-        case '\n':
-          text_ += "\\n";
-          break;
-        case '\r':
-          text_ += "\\r";
-          break;
-        case '\\':
-          text_ += "\\\\";
-          break;
-        default:
-          text_ += c;
-      }
-    }
+    text_ += tsv_cell(cells[j]);
   }
   text_ += '\n';
+}
+
+std::optional<std::vector<std::string>> split_tsv_row(std::string_view row) {
+  std::vector<std::string> cells;
+  while (true) {
+    std::string cell;
+    if (row.starts_with('"')) {
+      row.remove_prefix(1);
+      for (std::size_t quote = row.find('"');; quote = row.find('"')) {
+        if (quote == std::string_view::npos) return std::nullopt;
+        cell += row.substr(0, quote);
+        row.remove_prefix(quote + 1);
+        if (!row.starts_with('"')) break;
+        cell += '"';
+        row.remove_prefix(1);
+      }
+    } else {
+      cell = row.substr(0, row.find('\t'));
+      row.remove_prefix(cell.size());
+    }
+    cells.push_back(std::move(cell));
+    if (row.empty()) return cells;
+    if (!row.starts_with('\t')) return std::nullopt;
+    row.remove_prefix(1);
+  }
 }
 
 }  // namespace moexray::report

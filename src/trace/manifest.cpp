@@ -263,7 +263,7 @@ std::string manifest_to_json(const TraceManifest& manifest) {
     text += trace::json_text(value);
   }
   if (!open_object.empty()) text += "}";
-  trace::append_checksum(text, trace::manifest_checksum);
+  append_checksum(text, trace::manifest_checksum);
   return text;
 }
 
@@ -272,7 +272,7 @@ TraceManifest manifest_from_json(std::string_view json, std::string_view where) 
   const KeyReader in(root, where);
   read_format(in);
   if (root.contains("checksum") &&
-      trace::check_checksum(json, trace::manifest_checksum) != trace::ChecksumState::right) {
+      check_checksum(json, trace::manifest_checksum) != ChecksumState::right) {
     throw Error(ErrorKind::data,
                 {"the file was changed after it was written: its \"checksum\" does not match",
                  std::string(where),

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "checksum.h"
+#include "moexray/core/checksum.h"
 
 namespace moexray::trace {
 

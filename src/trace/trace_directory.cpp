@@ -4,12 +4,15 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <fstream>
+#include <vector>
 
 #include "json_text.h"
 #include "moexray/core/error.h"
-#include "moexray/core/file.h"
+#include "moexray/core/escape.h"
 
 namespace moexray::trace {
 namespace {
@@ -18,7 +21,8 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view events_prefix = "events-";
 constexpr std::string_view temporary_prefix = "manifest.json.tmp-";
-constexpr std::uint64_t max_report_bytes = std::uint64_t{1} << 30;
+constexpr std::size_t n_random = 6;  // letters and digits of mkstemp()
+constexpr std::size_t n_listed = 5;
 
 std::vector<fs::path> entries(const fs::path& directory) {
   std::error_code error;
@@ -36,15 +40,10 @@ std::vector<fs::path> entries(const fs::path& directory) {
 }
 
 bool is_temporary(const fs::path& path) {
-  return path.filename().string().starts_with(temporary_prefix);
-}
-
-// A JSON file of ours says so near its start; the rest may be cut off or damaged.
-bool mentions(const fs::path& path, std::string_view word) {
+  const std::string name = path.filename().string();
   std::error_code ignored;
-  if (!fs::is_regular_file(path, ignored)) return false;
-  const std::string text = read_file(path, max_report_bytes);
-  return std::string_view(text).substr(0, 4096).find(word) != std::string_view::npos;
+  return name.starts_with(temporary_prefix) && name.size() == temporary_prefix.size() + n_random &&
+         fs::is_regular_file(fs::symlink_status(path, ignored));
 }
 
 }  // namespace
@@ -79,9 +78,27 @@ bool is_unused(const fs::path& directory) {
   return true;
 }
 
-bool holds_moexray_output(const fs::path& directory) {
-  return mentions(directory / manifest_name, "\"moexray") ||
-         mentions(directory / "report.json", "\"moexray\"");
+// The manifest says so near its start; the rest may be cut off or damaged.
+bool holds_trace(const fs::path& directory) {
+  const fs::path manifest = directory / manifest_name;
+  std::error_code ignored;
+  if (!fs::is_regular_file(fs::symlink_status(manifest, ignored))) return false;
+  std::string start(4096, '\0');
+  std::ifstream file(manifest, std::ios::binary);
+  file.read(start.data(), static_cast<std::streamsize>(start.size()));
+  return start.find("\"moexray-trace\"") != std::string::npos &&
+         start.find("\"tool\": \"moexray ") != std::string::npos;
+}
+
+std::string list_of_files(const fs::path& directory) {
+  std::vector<std::string> names;
+  for (const fs::path& path : entries(directory)) names.push_back(path.filename().string());
+  std::sort(names.begin(), names.end());
+  std::string text;
+  for (std::size_t i = 0; i < names.size() && i < n_listed; ++i) {
+    text += (i > 0 ? ", " : "") + printable(names[i], 80);
+  }
+  return names.size() > n_listed ? text + ", …" : text;
 }
 
 void remove_file(const fs::path& path) {

@@ -22,8 +22,12 @@ std::optional<std::size_t> events_file_index(std::string_view name);
 /// its manifest is written.
 bool is_unused(const std::filesystem::path& directory);
 
-/// True if a directory holds the manifest or the report of moexray, whole or damaged no matter.
-bool holds_moexray_output(const std::filesystem::path& directory);
+/// True if a directory holds the manifest of a trace that moexray wrote, whole or damaged no
+/// matter. Traces of other software are not for moexray to replace.
+bool holds_trace(const std::filesystem::path& directory);
+
+/// The first names in a directory, for messages.
+std::string list_of_files(const std::filesystem::path& directory);
 
 /// Removes the events files from index `first` on and unfinished temporary files.
 void remove_events_from(const std::filesystem::path& directory, std::size_t first);

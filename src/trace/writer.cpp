@@ -5,10 +5,10 @@
 #include <utility>
 
 #include "byte_buffer.h"
-#include "checksum.h"
 #include "committed.h"
 #include "disk_file.h"
 #include "json_text.h"
+#include "moexray/core/checksum.h"
 #include "moexray/core/error.h"
 #include "moexray/core/file.h"
 #include "moexray/trace/reader.h"
@@ -62,16 +62,14 @@ void check_prompt(const FinishedPrompt& prompt, const TraceManifest& manifest) {
 
 void check_replaceable(const fs::path& directory, bool force) {
   if (trace::is_unused(directory)) return;
-  const bool is_ours = trace::holds_moexray_output(directory);
+  const bool is_ours = trace::holds_trace(directory);
   if (force && is_ours) return;
   throw Error(ErrorKind::usage,
               {is_ours ? "the directory already holds results; use --resume to continue it or "
                          "--force to replace it"
-                       : "the directory is not empty and holds nothing of moexray; it is not "
-                         "replaced",
-               directory.string(),
-               {},
-               {}});
+                       : "the directory is not empty and holds no trace that moexray wrote; it is "
+                         "not replaced",
+               directory.string(), "a new or empty directory", trace::list_of_files(directory)});
 }
 
 trace::DiskFile locked_prompts_file(const fs::path& directory) {
@@ -209,7 +207,7 @@ class TraceWriter::Impl {
     place.events_file = events_file_.path().filename().string();
     place.offset = events_file_.size();
     place.n_bytes = text.size();
-    place.checksum = trace::checksum_text(text);
+    place.checksum = checksum_text(text);
     if (manifest_.compress) {
       const std::string_view frame = compressor_.compress(text);
       place.n_compressed_bytes = frame.size();

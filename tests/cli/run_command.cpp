@@ -76,7 +76,7 @@ RunningCommand::RunningCommand(const std::vector<std::string>& words, const Comm
   check(::posix_spawnattr_init(&attributes), "posix_spawnattr_init");
   sigset_t defaults;
   ::sigemptyset(&defaults);
-  ::sigaddset(&defaults, SIGPIPE);
+  for (const int number : {SIGPIPE, SIGHUP}) ::sigaddset(&defaults, number);
   ::posix_spawnattr_setsigdefault(&attributes, &defaults);
   ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
   if (options.close_stdout) close_fd(out.read_end);

@@ -203,7 +203,7 @@ TEST_F(TraceCommand, StopsAtCtrlCAndResumesToTheSameBytes) {
   ASSERT_EQ(run_moexray(with({"-o", "whole"}), options).exit_code, 0);
   const auto whole = files("whole");
 
-  for (const int number : {SIGINT, SIGTERM, SIGKILL}) {
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGKILL}) {
     SCOPED_TRACE(number);
     const std::string name = "stopped-" + std::to_string(number);
     std::vector<std::string> command = with({"-o", name});
@@ -212,8 +212,9 @@ TEST_F(TraceCommand, StopsAtCtrlCAndResumesToTheSameBytes) {
     EXPECT_TRUE(running.wait_for_stderr("batches of up to 4"));
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     running.send_signal(number);
+    if (number != SIGKILL) running.send_signal(number);  // as `timeout` does: one request
     const CommandResult stopped = running.wait();
-    EXPECT_EQ(stopped.exit_code, number == SIGKILL ? 137 : 130) << stopped.err;
+    EXPECT_EQ(stopped.exit_code, 128 + number) << stopped.err;
     if (number != SIGKILL) {
       EXPECT_NE(stopped.err.find("--resume"), std::string::npos) << stopped.err;
     }
@@ -223,16 +224,34 @@ TEST_F(TraceCommand, StopsAtCtrlCAndResumesToTheSameBytes) {
   }
 }
 
-TEST_F(TraceCommand, HeedsCtrlCWhileItWaitsForStandardInput) {
+TEST_F(TraceCommand, HeedsSignalsWhileItWaitsForStandardInput) {
   std::vector<std::string> command = words({"-", "-o", "none"});
   command.insert(command.begin(), program_path().string());
   CommandOptions options;
   options.working_directory = temporary_.path();
   options.keep_stdin_open = true;
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+    RunningCommand running(command, options);
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    running.send_signal(number);
+    EXPECT_EQ(running.wait().exit_code, 128 + number);
+  }
+}
+
+TEST_F(TraceCommand, KeepsSigHupIgnored) {
+  std::vector<std::string> command = {"sh", "-c", "trap '' HUP; exec \"$0\" \"$@\"",
+                                      program_path().string()};
+  const std::vector<std::string> more = words({"-", "-o", "none"});
+  command.insert(command.end(), more.begin(), more.end());
+  CommandOptions options;
+  options.working_directory = temporary_.path();
+  options.keep_stdin_open = true;
   RunningCommand running(command, options);
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
-  running.send_signal(SIGINT);
-  EXPECT_EQ(running.wait().exit_code, 130);
+  running.send_signal(SIGHUP);
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  running.send_signal(SIGTERM);
+  EXPECT_EQ(running.wait().exit_code, 143);
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ enum class ErrorKind {
   usage,        ///< the caller asked for something that cannot be asked for (exit code 2)
   data,         ///< an input is not what it should be (exit code 1)
   runtime,      ///< the system did not do its part: disk full, module missing (exit code 1)
-  interrupted,  ///< the user stopped the work (exit code 130)
+  interrupted,  ///< a signal stopped the work (exit code 128 + its number)
 };
 
 /// The parts of an error message. Empty parts are left out of the text.

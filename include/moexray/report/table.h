@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,8 +36,10 @@ class Table {
   std::vector<std::vector<std::string>> rows_;  // the headings first
 };
 
-/// Rows of a tab-separated file with a header line. Tabs, newlines and backslashes in a cell become
-/// \t, \n, \r and \\, as in MySQL's and pandas' escaped form.
+/// Rows of a tab-separated file with a header line, as spreadsheets, pandas, R's read.delim and
+/// Python's csv read them: a cell that holds a quote, a tab or a line's end, or that begins with
+/// '#', stands in double quotes, and a quote inside them is written twice. Everything else stands
+/// as it is.
 class Tsv {
  public:
   explicit Tsv(const std::vector<std::string>& header) : n_columns_(header.size()) { add(header); }
@@ -51,5 +54,9 @@ class Tsv {
   std::size_t n_columns_;
   std::string text_;
 };
+
+/// The cells of a row of such a file, without its line's end. Empty if a quoted cell does not end
+/// where a cell should.
+std::optional<std::vector<std::string>> split_tsv_row(std::string_view row);
 
 }  // namespace moexray::report

@@ -63,8 +63,8 @@ class TraceWriter {
                           std::span<const Prompt> prompts);
 
   /// Starts a directory and writes its manifest. An existing directory must be empty, unless
-  /// `force` is given and it holds a manifest or report of moexray: then its manifest, prompts and
-  /// events are removed first (other files stay).
+  /// `force` is given and it holds the manifest of a trace of moexray: then its manifest, prompts
+  /// and events, which are known by their names, are removed first (other files stay).
   /// @throws Error (usage) for a directory that must not be replaced, (runtime) if it cannot be
   /// written or another program is writing it.
   static TraceWriter create(const std::filesystem::path& directory, const TraceManifest& manifest,

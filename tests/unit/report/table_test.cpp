@@ -33,11 +33,37 @@ TEST(Table, MeasuresWidth) {
   EXPECT_EQ(display_width(""), 0U);
 }
 
-TEST(Tsv, EscapesSeparators) {
+TEST(Tsv, QuotesWhatReadersWouldMisread) {
   Tsv tsv({"id", "n"});
-  tsv.add_row({"a\tb\nc\\d\r", "1"});
-  EXPECT_EQ(tsv.text(), "id\tn\na\\tb\\nc\\\\d\\r\t1\n");
+  tsv.add_row({"plain 'text' C:\\d, #2", ""});
+  tsv.add_row({"\"said\" he", "#1"});
+  tsv.add_row({"5\" disk", "\""});
+  tsv.add_row({"a\tb", "c\nd\r"});
+  EXPECT_EQ(tsv.text(),
+            "id\tn\n"
+            "plain 'text' C:\\d, #2\t\n"
+            "\"\"\"said\"\" he\"\t\"#1\"\n"
+            "\"5\"\" disk\"\t\"\"\"\"\n"
+            "\"a\tb\"\t\"c\nd\r\"\n");
   test::expect_error(ErrorKind::runtime, "expected 2, found 1", [&] { tsv.add_row({"a"}); });
+}
+
+TEST(Tsv, RowsReadBack) {
+  for (const std::string cell :
+       {"", "plain", "\"", "\"\"", "\"quoted\"", "a\"b", "#c", "\\t", "a\tb"}) {
+    Tsv tsv({"first", "second", "third"});
+    const std::vector<std::string> cells{cell, "x", cell};
+    tsv.add_row(cells);
+    std::string_view row = tsv.text();
+    row.remove_prefix(row.find('\n') + 1);
+    row.remove_suffix(1);
+    EXPECT_EQ(split_tsv_row(row), cells) << row;
+  }
+  EXPECT_EQ(split_tsv_row("a\t"), (std::vector<std::string>{"a", ""}));
+  EXPECT_EQ(split_tsv_row("a\"b\tc"), (std::vector<std::string>{"a\"b", "c"}));
+  for (const char* row : {"\"", "\"a", "\"a\tb", "\"a\"b\tc", "\"a\"\"", "x\t\"y"}) {
+    EXPECT_EQ(split_tsv_row(row), std::nullopt) << row;
+  }
 }
 
 }  // namespace

@@ -179,11 +179,23 @@ TEST(Writer, NeverOverwritesWithoutForce) {
   expect_error(ErrorKind::usage, "--force",
                [&] { TraceWriter::create(directory, manifest, false); });
   EXPECT_EQ(snapshot(directory), files);
-  test::write_text(directory / "notes.txt", "mine");
+  const std::vector<const char*> others = {"notes.txt",
+                                           "events.jsonl",
+                                           "events-1.jsonl",
+                                           "events-00000.jsonl.bak",
+                                           "manifest.json.tmp-mine",
+                                           "prompts.jsonl~"};
+  for (const char* name : others) test::write_text(directory / name, "mine");
+  test::write_text(directory / "manifest.json.tmp-a1B2c3", "half a manifest");
+  test::write_text(directory / "events-00007.jsonl", "of a longer run");
+  fs::create_directories(directory / ".git");
+  test::write_text(directory / ".git" / "HEAD", "mine");
   TraceWriter::create(directory, manifest, true);
+  EXPECT_TRUE(fs::exists(directory / ".git" / "HEAD"));
+  fs::remove_all(directory / ".git");
   const Snapshot replaced = snapshot(directory);
-  EXPECT_EQ(replaced.size(), 3U);
-  EXPECT_EQ(replaced.at("notes.txt"), "mine");
+  EXPECT_EQ(replaced.size(), 2U + others.size());
+  for (const char* name : others) EXPECT_EQ(replaced.at(name), "mine");
   EXPECT_EQ(replaced.at("prompts.jsonl"), "");
 
   const fs::path foreign = temporary.path() / "foreign";
@@ -194,6 +206,12 @@ TEST(Writer, NeverOverwritesWithoutForce) {
                  [&] { TraceWriter::create(foreign, manifest, force); });
   }
   EXPECT_EQ(snapshot(foreign).size(), 1U);
+  // A trace that another program made.
+  test::write_text(foreign / "manifest.json", "{\"format\": \"moexray-trace\", \"version\": 1}");
+  test::write_text(foreign / "prompts.jsonl", "{}\n");
+  expect_error(ErrorKind::usage, "found manifest.json, prompts.jsonl",
+               [&] { TraceWriter::create(foreign, manifest, true); });
+  EXPECT_EQ(snapshot(foreign).at("prompts.jsonl"), "{}\n");
   expect_error(ErrorKind::usage, "not a directory",
                [&] { TraceWriter::create(foreign / "manifest.json", manifest, false); });
 }

@@ -1,10 +1,10 @@
-#include "checksum.h"
+#include "moexray/core/checksum.h"
 
 #include <xxhash.h>
 
 #include <new>
 
-namespace moexray::trace {
+namespace moexray {
 namespace {
 
 constexpr std::string_view prefix = "xxh3:";
@@ -60,14 +60,14 @@ void append_checksum(std::string& body, const ChecksumMember& member) {
   body += member.end;
 }
 
-ChecksumState check_checksum(std::string_view object, const ChecksumMember& member) {
+ChecksumState check_checksum(std::string_view text, const ChecksumMember& member) {
   const std::size_t tail = member.member.size() + prefix.size() + n_digits + member.end.size();
-  if (object.size() < tail) return ChecksumState::absent;
-  const std::size_t start = object.size() - tail;
-  if (object.substr(start, member.member.size()) != member.member) return ChecksumState::absent;
-  std::string right(object.substr(0, start));
+  if (text.size() < tail) return ChecksumState::absent;
+  const std::size_t start = text.size() - tail;
+  if (text.substr(start, member.member.size()) != member.member) return ChecksumState::absent;
+  std::string right(text.substr(0, start));
   append_checksum(right, member);
-  return object == right ? ChecksumState::right : ChecksumState::wrong;
+  return text == right ? ChecksumState::right : ChecksumState::wrong;
 }
 
-}  // namespace moexray::trace
+}  // namespace moexray
