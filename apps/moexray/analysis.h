@@ -49,7 +49,8 @@ struct Section {
   std::vector<OutputFile> files;  ///< a name that another section wrote already is skipped
   std::vector<std::string> notices;
   std::vector<report::Figure> figures = {};
-  Results results = {};  ///< what the section computed
+  Results results = {};       ///< what the section computed
+  std::string left_out = {};  ///< why it computed nothing; empty: it did
 };
 
 using SectionFunction = Section (*)(const AnalysisInput&, const Arguments&);
@@ -58,13 +59,25 @@ using SectionFunction = Section (*)(const AnalysisInput&, const Arguments&);
 using FilesFunction = std::vector<OutputFile> (*)(const AnalysisInput&,
                                                   const std::vector<Section>&);
 
+/// A section that is made of all others: it stands last.
+using ClosingFunction = Section (*)(const AnalysisInput&, const std::vector<Section>&);
+
+/// What is printed of all sections together, in lines of at most `width` columns.
+using SummaryFunction = std::string (*)(const AnalysisInput&, const std::vector<Section>&,
+                                        std::size_t width);
+
 /// What an analysis command consists of.
 struct AnalysisRun {
   std::string command;
   std::vector<SectionFunction> sections;
   FilesFunction closing_files = nullptr;
   bool needs_tokens = false;  ///< a section looks at single tokens
+  ClosingFunction closing_section = nullptr;
+  SummaryFunction summary = nullptr;  ///< printed in place of the sections' documents
 };
+
+/// "mini-olmoe: 80 prompts, 16 layers × 64 experts, top-8; all tokens".
+std::string trace_line(const AnalysisInput& input);
 
 /// Runs an analysis command: reads the traces once, computes the sections, writes the output
 /// directory (with report.json) and the JSON file if they are wanted, and prints.

@@ -1,8 +1,12 @@
 #include "console.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <charconv>
+#include <cstdlib>
 #include <cstring>
 
 #include "moexray/core/error.h"
@@ -21,6 +25,27 @@ int write_all(int fd, std::string_view text) {
   return 0;
 }
 
+constexpr std::size_t default_width = 80;
+// Below, no table can be read; above, no line.
+constexpr std::size_t least_width = 20;
+constexpr std::size_t greatest_width = 1000;
+
+std::size_t width_of_output(bool is_terminal) {
+  if (const char* value = std::getenv("COLUMNS"); value != nullptr) {
+    std::size_t n = 0;
+    const char* end = value + std::strlen(value);
+    const auto [rest, error] = std::from_chars(value, end, n);
+    if (error == std::errc() && rest == end && n > 0) {
+      return std::clamp(n, least_width, greatest_width);
+    }
+  }
+  winsize size{};
+  if (is_terminal && ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
+    return std::clamp<std::size_t>(size.ws_col, least_width, greatest_width);
+  }
+  return default_width;
+}
+
 constexpr std::string_view clear_line = "\r\x1b[K";
 
 }  // namespace
@@ -29,6 +54,7 @@ Console::Console(bool quiet, const std::atomic<bool>& stop)
     : quiet_(quiet),
       stderr_is_terminal_(::isatty(STDERR_FILENO) == 1),
       stdout_is_terminal_(::isatty(STDOUT_FILENO) == 1),
+      width_(width_of_output(stdout_is_terminal_)),
       stop_(&stop) {}
 
 void Console::print(std::string_view text) {

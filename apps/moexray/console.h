@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -22,6 +23,10 @@ class Console {
   /// takes it away. Does nothing unless stderr is a terminal and --quiet was not given.
   void show_status(std::string_view line);
 
+  /// Columns that lines on stdout may take: COLUMNS of the environment if it is set, else the width
+  /// of the terminal, else, where stdout is no terminal, 80.
+  std::size_t width() const { return width_; }
+
   bool quiet() const { return quiet_; }
   /// True if stderr is a terminal.
   bool stderr_is_terminal() const { return stderr_is_terminal_; }
@@ -38,6 +43,7 @@ class Console {
   bool quiet_;
   bool stderr_is_terminal_;
   bool stdout_is_terminal_;
+  std::size_t width_;
   bool stdout_is_closed_ = false;
   bool status_is_shown_ = false;
   const std::atomic<bool>* stop_;

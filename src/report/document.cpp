@@ -47,12 +47,16 @@ void Document::note(std::string text) { blocks_.emplace_back(Lines{std::move(tex
 
 void Document::table(Table table) { blocks_.emplace_back(std::move(table)); }
 
-std::string Document::text() const {
+std::string Document::text(std::size_t width) const {
   std::string out;
   for (const auto& block : blocks_) {
     const auto* lines = std::get_if<Lines>(&block);
     if (!out.empty() && !(lines && lines->attached)) out += '\n';
-    out += lines ? lines->text + '\n' : std::get<Table>(block).text();
+    if (lines == nullptr) {
+      out += std::get<Table>(block).text(width);
+    } else {
+      for (const std::string& line : wrapped(lines->text, width)) out += line + '\n';
+    }
   }
   return out;
 }

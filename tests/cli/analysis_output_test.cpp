@@ -33,10 +33,10 @@ TEST(AnalyzeCommand, WritesEverythingTheSameEveryTime) {
       names.push_back(name);
     }
   }
-  EXPECT_EQ(names, (std::vector<std::string>{"baselines.tsv", "classify.tsv", "expert_usage.tsv",
-                                             "labels.tsv", "layers.tsv", "report.html",
-                                             "report.json", "signatures.npy", "similarity.npy",
-                                             "stats_layers.tsv", "top_experts.tsv"}));
+  EXPECT_EQ(names, (std::vector<std::string>{
+                       "baselines.tsv", "classify.tsv", "confounds.tsv", "expert_usage.tsv",
+                       "information.tsv", "labels.tsv", "layers.tsv", "report.html", "report.json",
+                       "signatures.npy", "similarity.npy", "stats_layers.tsv", "top_experts.tsv"}));
   EXPECT_EQ(figures,
             (std::set<std::string>{"experts", "fig1_prompts", "fig1_similarity", "fig2_baselines",
                                    "fig3_layers", "fig4_pca", "fig5_tsne"}));
@@ -56,9 +56,10 @@ TEST(AnalyzeCommand, ReportHoldsASectionPerCommand) {
   EXPECT_EQ(json::parse(file_content(out / "report.json")), found);
   std::vector<std::string> keys;
   for (const auto& [key, value] : found.items()) keys.push_back(key);
-  EXPECT_EQ(keys, (std::vector<std::string>{"baselines", "classify", "experts", "layers", "moexray",
-                                            "project", "selection", "signatures", "similarity",
-                                            "stats", "trace"}));
+  EXPECT_EQ(keys,
+            (std::vector<std::string>{"baselines", "classify", "confounds", "experts",
+                                      "information", "layers", "moexray", "project", "selection",
+                                      "signatures", "similarity", "stats", "trace", "verdict"}));
   for (const std::string command :
        {"signatures", "similarity", "baselines", "layers", "classify", "experts"}) {
     std::vector<std::string> words{command, small_trace()};

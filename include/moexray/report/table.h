@@ -3,13 +3,12 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
-namespace moexray::report {
+#include "moexray/report/text_layout.h"
 
-/// How many terminal columns a UTF-8 text takes: combining marks none, East Asian wide characters
-/// and emoji two.
-std::size_t display_width(std::string_view text);
+namespace moexray::report {
 
 /// A table for a terminal: columns aligned, two blanks between them.
 class Table {
@@ -22,14 +21,23 @@ class Table {
 
   /// Adds a row with as many cells as there are headings. Control characters are escaped.
   void add_row(const std::vector<std::string>& cells);
+  /// The headings but the first are those of the rows, as in a matrix: where they take too much
+  /// room, columns are headed by the numbers of the rows.
+  void square() { is_square_ = true; }
+  /// Where the whole table is, for readers of a part: "similarity.tsv (with -o DIR)".
+  void whole_in(std::string where) { whole_in_ = std::move(where); }
   /// Headings and rows, each line ended by a newline and free of trailing blanks.
-  std::string text() const;
+  /// @param width columns that there are; 0: as many as it takes. Of what is wider first the cells
+  ///        of text are folded, then columns in the middle are left out, which a last line says.
+  std::string text(std::size_t width = 0) const;
   /// A `<table>` element inside a `<div class="scroll">`; cells aligned right have the class "n".
   std::string html() const;
 
  private:
   std::vector<Align> alignment_;
   std::vector<std::vector<std::string>> rows_;  // the headings first
+  std::string whole_in_;
+  bool is_square_ = false;
 };
 
 /// Rows of a tab-separated file with a header line. Tabs, newlines and backslashes in a cell become
