@@ -11,13 +11,28 @@ Usage: scripts/fuzz.sh [SECONDS]
 
 Builds the fuzz targets into build-fuzz/ (with clang++-19) and runs each for SECONDS (default 60), as many at a time as
 there are processors, from seeds that are valid files. The corpus grows in build-fuzz/fuzz/corpus; a finding is kept in
-build-fuzz/fuzz/findings and makes the status 1: fix it, and keep it as a unit test.
+build-fuzz/fuzz/findings and makes the status 1: fix it, and keep it as a unit test. Status 77: the compiler or its
+runtimes are not there, so nothing was tried.
 END_OF_HELP
   [[ ${1:-} == -h || ${1:-} == --help ]] && exit 0
   exit 2
 fi
 
-command -v clang++-19 >/dev/null || fail "no clang++-19: install the Debian package clang-19"
+# cannot_try MESSAGE: status 77, which scripts/test.sh counts as skipped.
+cannot_try() {
+  printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+  exit 77
+}
+
+# Debian's clang-19 only recommends the package of the runtimes that -fsanitize links.
+can_link_fuzz_target() {
+  echo 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }' |
+    clang++-19 -fsanitize=address,undefined,fuzzer -x c++ - -o /dev/null 2>/dev/null
+}
+
+command -v clang++-19 >/dev/null || cannot_try "no clang++-19: install the Debian package clang-19"
+can_link_fuzz_target ||
+  cannot_try "clang++-19 links no fuzz target: install the Debian package libclang-rt-19-dev"
 # shellcheck disable=SC2046 # nothing at all if there is no ccache
 cmake --preset fuzz $(compiler_launcher)
 cmake --build --preset fuzz -j "$(build_jobs)"

@@ -15,7 +15,10 @@ build_packages=(
 )
 test_packages=(libgtest-dev)
 # The tests do without these, and say so.
-optional_test_packages=(clang-19 clang-format-19 munge shellcheck slurm-wlm tidy)
+optional_test_packages=(
+  clang-19 libclang-rt-19-dev  # the fuzz targets: compiler and sanitizer runtimes
+  clang-format-19 mandoc munge shellcheck slurm-wlm tidy zsh
+)
 
 usage() {
   cat <<'END'

@@ -19,4 +19,8 @@ struct Colour {
 };
 Colour viridis(double share);
 
+/// A ramp of two colours that meet in a near white at one half: blue towards 0, orange towards 1,
+/// both equally dark at equal distances. They are told apart with any kind of colour vision.
+Colour blue_orange(double share);
+
 }  // namespace moexray::report

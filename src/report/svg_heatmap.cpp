@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "colour_ramp.h"
+#include "colour_scale.h"
 #include "moexray/report/document.h"
 #include "moexray/report/number.h"
 #include "svg_canvas.h"
@@ -23,7 +23,7 @@ class HeatmapDrawing {
       : map_(map),
         n_rows_(map.row_labels.size()),
         n_cols_(map.column_labels.size()),
-        range_(finite_range(map.values)) {
+        scale_(map.scale, map.values) {
     check();
     // Row labels stand left of the cells, at most label_columns wide.
     double label_width = 0;
@@ -99,17 +99,13 @@ class HeatmapDrawing {
     return text;
   }
 
-  Colour colour_of(double value) const {
-    return viridis((value - range_.low) / (range_.high - range_.low));
-  }
-
   void draw_cells() {
     const bool shows_values = map_.show_values && cell_width_ >= 28 && cell_height_ >= 12;
     for (std::size_t row = 0; row < n_rows_; ++row) {
       for (std::size_t col = 0; col < n_cols_; ++col) {
         const double value = map_.values[row * n_cols_ + col];
         const bool is_defined = std::isfinite(value);
-        const Colour colour = is_defined ? colour_of(value) : Colour{};
+        const Colour colour = is_defined ? scale_.colour_of(value) : Colour{};
         canvas_.rect(x_of(col), y_of(row), cell_width_, cell_height_,
                      is_defined ? "fill=\"" + colour.hex() + "\"" : "class=\"none\"",
                      hover(row, col));
@@ -211,7 +207,7 @@ class HeatmapDrawing {
     const double step = scale_width / n_steps;
     bottom_ += 6;
     for (int i = 0; i < n_steps; ++i) {
-      const Colour colour = viridis((i + 0.5) / n_steps);
+      const Colour colour = scale_.colour_at((i + 0.5) / n_steps);
       // Half a unit wider, so that no gap shows between them.
       canvas_.rect(left_ + i * step, bottom_, step + (i + 1 < n_steps ? 0.5 : 0), 9,
                    "fill=\"" + colour.hex() + "\"", {});
@@ -219,18 +215,19 @@ class HeatmapDrawing {
     if (!map_.value_title.empty()) {
       canvas_.text(left_ + scale_width + 8, bottom_ + 9, "", shortened(map_.value_title, 30));
     }
-    const double middle = (range_.low + range_.high) / 2;
+    const double middle = map_.scale.logarithmic ? std::sqrt(scale_.low() * scale_.high())
+                                                 : (scale_.low() + scale_.high()) / 2;
     bottom_ += 21;
-    canvas_.text(left_, bottom_, "", fixed(range_.low, map_.n_decimals));
+    canvas_.text(left_, bottom_, "", fixed(scale_.low(), map_.n_decimals));
     canvas_.text(left_ + scale_width / 2, bottom_, "mid", fixed(middle, map_.n_decimals));
-    canvas_.text(left_ + scale_width, bottom_, "end", fixed(range_.high, map_.n_decimals));
+    canvas_.text(left_ + scale_width, bottom_, "end", fixed(scale_.high(), map_.n_decimals));
     bottom_ += 5;
   }
 
   const Heatmap& map_;
   std::size_t n_rows_;
   std::size_t n_cols_;
-  Range range_;
+  ResolvedScale scale_;
   double left_ = 0;
   double cell_width_ = 0;
   double cell_height_ = 0;

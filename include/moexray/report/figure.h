@@ -1,10 +1,26 @@
 #pragma once
 
+#include <cmath>
 #include <string>
 #include <variant>
 #include <vector>
 
 namespace moexray::report {
+
+/// How the values of a heatmap become colours. Fixed anchors show a small difference as small, and
+/// let figures of different data be compared.
+struct ColourScale {
+  enum class Kind {
+    sequential,  ///< from dark blue to yellow
+    diverging    ///< blue below the middle, nearly white there, orange above
+  };
+  Kind kind = Kind::sequential;
+  /// The values of both ends, whose colours what lies beyond them has too. NaN: the smallest and
+  /// the largest value; diverging: the largest distance from 0 (logarithmic: from 1), both ways.
+  double low = NAN;
+  double high = NAN;
+  bool logarithmic = false;  ///< equal ratios are equal steps; 0 and less lie at the low end
+};
 
 /// A matrix as coloured cells.
 struct Heatmap {
@@ -24,6 +40,7 @@ struct Heatmap {
   /// say. [rows], [cols], or empty.
   std::vector<std::string> row_texts = {};
   std::vector<std::string> column_texts = {};
+  ColourScale scale = {};
 };
 
 /// Named values with error bars.

@@ -60,6 +60,30 @@ TEST(Svg, HeatmapShowsValuesAndHoverTexts) {
   EXPECT_EQ(count_of(text, "<title>"), 4U);
 }
 
+// The colour of the cell whose hover text says that it has this value.
+std::string colour_of(const std::string& text, const std::string& value) {
+  const std::size_t at = text.find(": " + value + "</title>");
+  return text.substr(text.rfind("fill=\"", at) + 6, 7);
+}
+
+TEST(Svg, HeatmapHasFixedAnchorsAndADivergingScale) {
+  Heatmap map{{"a"}, {"p", "q", "r", "s", "t"}, {-9, -3, 0, 1.5, 3}};
+  map.scale = {ColourScale::Kind::diverging, -3, 3};
+  std::string text = svg(figure_of(map));
+  EXPECT_EQ(colour_of(text, "-9.0000"), colour_of(text, "-3.0000")) << "beyond the end";
+  EXPECT_EQ(colour_of(text, "0.0000"), "#f6f6f6");
+  EXPECT_EQ(colour_of(text, "3.0000"), "#6a2400");
+  EXPECT_EQ(colour_of(text, "1.5000"), "#e27f38");
+  map.values = {0, 0.125, 1, 2, 8};
+  map.scale.logarithmic = true;
+  map.scale.low = NAN;  // as far below 1 as the largest value is above
+  map.scale.high = NAN;
+  text = svg(figure_of(map));
+  EXPECT_EQ(colour_of(text, "0.0000"), colour_of(text, "0.1250"));
+  EXPECT_EQ(colour_of(text, "1.0000"), "#f6f6f6");
+  EXPECT_EQ(colour_of(text, "8.0000"), "#6a2400");
+}
+
 TEST(Svg, HeatmapOfGroupsNamesThemOnce) {
   Heatmap map{{"a1", "a2", "b1"}, {"a1", "a2", "b1"}, {1, 0.5, 0, 0.5, 1, 0, 0, 0, 1}};
   map.group_names = {"alpha", "beta"};
