@@ -28,8 +28,10 @@ Json json_of(const LayersResult& result) {
                                    {"uniform_within", layer.uniform.within},
                                    {"uniform_across", layer.uniform.across}}));
   }
+  Json peak;
+  if (result.peak_layer >= 0) peak = result.peak_layer;
   return Json::object({{"layers", std::move(layers)},
-                       {"peak_layer", result.peak_layer < 0 ? Json() : Json(result.peak_layer)},
+                       {"peak_layer", std::move(peak)},
                        {"notices", Json::array(result.notices)}});
 }
 

@@ -34,6 +34,24 @@ struct Page {
     constexpr std::size_t max_bytes = 4000;
     return report::shortened(printable(text, max_bytes), std::max<std::size_t>(width / 3, 8));
   }
+
+  // "9/11 3.1, 3/4 2.2": those that a test says so of, the clearest first.
+  std::string experts_of(const std::string& category) const {
+    constexpr std::size_t n_shown = 2;
+    const stats::ExpertCategoriesResult& all = *results.expert_categories;
+    const auto found = std::lower_bound(all.categories.begin(), all.categories.end(), category);
+    if (found == all.categories.end() || *found != category) return {};
+    const auto c = static_cast<std::size_t>(found - all.categories.begin());
+    if (c >= all.significant.size()) return {};
+    std::string text;
+    for (const std::size_t index : all.significant[c].more) {
+      if (static_cast<std::size_t>(std::count(text.begin(), text.end(), '/')) == n_shown) break;
+      const stats::ExpertCell& cell = all.cells[index];
+      text += fmt::format("{}{}/{} {}", text.empty() ? "" : ", ", cell.layer, cell.expert,
+                          fixed(cell.ratio, 1));
+    }
+    return text;
+  }
 };
 
 std::string or_blank(double value, int n_decimals) {
@@ -93,7 +111,12 @@ Document categories_part(const Page& page) {
   std::vector<std::pair<std::string, Group>> rows(groups.begin(), groups.end());
   const auto* similarity = page.results.similarity.get();
   const auto* classify = page.results.classify.get();
-  Table table({"category", "prompts", "tokens", "similarity", "F1"});
+  using Align = Table::Align;
+  const bool has_experts = page.results.expert_categories != nullptr &&
+                           page.results.expert_categories->n_significant > 0;
+  Table table({"category", "prompts", "tokens", "similarity", "F1",
+               has_experts ? "experts used more (× others)" : ""},
+              {Align::left, Align::right, Align::right, Align::right, Align::right, Align::left});
   const auto add = [&](std::size_t i) {
     const auto& [category, group] = rows[i];
     std::string within;
@@ -111,9 +134,9 @@ Document categories_part(const Page& page) {
     table.add_row({category.empty() ? "(none)" : page.name(category), std::to_string(group.n),
                    group.low == group.high ? std::to_string(group.low)
                                            : fmt::format("{}–{}", group.low, group.high),
-                   within, f1});
+                   within, f1, has_experts ? page.experts_of(category) : ""});
   };
-  add_ends(rows.size(), page.max_rows, add, [&] { table.add_row({"…", "", "", "", ""}); });
+  add_ends(rows.size(), page.max_rows, add, [&] { table.add_row({"…", "", "", "", "", ""}); });
   Document document;
   document.table(std::move(table));
   if (rows.size() > page.max_rows) {
@@ -227,8 +250,9 @@ Document information_part(const Page& page) {
   std::string text;
   if (!std::isnan(information->bound.bits)) {
     text = fmt::format(
-        "Information about the category in a prompt's signature: at least {} of {} "
-        "bits (estimate; 95% interval {}). ",
+        "Information about the category in a prompt's signature: {} of {} bits (estimate of a "
+        "lower "
+        "bound; 95% interval {}). ",
         fixed(information->bound.bits, 2), fixed(information->bound.entropy, 2),
         interval_text(information->bound.ci95, 2));
   }

@@ -175,6 +175,38 @@ LayersVerdict judge_layers(const VerdictFacts& facts, const Results& results, bo
   return verdict;
 }
 
+ExpertsVerdict judge_experts(const VerdictFacts& facts, const Results& results) {
+  ExpertsVerdict verdict;
+  if (results.expert_categories == nullptr) {
+    verdict.reason = reason_of(facts, "experts");
+    return verdict;
+  }
+  const stats::ExpertCategoriesResult& own = *results.expert_categories;
+  verdict.n_cells = own.cells.size();
+  verdict.n_found = own.n_significant;
+  verdict.n_permutations = own.n_permutations;
+  verdict.p_adjusted = own.smallest_p_adjusted;
+  if (!own.tested()) {
+    verdict.finding = Finding::cannot_tell;
+    verdict.reason = own.check.reason;
+    return verdict;
+  }
+  verdict.positions = own.positions.text();
+  verdict.finding = own.n_significant > 0 ? Finding::found : Finding::not_found;
+  std::vector<const stats::ExpertCell*> best;
+  for (const stats::CategoryExperts& category : own.significant) {
+    if (!category.more.empty()) best.push_back(&own.cells[category.more.front()]);
+  }
+  std::stable_sort(best.begin(), best.end(),
+                   [](const auto* a, const auto* b) { return a->t > b->t; });
+  for (const stats::ExpertCell* cell : best) {
+    verdict.named.push_back({cell->layer, cell->expert,
+                             own.categories[static_cast<std::size_t>(cell->category)], cell->ratio,
+                             cell->p_adjusted});
+  }
+  return verdict;
+}
+
 void list_limits(const VerdictFacts& facts, const Results& results, Verdict& verdict) {
   if (verdict.words.finding == Finding::not_tested) {
     verdict.not_tested.push_back("whether routing goes beyond the words (" + verdict.words.reason +
@@ -186,8 +218,11 @@ void list_limits(const VerdictFacts& facts, const Results& results, Verdict& ver
   if (verdict.layers.finding == Finding::not_tested) {
     verdict.not_tested.push_back("single layers (" + verdict.layers.reason + ")");
   }
+  if (verdict.experts.finding == Finding::not_tested) {
+    verdict.not_tested.push_back("single experts (" + verdict.experts.reason + ")");
+  }
   verdict.not_tested.emplace_back("whether a router with random weights does as well");
-  verdict.not_excluded = {"position", "previous token", "order and syntax"};
+  verdict.not_excluded = {"position", "the previous token", "order", "syntax"};
   if (!facts.grouped) {
     verdict.not_excluded.emplace_back("templates or sources that prompts share (--group-by)");
   }
@@ -223,10 +258,21 @@ Verdict judge(const VerdictFacts& facts, const Results& results) {
   // Nothing that compares categories has anything to compare.
   if (verdict.difference.finding == Finding::not_tested) {
     const std::string reason = verdict.difference.reason;
-    verdict.words.reason = verdict.classifier.reason = verdict.layers.reason = reason;
+    verdict.words.reason = verdict.classifier.reason = reason;
+    verdict.layers.reason = verdict.experts.reason = reason;
     return verdict;
   }
+  // The tests of words and layers depend on lengths as that of the gap does.
   const bool differs = verdict.difference.finding == Finding::found;
+  verdict.experts = judge_experts(facts, results);
+  if (verdict.experts.finding == Finding::found) {
+    if (verdict.difference.lengths_differ) {
+      verdict.difference.finding = Finding::found;
+      verdict.difference.by_experts = true;
+    } else if (!differs) {
+      verdict.experts.finding = Finding::not_claimed;
+    }
+  }
   verdict.words = judge_words(facts, results, differs);
   verdict.classifier = judge_classifier(facts, results);
   verdict.layers = judge_layers(facts, results, differs);

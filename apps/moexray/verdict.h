@@ -48,6 +48,8 @@ struct DifferenceVerdict {
   std::int64_t n_permutations = 0;
   /// Lengths go with the category: the p-value of the gap is then no evidence of anything else.
   bool lengths_differ = false;
+  /// The finding is then that of single experts, which compares equal numbers of tokens.
+  bool by_experts = false;
   std::array<double, 2> mean_tokens = {stats::undefined, stats::undefined};  ///< least and most
   double uniform_within = stats::undefined;  ///< what uniform routing would give these prompts
   double uniform_across = stats::undefined;
@@ -89,6 +91,27 @@ struct LayersVerdict {
   std::int64_t n_permutations = 0;
 };
 
+/// Which experts do categories use more or less than others?
+struct ExpertsVerdict {
+  struct Named {
+    int layer = 0;
+    int expert = 0;
+    std::string category;
+    double ratio = stats::undefined;  ///< rate of the category over that of the others
+    double p_adjusted = stats::undefined;
+  };
+  Finding finding = Finding::not_tested;
+  std::string reason;
+  /// Of each category the expert that it uses more than others with the most certainty, where there
+  /// is one; the most certain first.
+  std::vector<Named> named;
+  std::size_t n_found = 0;  ///< pairs of expert and category
+  std::size_t n_cells = 0;
+  double p_adjusted = stats::undefined;  ///< the smallest
+  std::int64_t n_permutations = 0;
+  std::string positions;  ///< "first 12 prompt tokens": what was compared
+};
+
 /// What can be said of all results together, and what cannot. The questions have an order: only
 /// once routing differs between categories do the following ones count as findings, so that the
 /// chance of any false finding stays at that of the first test.
@@ -98,6 +121,7 @@ struct Verdict {
   WordsVerdict words;
   ClassifierVerdict classifier;
   LayersVerdict layers;
+  ExpertsVerdict experts;
   std::vector<std::string> not_tested;    ///< with the reason
   std::vector<std::string> not_excluded;  ///< what a finding may still come from
 };

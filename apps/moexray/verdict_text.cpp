@@ -3,9 +3,12 @@
 
 #include <cmath>
 #include <string_view>
+#include <utility>
 
 #include "interval_text.h"
+#include "moexray/core/escape.h"
 #include "moexray/report/number.h"
+#include "moexray/report/text_layout.h"
 #include "verdict.h"
 
 namespace moexray::app {
@@ -41,6 +44,15 @@ std::string difference_sentence(const Verdict& verdict) {
   const std::size_t n = verdict.categories.size();
   switch (own.finding) {
     case Finding::found:
+      if (own.by_experts) {
+        return fmt::format(
+            "Routing differs between the {} categories: on the {} of all prompts, which leave "
+            "their "
+            "lengths out of it, categories use experts differently. The similarities ({}) are no "
+            "evidence here: lengths go with the category ({} to {} tokens on average).",
+            n, verdict.experts.positions, similarities(own), fixed(own.mean_tokens[0], 0),
+            fixed(own.mean_tokens[1], 0));
+      }
       return fmt::format(
           "Routing differs between the {} categories: prompts of one category are routed more "
           "alike than prompts of different ones ({}).",
@@ -143,14 +155,51 @@ std::string layers_sentence(const LayersVerdict& verdict) {
   return {};
 }
 
+std::string experts_sentence(const ExpertsVerdict& verdict) {
+  constexpr std::size_t n_named = 4;
+  constexpr std::size_t name_width = 30;
+  if (verdict.finding == Finding::not_found) {
+    return fmt::format(
+        "No expert's use differs between categories by more than chance gives (smallest adjusted p "
+        "{}, {}).",
+        p_text(verdict.p_adjusted, verdict.n_permutations), verdict.positions);
+  }
+  if (verdict.finding == Finding::cannot_tell) {
+    return "Of single experts these prompts tell nothing: " + verdict.reason + ".";
+  }
+  if (verdict.finding != Finding::found) return {};
+  std::vector<std::string> parts;
+  for (const ExpertsVerdict::Named& expert : verdict.named) {
+    if (parts.size() == n_named) break;
+    parts.push_back(fmt::format("{}/{} for {}{}", expert.layer, expert.expert,
+                                report::shortened(printable(expert.category, 4000), name_width),
+                                std::isnan(expert.ratio) ? ""
+                                                         : fmt::format(" ({} × the others' rate)",
+                                                                       fixed(expert.ratio, 1))));
+  }
+  std::string text = fmt::format(
+      "{} of {} pairs of expert and category differ from the other "
+      "categories (adjusted p at most 0.05, {})",
+      verdict.n_found, verdict.n_cells, verdict.positions);
+  if (!parts.empty()) {
+    text += fmt::format("; used more, layer/expert{}: ",
+                        verdict.named.size() > parts.size() ? ", the clearest" : "") +
+            joined(parts);
+  }
+  return text + ".";
+}
+
 // What was tested and does not count.
 std::string not_claimed_sentence(const Verdict& verdict) {
   std::vector<std::string> parts;
   if (verdict.words.finding == Finding::not_claimed) parts.emplace_back("token types");
   if (verdict.layers.finding == Finding::not_claimed) parts.emplace_back("single layers");
+  if (verdict.experts.finding == Finding::not_claimed) parts.emplace_back("single experts");
   if (parts.empty()) return {};
-  return "What the tables show of " + joined(parts) +
-         " is not claimed: it counts only where the first test finds a difference.";
+  return "What the tables show of " + joined(parts) + " is not claimed: " +
+         (verdict.difference.lengths_differ
+              ? "lengths alone can make it."
+              : "it counts only where the first test finds a difference.");
 }
 
 std::string limits_sentences(const Verdict& verdict) {
@@ -177,6 +226,7 @@ Json difference_json(const DifferenceVerdict& verdict) {
                        {"p_value", verdict.p_value},
                        {"permutations", verdict.n_permutations},
                        {"lengths_differ", verdict.lengths_differ},
+                       {"by_experts", verdict.by_experts},
                        {"uniform", pair(verdict.uniform_within, verdict.uniform_across)},
                        {"popularity", pair(verdict.popular_within, verdict.popular_across)},
                        {"reason", reason_json(verdict.reason)}});
@@ -211,6 +261,24 @@ Json layers_json(const LayersVerdict& verdict) {
                        {"reason", reason_json(verdict.reason)}});
 }
 
+Json experts_json(const ExpertsVerdict& verdict) {
+  Json::Array named;
+  for (const ExpertsVerdict::Named& expert : verdict.named) {
+    named.push_back(Json::object({{"layer", expert.layer},
+                                  {"expert", expert.expert},
+                                  {"category", expert.category},
+                                  {"ratio", expert.ratio},
+                                  {"p_adjusted", expert.p_adjusted}}));
+  }
+  return Json::object({{"outcome", name_of(verdict.finding)},
+                       {"named", std::move(named)},
+                       {"n_found", verdict.n_found},
+                       {"n_cells", verdict.n_cells},
+                       {"p_adjusted", verdict.p_adjusted},
+                       {"positions", reason_json(verdict.positions)},
+                       {"reason", reason_json(verdict.reason)}});
+}
+
 }  // namespace
 
 std::string verdict_text(const Verdict& verdict) {
@@ -223,6 +291,7 @@ std::string verdict_text(const Verdict& verdict) {
   add(nulls_sentence(verdict.difference));
   add(words_sentence(verdict.words));
   add(classifier_sentence(verdict.classifier));
+  add(experts_sentence(verdict.experts));
   add(layers_sentence(verdict.layers));
   add(not_claimed_sentence(verdict));
   add(limits_sentences(verdict));
@@ -240,6 +309,7 @@ Json verdict_json(const Verdict& verdict) {
                        {"beyond_token_types", words_json(verdict.words)},
                        {"classifier", classifier_json(verdict.classifier)},
                        {"layers", layers_json(verdict.layers)},
+                       {"experts", experts_json(verdict.experts)},
                        {"not_tested", Json::array(verdict.not_tested)},
                        {"not_excluded", Json::array(verdict.not_excluded)},
                        {"text", verdict_text(verdict)}});

@@ -16,6 +16,7 @@ struct Made {
   stats::InferenceResult inference;
   stats::ClassifyResult classify;
   stats::ConfoundsResult confounds;
+  stats::ExpertCategoriesResult experts;
 
   Made() {
     similarity.within.mean = 0.82;
@@ -40,6 +41,29 @@ struct Made {
     words.accuracy = 0.61;
     words.chance = 0.34;
     words.n_permutations = 199;
+    set_experts(true);
+  }
+
+  // Two experts of one layer; if something is found: math uses the second more, code less.
+  void set_experts(bool found) {
+    experts = {};
+    experts.shape = {1, 2, 1};
+    experts.categories = facts.categories;
+    experts.cells.resize(6);
+    experts.significant.resize(3);
+    experts.positions.n_tokens = 12;
+    experts.n_permutations = 999;
+    experts.smallest_p_adjusted = found ? 0.001 : 0.3;
+    if (!found) return;
+    stats::ExpertCell& cell = experts.cells[4];
+    cell.expert = 1;
+    cell.category = 1;
+    cell.ratio = 3.14;
+    cell.t = 5;
+    cell.p_adjusted = 0.001;
+    experts.significant[1].more = {4};
+    experts.significant[0].less = {3};
+    experts.n_significant = 2;
   }
 
   void set_accuracy(double mean, std::array<double, 2> wilson95, std::array<double, 2> ci95) {
@@ -53,6 +77,7 @@ struct Made {
     all.inference = kept(inference);
     all.classify = kept(classify);
     all.confounds = kept(confounds);
+    all.expert_categories = kept(experts);
     return all;
   }
   Verdict verdict() const { return judge(facts, results()); }
@@ -82,11 +107,14 @@ TEST(Verdict, SaysWhatWasFoundAndWhatWasNotTested) {
       "The difference goes beyond single token types: what they do not explain still tells the "
       "category of held-out prompts (accuracy 0.610, 0.340 under permuted labels, p = 0.005). A "
       "classifier names the category of prompts that it has not seen with accuracy 0.950 (95% "
-      "interval 0.880–0.990), better than chance (the largest category's share, 0.400). 1 of 2 "
+      "interval 0.880–0.990), better than chance (the largest category's share, 0.400). 2 of 6 "
+      "pairs of expert and category differ from the other categories (adjusted p at most 0.05, "
+      "first 12 prompt tokens); used more, layer/expert: 0/1 for math (3.1 × the others' rate). 1 "
+      "of 2 "
       "layers separates the categories by itself (p among all layers at most 0.05), layer 1 most "
       "(Cohen's d 1.20, p = 0.001); whether more than the next was not tested. Not tested: whether "
       "a router with random weights does as well. Not excluded as the source of the difference: "
-      "position, previous token, order and syntax and templates or sources that prompts share "
+      "position, the previous token, order, syntax and templates or sources that prompts share "
       "(--group-by).");
 }
 
@@ -102,7 +130,7 @@ TEST(Verdict, ClaimsNothingWithoutADifference) {
   EXPECT_TRUE(says(text, "No difference between the 3 categories was found")) << text;
   EXPECT_TRUE(says(text, "p = 0.400 by 999 relabellings")) << text;
   EXPECT_TRUE(says(text, "does not show that there is none")) << text;
-  EXPECT_TRUE(says(text, "token types and single layers is not claimed")) << text;
+  EXPECT_TRUE(says(text, "token types, single layers and single experts is not claimed")) << text;
   EXPECT_FALSE(says(text, "goes beyond")) << text;
   EXPECT_FALSE(says(text, "layer 1")) << text;
   EXPECT_FALSE(says(text, "Not excluded")) << text;
@@ -110,6 +138,7 @@ TEST(Verdict, ClaimsNothingWithoutADifference) {
 
 TEST(Verdict, ADifferenceThatLengthsMayMakeIsNone) {
   Made made;
+  made.set_experts(false);
   made.inference.lengths = {.mean_tokens = {15, 120, 60}, .f = {.p_value = 0.001}};
   const Verdict verdict = made.verdict();
   EXPECT_EQ(verdict.difference.finding, Finding::cannot_tell);
@@ -121,6 +150,47 @@ TEST(Verdict, ADifferenceThatLengthsMayMakeIsNone) {
   // Where no gap is found there is nothing for lengths to explain.
   made.inference.location.gap.p_value = 0.5;
   EXPECT_EQ(made.verdict().difference.finding, Finding::not_found);
+}
+
+TEST(Verdict, ExpertsAreNamedByTheirAdjustedP) {
+  Made made;
+  Verdict verdict = made.verdict();
+  EXPECT_EQ(verdict.experts.finding, Finding::found);
+  ASSERT_EQ(verdict.experts.named.size(), 1U);
+  EXPECT_EQ(verdict.experts.named[0].category, "math");
+  EXPECT_TRUE(
+      says(made.text(),
+           "2 of 6 pairs of expert and category differ from the other categories (adjusted p "
+           "at most 0.05, first 12 prompt tokens); used more, layer/expert: 0/1 for math "
+           "(3.1 × the others' rate)."))
+      << made.text();
+  made.set_experts(false);
+  EXPECT_EQ(made.verdict().experts.finding, Finding::not_found);
+  EXPECT_TRUE(says(made.text(), "No expert's use differs between categories"));
+  EXPECT_TRUE(says(made.text(), "smallest adjusted p 0.300, first 12 prompt tokens"));
+  made.experts.check = {stats::Comparability::lengths, "too short"};
+  EXPECT_EQ(made.verdict().experts.finding, Finding::cannot_tell);
+  EXPECT_TRUE(says(made.text(), "Of single experts these prompts tell nothing: too short."));
+  // Without a gap they are not claimed either.
+  made.set_experts(true);
+  made.inference.location.gap.p_value = 0.2;
+  EXPECT_EQ(made.verdict().experts.finding, Finding::not_claimed);
+  EXPECT_FALSE(says(made.text(), "0/1"));
+}
+
+TEST(Verdict, ExpertsTellADifferenceThatLengthsHide) {
+  Made made;
+  made.inference.lengths = {.mean_tokens = {15, 120, 60}, .f = {.p_value = 0.001}};
+  const Verdict verdict = made.verdict();
+  EXPECT_EQ(verdict.difference.finding, Finding::found);
+  EXPECT_TRUE(verdict.difference.by_experts);
+  EXPECT_EQ(verdict.words.finding, Finding::not_claimed);
+  EXPECT_EQ(verdict.layers.finding, Finding::not_claimed);
+  const std::string text = made.text();
+  EXPECT_TRUE(says(text, "on the first 12 prompt tokens of all prompts")) << text;
+  EXPECT_TRUE(says(text, "are no evidence here: lengths go with the category (15 to 120 tokens"));
+  EXPECT_TRUE(
+      says(text, "token types and single layers is not claimed: lengths alone can make it"));
 }
 
 TEST(Verdict, WordsHaveEachOutcome) {
@@ -228,7 +298,7 @@ TEST(Verdict, ShuffledLabelsStandInForLeftOutStatistics) {
 TEST(Verdict, JsonHoldsOutcomesAndTheText) {
   const Made made;
   const report::Json json = verdict_json(made.verdict());
-  for (const char* key : {"difference", "beyond_token_types", "classifier", "layers"}) {
+  for (const char* key : {"difference", "beyond_token_types", "classifier", "layers", "experts"}) {
     ASSERT_NE(json.find(key), nullptr) << key;
     EXPECT_EQ(json.find(key)->find("outcome")->text(), "found") << key;
   }
