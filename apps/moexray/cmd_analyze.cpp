@@ -95,7 +95,8 @@ Section verdict_section(const AnalysisInput& input, const std::vector<Section>& 
   facts.categories.erase(std::unique(facts.categories.begin(), facts.categories.end()),
                          facts.categories.end());
   std::erase(facts.categories, "");
-  for (const char* skipped : {"confounds", "information"}) facts.left_out[skipped] = "--quick";
+  for (const char* skipped : {"confounds", "information"})
+    facts.left_out[skipped] = "left out by --quick";
   facts.grouped = !input.settings.reading.group_key.empty();
   Results results;
   for (const Section& section : sections) {

@@ -114,9 +114,13 @@ Document categories_part(const Page& page) {
   using Align = Table::Align;
   const bool has_experts = page.results.expert_categories != nullptr &&
                            page.results.expert_categories->n_significant > 0;
-  Table table({"category", "prompts", "tokens", "similarity", "F1",
-               has_experts ? "experts used more (× others)" : ""},
-              {Align::left, Align::right, Align::right, Align::right, Align::right, Align::left});
+  std::vector<std::string> headings{"category", "prompts", "tokens", "similarity", "F1"};
+  std::vector<Align> alignment{Align::left, Align::right};
+  if (has_experts) {
+    headings.emplace_back("experts used more (× others)");
+    alignment = {Align::left, Align::right, Align::right, Align::right, Align::right, Align::left};
+  }
+  Table table(headings, alignment);
   const auto add = [&](std::size_t i) {
     const auto& [category, group] = rows[i];
     std::string within;
@@ -131,12 +135,19 @@ Document categories_part(const Page& page) {
           classify->categories, category,
           [&](std::ptrdiff_t c) { return classify->per_class[static_cast<std::size_t>(c)].f1; }, 3);
     }
-    table.add_row({category.empty() ? "(none)" : page.name(category), std::to_string(group.n),
-                   group.low == group.high ? std::to_string(group.low)
-                                           : fmt::format("{}–{}", group.low, group.high),
-                   within, f1, has_experts ? page.experts_of(category) : ""});
+    std::vector<std::string> cells{
+        category.empty() ? "(none)" : page.name(category), std::to_string(group.n),
+        group.low == group.high ? std::to_string(group.low)
+                                : fmt::format("{}–{}", group.low, group.high),
+        within, f1};
+    if (has_experts) cells.push_back(page.experts_of(category));
+    table.add_row(cells);
   };
-  add_ends(rows.size(), page.max_rows, add, [&] { table.add_row({"…", "", "", "", "", ""}); });
+  add_ends(rows.size(), page.max_rows, add, [&] {
+    std::vector<std::string> cells(headings.size());
+    cells[0] = "…";
+    table.add_row(cells);
+  });
   Document document;
   document.table(std::move(table));
   if (rows.size() > page.max_rows) {
