@@ -104,15 +104,15 @@ TEST(Table, LeavesColumnsOutAndSaysWhereTheyAre) {
       const std::string text = wide_matrix(square).text(width);
       for (const std::string& line : wrapped(text, 0))
         EXPECT_LE(display_width(line), width) << line;
-      EXPECT_NE(text.find("columns are left"), std::string::npos);
+      EXPECT_NE(text.find("columns"), std::string::npos);
     }
   }
   const std::string text = wide_matrix(true).text(80);
-  EXPECT_TRUE(
-      text.starts_with("similarity                       1       2       3  …      56      57\n"))
+  EXPECT_TRUE(text.starts_with(
+      "similarity                         1       2       3  …      55      56      57\n"))
       << text;
   EXPECT_NE(text.find("4 高中數學與物理"), std::string::npos);
-  EXPECT_NE(text.find("… 52 of 58 columns are left out here: matrix.tsv has all\n"),
+  EXPECT_NE(text.find("… 51 of 58 columns are left out here: matrix.tsv has all\n"),
             std::string::npos)
       << text;
   EXPECT_EQ(wide_matrix(true).text(100'000), wide_matrix(false).text());
