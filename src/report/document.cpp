@@ -45,7 +45,9 @@ void Document::paragraph(std::string text) { blocks_.emplace_back(Lines{std::mov
 
 void Document::note(std::string text) { blocks_.emplace_back(Lines{std::move(text), true}); }
 
-void Document::table(Table table) { blocks_.emplace_back(std::move(table)); }
+void Document::table(Table table, std::string caption) {
+  blocks_.emplace_back(Captioned{std::move(table), std::move(caption)});
+}
 
 std::string Document::text(std::size_t width) const {
   std::string out;
@@ -53,7 +55,7 @@ std::string Document::text(std::size_t width) const {
     const auto* lines = std::get_if<Lines>(&block);
     if (!out.empty() && !(lines && lines->attached)) out += '\n';
     if (lines == nullptr) {
-      out += std::get<Table>(block).text(width);
+      out += std::get<Captioned>(block).table.text(width);
     } else {
       for (const std::string& line : wrapped(lines->text, width)) out += line + '\n';
     }
@@ -64,8 +66,8 @@ std::string Document::text(std::size_t width) const {
 std::string Document::html() const {
   std::string out;
   for (const auto& block : blocks_) {
-    if (const auto* table = std::get_if<Table>(&block)) {
-      out += table->html();
+    if (const auto* captioned = std::get_if<Captioned>(&block)) {
+      out += captioned->table.html(captioned->caption);
       continue;
     }
     std::string_view rest = std::get<Lines>(block).text;

@@ -30,8 +30,8 @@ class Table {
   /// @param width columns that there are; 0: as many as it takes. Of what is wider first the cells
   ///        of text are folded, then columns in the middle are left out, which a last line says.
   std::string text(std::size_t width = 0) const;
-  /// A `<table>` element inside a `<div class="scroll">`; cells aligned right have the class "n".
-  std::string html() const;
+  /// The same as an HtmlTable, whose first column names the rows.
+  std::string html(std::string_view caption = {}) const;
 
  private:
   std::vector<Align> alignment_;
