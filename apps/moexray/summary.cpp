@@ -279,9 +279,8 @@ Document information_part(const Page& page) {
 Document files_part(const Page& page) {
   Document document;
   if (!page.input.settings.output) return document;
-  document.paragraph(
-      fmt::format("All tables: --verbose. To read and to look at: {}",
-                  printable((*page.input.settings.output / "report.html").string(), 400)));
+  // Without the directory's name: the same input gives the same text wherever its files go.
+  document.paragraph("All tables: --verbose. To read, with figures: report.html, among the files.");
   return document;
 }
 
