@@ -35,10 +35,11 @@ heading "Done. What was written:"
 find traces analysis -type f -printf '%10s bytes  %p\n' | sort -k 3
 cat <<'END'
 
-The figures are analysis/fig*.svg, .png and .pdf.
 Next: build/bin/moexray --help, or one analysis alone, with its table on the terminal:
   build/bin/moexray classify traces --folds 5
   build/bin/moexray similarity traces
 scripts/reproduce_paper.sh sets the paper's numbers beside those found here.
 The README tells how to run the full-size OLMoE.
 END
+heading "Open this in a browser: the verdict, all figures and tables"
+echo "$PWD/analysis/report.html"

@@ -57,7 +57,7 @@ resume=()
 run "$moexray" trace "$repository/prompts/paper80.jsonl" "${model[@]}" --ignore-eos -o "$output/traces" "${resume[@]}"
 
 heading "2/4 Analysis"
-run "$moexray" analyze "$output/traces" -o "$output/analysis" --force >"$output/analysis.txt"
+run "$moexray" analyze "$output/traces" -o "$output/analysis" --force --verbose >"$output/analysis.txt"
 echo "Its tables are in $output/analysis.txt."
 
 heading "3/4 Figures"

@@ -91,21 +91,13 @@ Json command_json(const std::string& command, const AnalysisInput& input,
   return result;
 }
 
-std::string report_text(const AnalysisInput& input, const std::vector<Section>& sections) {
-  const TraceSet& traces = input.traces;
-  const stats::Selection& selection = input.settings.selection;
-  const std::size_t n = input.signatures.size();
-  const std::size_t n_all = traces.prompts.size();
-  std::string tokens(name_of(selection.tokens));
-  if (selection.tokens == stats::TokenSelection::generation) tokens = "generated";
-  std::string text = fmt::format(
-      "{}{} prompt{}, {} layer{} × {} experts, top-{}; {} tokens{}{}\n",
-      traces.model_name.empty() ? "" : printable(traces.model_name, 60) + ": ",
-      n == n_all ? std::to_string(n) : fmt::format("{} of {}", n, n_all), n_all == 1 ? "" : "s",
-      traces.shape.n_layers, traces.shape.n_layers == 1 ? "" : "s", traces.shape.n_experts,
-      traces.shape.top_k, tokens, selection.exclude_template ? " without template" : "",
-      selection.weighted ? ", weighted by the router" : "");
-  for (const Section& section : sections) text += "\n" + section.document.text();
+std::string report_text(const AnalysisRun& run, const AnalysisInput& input,
+                        const std::vector<Section>& sections, std::size_t width) {
+  if (run.summary != nullptr) return run.summary(input, sections, width);
+  report::Document head;
+  head.paragraph(trace_line(input));
+  std::string text = head.text(width);
+  for (const Section& section : sections) text += "\n" + section.document.text(width);
   return text;
 }
 
@@ -243,6 +235,22 @@ OutputFile text_file(std::string name, std::string content) {
           }};
 }
 
+std::string trace_line(const AnalysisInput& input) {
+  const TraceSet& traces = input.traces;
+  const stats::Selection& selection = input.settings.selection;
+  const std::size_t n = input.signatures.size();
+  const std::size_t n_all = traces.prompts.size();
+  std::string tokens(name_of(selection.tokens));
+  if (selection.tokens == stats::TokenSelection::generation) tokens = "generated";
+  return fmt::format(
+      "{}{} {}, {} × {}, top-{}; {} tokens{}{}",
+      traces.model_name.empty() ? "" : printable(traces.model_name, 60) + ": ",
+      n == n_all ? std::to_string(n) : fmt::format("{} of {}", n, n_all), noun_for(n_all, "prompt"),
+      counted(traces.shape.n_layers, "layer"), counted(traces.shape.n_experts, "expert"),
+      traces.shape.top_k, tokens, selection.exclude_template ? " without template" : "",
+      selection.weighted ? ", weighted by the router" : "");
+}
+
 void run_analysis(const AnalysisRun& run, const Arguments& arguments, Console& console) {
   const AnalysisInput input = read_analysis_input(
       analysis_settings(arguments), run.needs_tokens, console,
@@ -253,13 +261,14 @@ void run_analysis(const AnalysisRun& run, const Arguments& arguments, Console& c
     sections.push_back(function(input, arguments));
     if (console.stop_requested()) throw Error(ErrorKind::interrupted, "interrupted");
   }
+  if (run.closing_section != nullptr) sections.push_back(run.closing_section(input, sections));
   // Sections that look at the same data have the same to say: it is told once, when all have.
   for (const std::string& notice : joined_notices(sections)) console.notice(notice);
   if (input.settings.output) {
     write_directory(run, input, sections, report_json(run.command, input, sections), console);
   }
   if (input.settings.json.empty()) {
-    console.print(report_text(input, sections));
+    console.print(report_text(run, input, sections, console.width()));
     return;
   }
   const std::string json = command_json(run.command, input, sections).dump();
@@ -267,7 +276,7 @@ void run_analysis(const AnalysisRun& run, const Arguments& arguments, Console& c
     console.print(json);
   } else {
     report::write_output_file(input.settings.json, json);
-    console.print(report_text(input, sections));
+    console.print(report_text(run, input, sections, console.width()));
   }
 }
 

@@ -61,13 +61,25 @@ using SectionFunction = Section (*)(const AnalysisInput&, const Arguments&);
 using FilesFunction = std::vector<OutputFile> (*)(const AnalysisInput&, const std::vector<Section>&,
                                                   const std::set<std::string>& written);
 
+/// A section that is made of all others: it stands last.
+using ClosingFunction = Section (*)(const AnalysisInput&, const std::vector<Section>&);
+
+/// What is printed of all sections together, in lines of at most `width` columns.
+using SummaryFunction = std::string (*)(const AnalysisInput&, const std::vector<Section>&,
+                                        std::size_t width);
+
 /// What an analysis command consists of.
 struct AnalysisRun {
   std::string command;
   std::vector<SectionFunction> sections;
   FilesFunction closing_files = nullptr;
   bool needs_tokens = false;  ///< a section looks at single tokens
+  ClosingFunction closing_section = nullptr;
+  SummaryFunction summary = nullptr;  ///< printed in place of the sections' documents
 };
+
+/// "mini-olmoe: 80 prompts, 16 layers × 64 experts, top-8; all tokens".
+std::string trace_line(const AnalysisInput& input);
 
 /// Reads the traces once: what every analysis starts from. Tells notices.
 /// @param needs_tokens keep the routing of every token

@@ -8,6 +8,8 @@
 #include "nested_flags.h"
 #include "prompt_pages.h"
 #include "sections.h"
+#include "summary.h"
+#include "verdict.h"
 
 namespace moexray::app {
 namespace {
@@ -50,11 +52,11 @@ Section classify_part(const AnalysisInput& input, const Arguments& arguments) {
 }
 
 Section confounds_part(const AnalysisInput& input, const Arguments& arguments) {
-  return or_left_out("confounds", confounds_section, input, arguments);
+  return or_left_out("confounds", affordable_confounds_section, input, arguments);
 }
 
 Section information_part(const AnalysisInput& input, const Arguments& arguments) {
-  return or_left_out("information", information_section, input, arguments);
+  return or_left_out("information", affordable_information_section, input, arguments);
 }
 
 // Draws of the bootstrap and of the permutations, where `stats` alone takes ten times as many.
@@ -74,8 +76,38 @@ std::vector<Flag> section_flags() {
   flags.push_back(nested_repetitions_flag({}));
   flags.push_back({.name = "--full",
                    .type = FlagType::on_off,
-                   .help = "confounds and information as well, which take minutes"});
+                   .help = "confounds, information and the classifier's interval with as many "
+                           "repetitions as the commands alone have: takes minutes"});
+  flags.push_back(
+      {.name = "--quick", .type = FlagType::on_off, .help = "leave out confounds and information"});
+  flags.push_back({.name = "--verbose",
+                   .type = FlagType::on_off,
+                   .help = "print the tables of all analyses, whole, in place of the main ones"});
   return flags;
+}
+
+// What all sections together say.
+Section verdict_section(const AnalysisInput& input, const std::vector<Section>& sections) {
+  const stats::Signatures& signatures = input.signatures;
+  VerdictFacts facts;
+  facts.n_prompts = signatures.size();
+  facts.categories = signatures.categories;
+  std::sort(facts.categories.begin(), facts.categories.end());
+  facts.n_without_category =
+      static_cast<std::size_t>(std::count(facts.categories.begin(), facts.categories.end(), ""));
+  facts.categories.erase(std::unique(facts.categories.begin(), facts.categories.end()),
+                         facts.categories.end());
+  std::erase(facts.categories, "");
+  for (const char* skipped : {"confounds", "information"})
+    facts.left_out[skipped] = "left out by --quick";
+  facts.grouped = !input.settings.reading.group_key.empty();
+  Results results;
+  for (const Section& section : sections) {
+    results.merge(section.results);
+    if (!section.left_out.empty()) facts.left_out[section.name] = section.left_out;
+  }
+  const Verdict verdict = judge(facts, results);
+  return {"verdict", verdict_json(verdict), verdict_document(verdict), {}, {}};
 }
 
 // report.html and what it links to.
@@ -94,35 +126,45 @@ void run(const Arguments& arguments, Console& console) {
       .sections = {signatures_section, similarity_part, baselines_part, layers_part, stats_part,
                    projections_section, classify_part, experts_section},
       .closing_files = site_files,
-      .needs_tokens = true};
-  if (arguments.on("full")) {
+      .needs_tokens = true,
+      .closing_section = verdict_section};
+  if (arguments.on("quick") && arguments.on("full")) {
+    throw Error(ErrorKind::usage, "--quick and --full exclude each other");
+  }
+  if (!arguments.on("quick")) {
     analysis.sections.push_back(confounds_part);
     analysis.sections.push_back(information_part);
   }
+  if (!arguments.on("verbose")) analysis.summary = summary_text;
   run_analysis(analysis, arguments, console);
 }
 
 }  // namespace
 
 Command analyze_command() {
-  return {.name = "analyze",
-          .summary = "All analyses in one pass over a trace",
-          .description =
-              "Reads the routing events once and runs signatures, similarity, baselines, layers, "
-              "stats (with fewer draws), project (both methods), classify and experts. Writes "
-              "their data files, figures, "
-              "report.html, a page to read, and report.json, one section per command, and prints a "
-              "short report. Nested cross-validation has 25 repetitions, and none with more than "
-              "100 prompts, unless --nested-repetitions is given. --full adds confounds and "
-              "information.",
-          .positionals = trace_positionals(),
-          .flags = with_analysis_flags(section_flags(), "analysis"),
-          .examples = {{"moexray analyze traces", "everything, into analysis/"},
-                       {"moexray analyze part-0 part-1 -o analysis --force",
-                        "two parts of a sharded run, in place of older results"},
-                       {"moexray analyze traces --full --nested-repetitions 200",
-                        "everything that can be said, in a few minutes"}},
-          .run = run};
+  return {
+      .name = "analyze",
+      .summary = "All analyses in one pass over a trace",
+      .description =
+          "Reads the routing events once and runs signatures, similarity, baselines, layers, "
+          "stats (with fewer draws), project (both methods), classify, experts, confounds and "
+          "information. Writes their data files, figures, report.html, a page to read, and "
+          "report.json, one section per command. Prints the main numbers and, last, a verdict: "
+          "what they say in words, and what was not tested; 60 lines at most, unless --verbose."
+          "\nRepetitions are fewer than in the commands alone, and fewer still for large inputs, "
+          "as the sizes of the input decide, never a clock: confounds has 199 permutations and "
+          "10 repetitions, information 25 repetitions, the classifier's interval 25, and none "
+          "with more than 100 prompts; what would take minutes is left out and said. "
+          "--nested-repetitions sets all three.",
+      .positionals = trace_positionals(),
+      .flags = with_analysis_flags(section_flags(), "analysis"),
+      .examples = {{"moexray analyze traces", "everything, into analysis/"},
+                   {"moexray analyze part-0 part-1 -o analysis --force",
+                    "two parts of a sharded run, in place of older results"},
+                   {"moexray analyze traces --quick", "in seconds, without confounds"},
+                   {"moexray analyze traces --full",
+                    "everything that can be said, in a few minutes"}},
+      .run = run};
 }
 
 }  // namespace moexray::app

@@ -100,6 +100,8 @@ report::Table confusion_table(const ClassifyResult& result) {
     }
     table.add_row(cells);
   }
+  table.square();
+  table.whole_in("classify.tsv, which -o DIR writes, has every prediction; --json");
   return table;
 }
 
@@ -204,7 +206,8 @@ Section classify_section(const AnalysisInput& input, const Arguments& arguments)
   options.groups = input.groups;
   // analyze has no fixed default: with many prompts nested cross-validation takes longer than all
   // the rest together.
-  const std::int64_t otherwise = input.signatures.size() <= 100 ? 25 : 0;
+  const std::int64_t affordable = input.signatures.size() <= 100 ? 25 : 0;
+  const std::int64_t otherwise = arguments.on("full") ? 200 : affordable;
   const std::int64_t n_repetitions =
       arguments.has("nested-repetitions") ? arguments.integer("nested-repetitions") : otherwise;
   options.n_nested_repetitions = options.folds.empty() ? static_cast<int>(n_repetitions) : 0;

@@ -1,6 +1,8 @@
 #include <fmt/core.h>
 
 #include <cmath>
+#include <optional>
+#include <utility>
 
 #include "commands.h"
 #include "interval_text.h"
@@ -26,7 +28,7 @@ Json accuracy_json(double mean, const std::array<double, 2>& ci95) {
   return Json::object({{"mean", mean}, {"ci95", interval_json(ci95)}});
 }
 
-Json json_of(const ConfoundsResult& result) {
+Json json_of(const ConfoundsResult& result, int n_repetitions) {
   Json::Array features;
   for (const stats::FeatureAccuracy& feature : result.features) {
     features.push_back(
@@ -55,6 +57,7 @@ Json json_of(const ConfoundsResult& result) {
                       {"reason", verdict.reason.empty() ? Json() : Json(verdict.reason)}})},
        {"n_prompts", result.n_prompts},
        {"n_units", result.n_units},
+       {"repetitions", n_repetitions},
        {"notices", Json::array(result.notices)}});
 }
 
@@ -120,6 +123,24 @@ std::string tsv_of(const ConfoundsResult& result) {
   return tsv.text();
 }
 
+Section section_of(const AnalysisInput& input, stats::ConfoundsOptions options) {
+  WorkProgress progress(input, "confounds", stats::confounds_steps(options), "steps");
+  options.work = progress.work();
+  ConfoundsResult result = stats::confounds(input.signatures, input.tokens, options);
+  if (input.settings.selection.weighted) {
+    result.notices.emplace_back(
+        "--weighted: only the features \"signature\" and \"layer 0\" use the router's weights");
+  }
+  Section section{"confounds",
+                  json_of(result, options.n_repetitions),
+                  document_of(result, options.n_repetitions),
+                  {},
+                  result.notices};
+  section.files.push_back(text_file("confounds.tsv", tsv_of(result)));
+  section.results.confounds = kept(std::move(result));
+  return section;
+}
+
 void run(const Arguments& arguments, Console& console) {
   AnalysisRun analysis{"confounds", {confounds_section}};
   analysis.needs_tokens = true;
@@ -137,17 +158,23 @@ Section confounds_section(const AnalysisInput& input, const Arguments& arguments
   if (arguments.has("model")) {
     options.shuffled = shuffled_signatures(input, arguments.text("model"));
   }
-  WorkProgress progress(input, "confounds", stats::confounds_steps(options), "steps");
-  options.work = progress.work();
-  ConfoundsResult result = stats::confounds(input.signatures, input.tokens, options);
-  if (input.settings.selection.weighted) {
-    result.notices.emplace_back(
-        "--weighted: only the features \"signature\" and \"layer 0\" use the router's weights");
+  return section_of(input, options);
+}
+
+Section affordable_confounds_section(const AnalysisInput& input, const Arguments& arguments) {
+  if (arguments.on("full")) return confounds_section(input, arguments);
+  check_nested_folds(arguments);
+  stats::ConfoundsOptions asked;
+  asked.n_repetitions = 10;
+  asked.n_permutations = 199;
+  read_nested_options(input, arguments, asked);
+  std::optional<stats::ConfoundsOptions> options = stats::affordable(asked, input.signatures);
+  if (!options) throw too_much_work("confounds", input);
+  if (arguments.has("nested-repetitions")) options->n_repetitions = asked.n_repetitions;
+  Section section = section_of(input, *options);
+  if (options->n_repetitions < asked.n_repetitions) {
+    section.notices.push_back(fewer_repetitions_notice("confounds", options->n_repetitions));
   }
-  Section section{
-      "confounds", json_of(result), document_of(result, options.n_repetitions), {}, result.notices};
-  section.files.push_back(text_file("confounds.tsv", tsv_of(result)));
-  section.results.confounds = kept(std::move(result));
   return section;
 }
 

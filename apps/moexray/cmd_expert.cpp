@@ -84,7 +84,7 @@ void run(const Arguments& arguments, Console& console) {
     for (const auto& [key, value] : own.members()) result.set(key, value);
     write(json, result.dump(), console);
   }
-  if (json != "-" && html != "-") console.print(expert_text(view));
+  if (json != "-" && html != "-") console.print(expert_text(view, console.width()));
 }
 
 std::vector<Flag> flags() {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
+#include <utility>
 
 #include "commands.h"
 #include "interval_text.h"
@@ -42,7 +44,7 @@ Json rows_json(const std::vector<TokenInformation>& rows) {
   return array;
 }
 
-Json json_of(const InformationResult& result) {
+Json json_of(const InformationResult& result, int n_repetitions) {
   return Json::object({{"bound", Json::object({{"bits", result.bound.bits},
                                                {"ci95", interval_json(result.bound.ci95)},
                                                {"entropy", result.bound.entropy}})},
@@ -50,6 +52,7 @@ Json json_of(const InformationResult& result) {
                        {"experts", rows_json(result.experts)},
                        {"adjustment", result.adjustment},
                        {"permutations", result.n_permutations},
+                       {"repetitions", n_repetitions},
                        {"notices", Json::array(result.notices)}});
 }
 
@@ -132,6 +135,21 @@ std::string tsv_of(const InformationResult& result) {
   return tsv.text();
 }
 
+Section section_of(const AnalysisInput& input, stats::InformationOptions options) {
+  WorkProgress progress(input, "information", stats::information_steps(input.signatures, options),
+                        "steps");
+  options.work = progress.work();
+  InformationResult result = stats::information(input.signatures, options);
+  Section section{"information",
+                  json_of(result, options.n_repetitions),
+                  document_of(result),
+                  {},
+                  result.notices};
+  section.files.push_back(text_file("information.tsv", tsv_of(result)));
+  section.results.information = kept(std::move(result));
+  return section;
+}
+
 void run(const Arguments& arguments, Console& console) {
   run_analysis({"information", {information_section}}, arguments, console);
 }
@@ -142,13 +160,22 @@ Section information_section(const AnalysisInput& input, const Arguments& argumen
   stats::InformationOptions options;
   read_nested_options(input, arguments, options);
   if (arguments.given("permutations")) options.n_permutations = arguments.integer("permutations");
-  WorkProgress progress(input, "information", stats::information_steps(input.signatures, options),
-                        "steps");
-  options.work = progress.work();
-  const InformationResult result = stats::information(input.signatures, options);
-  Section section{"information", json_of(result), document_of(result), {}, result.notices};
-  section.files.push_back(text_file("information.tsv", tsv_of(result)));
-  section.results.information = kept(result);
+  return section_of(input, options);
+}
+
+Section affordable_information_section(const AnalysisInput& input, const Arguments& arguments) {
+  if (arguments.on("full")) return information_section(input, arguments);
+  check_nested_folds(arguments);
+  stats::InformationOptions asked;
+  asked.n_repetitions = 25;
+  read_nested_options(input, arguments, asked);
+  std::optional<stats::InformationOptions> options = stats::affordable(asked, input.signatures);
+  if (!options) throw too_much_work("information", input);
+  if (arguments.has("nested-repetitions")) options->n_repetitions = asked.n_repetitions;
+  Section section = section_of(input, *options);
+  if (options->n_repetitions < asked.n_repetitions) {
+    section.notices.push_back(fewer_repetitions_notice("information", options->n_repetitions));
+  }
   return section;
 }
 

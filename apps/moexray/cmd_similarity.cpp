@@ -62,6 +62,8 @@ report::Document document_of(const SimilarityResult& result) {
     }
     matrix.add_row(row);
   }
+  matrix.square();
+  matrix.whole_in("fig1_similarity.tsv, which -o DIR writes,");
   report::Document document;
   document.table(std::move(pairs));
   document.note(fmt::format(

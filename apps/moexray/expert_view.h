@@ -48,7 +48,7 @@ std::vector<ExpertView> expert_views(const AnalysisInput& input,
 /// "9/11".
 std::string text_of(const stats::ExpertName& name);
 
-std::string expert_text(const ExpertView& view);
+std::string expert_text(const ExpertView& view, std::size_t width);
 report::Json expert_json(const ExpertView& view);
 /// A page of its own.
 std::string expert_html(const ExpertView& view, const std::string& model_name);

@@ -269,13 +269,16 @@ Json companions_json(const ExpertProfile& profile) {
 
 }  // namespace
 
-std::string expert_text(const ExpertView& view) {
-  std::string text = lead_text(view) + "\n";
-  for (const std::string& missing : view.missing) text += missing + "\n";
+std::string expert_text(const ExpertView& view, std::size_t width) {
+  Document lead;
+  lead.paragraph(lead_text(view));
+  for (const std::string& missing : view.missing) lead.note(missing);
+  std::string text = lead.text(width);
   for (const NamedPart& part : parts) {
     Document document;
     part.add(view, document);
-    if (!document.text().empty()) text += "\n" + document.text();
+    const std::string own = document.text(width);
+    if (!own.empty()) text += "\n" + own;
   }
   return text;
 }

@@ -29,6 +29,13 @@ const Section* section_with(const std::vector<Section>& sections,
   return found == sections.end() ? nullptr : &*found;
 }
 
+// What all results together say, if that was asked.
+std::string verdict_html(const std::vector<Section>& sections) {
+  const auto found = std::find_if(sections.begin(), sections.end(),
+                                  [](const Section& section) { return section.name == "verdict"; });
+  return found == sections.end() ? std::string() : found->document.html();
+}
+
 // The figures of all sections but that of the experts, which has its own place.
 std::string figures_html(const std::vector<Section>& sections, const Site& site) {
   std::vector<const report::Figure*> figures;
@@ -114,6 +121,7 @@ std::string html_report(const AnalysisInput& input, const std::vector<Section>& 
   const std::string& model = input.traces.model_name;
   report::HtmlPage page("Routing signatures" + (model.empty() ? "" : " of " + one_line(model, 80)));
   page.lead(lead_html(input));
+  page.section("verdict", "Verdict", verdict_html(sections));
   page.section("headline", "Headline numbers", headline_html(input, sections, results));
   // Its first figure is the first of the report: which experts the categories use.
   page.section("experts-usage", "Experts", experts_html(sections, results, site));

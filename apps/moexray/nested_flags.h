@@ -1,8 +1,12 @@
 #pragma once
 
+#include <fmt/core.h>
+
+#include <cstdint>
 #include <string>
 
 #include "analysis.h"
+#include "moexray/core/error.h"
 
 namespace moexray::app {
 
@@ -39,6 +43,37 @@ void read_nested_options(const AnalysisInput& input, const Arguments& arguments,
   options.seed = input.settings.seed;
   options.groups = input.groups;
   options.n_threads = input.settings.n_threads;
+}
+
+/// What cannot be computed with the folds that `analyze` was told to take is left out there.
+/// @throws Error (data)
+inline void check_nested_folds(const Arguments& arguments) {
+  const std::int64_t n = arguments.integer("folds");
+  if (n < 4 || n > 64) {
+    throw Error(ErrorKind::data, {"number of folds", "--folds", "4 to 64", std::to_string(n)});
+  }
+}
+
+/// Why `analyze` leaves an analysis out that it could not do in a few seconds.
+inline Error too_much_work(const std::string& command, const AnalysisInput& input) {
+  return {ErrorKind::data,
+          fmt::format("{} prompts, {} layers and {} experts take minutes; moexray {} (or --full) "
+                      "takes the time",
+                      input.signatures.size(), input.signatures.shape.n_layers,
+                      input.signatures.shape.n_experts, command)};
+}
+
+/// That there are fewer repetitions than for small inputs.
+inline std::string fewer_repetitions_notice(const std::string& command, int n_repetitions) {
+  return n_repetitions == 0
+             ? fmt::format(
+                   "{}: no intervals for so many prompts; moexray {} (or --full) computes "
+                   "them",
+                   command, command)
+             : fmt::format(
+                   "{}: {} repetitions of nested cross-validation, fewer than for few "
+                   "prompts",
+                   command, n_repetitions);
 }
 
 }  // namespace moexray::app

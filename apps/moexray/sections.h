@@ -26,6 +26,10 @@ stats::ExpertCategoriesResult expert_categories_result(const AnalysisInput& inpu
                                                        const Arguments& arguments);
 Section confounds_section(const AnalysisInput& input, const Arguments& arguments);
 Section information_section(const AnalysisInput& input, const Arguments& arguments);
+// The same with fewer repetitions, decided by sizes alone, unless --full: for `analyze`. What would
+// take minutes even so is an Error (data).
+Section affordable_confounds_section(const AnalysisInput& input, const Arguments& arguments);
+Section affordable_information_section(const AnalysisInput& input, const Arguments& arguments);
 
 // Flags that a section reads beside those of all analyses.
 std::vector<Flag> baselines_flags();

@@ -49,12 +49,16 @@ void Document::table(Table table, std::string caption) {
   blocks_.emplace_back(Captioned{std::move(table), std::move(caption)});
 }
 
-std::string Document::text() const {
+std::string Document::text(std::size_t width) const {
   std::string out;
   for (const auto& block : blocks_) {
     const auto* lines = std::get_if<Lines>(&block);
     if (!out.empty() && !(lines && lines->attached)) out += '\n';
-    out += lines ? lines->text + '\n' : std::get<Captioned>(block).table.text();
+    if (lines == nullptr) {
+      out += std::get<Captioned>(block).table.text(width);
+    } else {
+      for (const std::string& line : wrapped(lines->text, width)) out += line + '\n';
+    }
   }
   return out;
 }

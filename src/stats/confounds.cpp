@@ -200,6 +200,29 @@ ConfoundsResult confounds(const Signatures& signatures, const RoutedTokens& toke
   return result;
 }
 
+std::optional<ConfoundsOptions> affordable(const ConfoundsOptions& options,
+                                           const Signatures& signatures) {
+  constexpr double budget = 3e10;
+  constexpr double n_sets = 11;
+  constexpr int fewest_permutations = 99;
+  constexpr int fewest_repetitions = 5;
+  const double repetition = n_sets * repetition_operations(signatures, options.n_folds);
+  const double permutation = labelling_operations(signatures, options.n_folds);
+  // Without repetitions a single division is fitted, which has no inner models.
+  const double least = repetition / 3 + fewest_permutations * permutation;
+  if (least > 2 * budget) return std::nullopt;
+  ConfoundsOptions result = options;
+  const auto scaled = [&](int asked, double operations) {
+    return static_cast<int>(std::min<double>(asked, budget / operations));
+  };
+  result.n_permutations =
+      std::min(options.n_permutations,
+               std::max(scaled(options.n_permutations, permutation), fewest_permutations));
+  result.n_repetitions = scaled(options.n_repetitions, repetition);
+  if (result.n_repetitions < fewest_repetitions) result.n_repetitions = 0;
+  return result;
+}
+
 std::int64_t confounds_steps(const ConfoundsOptions& options) {
   constexpr std::int64_t n_sets = 11;
   const std::int64_t n_own = n_sets + (options.shuffled.size() > 0 ? 1 : 0);

@@ -93,6 +93,16 @@ void tell_intervals(const BootstrapResult& bootstrap, const CategoryIndex& categ
   }
 }
 
+void tell_lengths(const LengthTest& lengths, std::vector<std::string>& notices) {
+  if (!(lengths.f.p_value <= 0.05)) return;
+  const auto [low, high] =
+      std::minmax_element(lengths.mean_tokens.begin(), lengths.mean_tokens.end());
+  notices.push_back(fmt::format(
+      "categories differ in the lengths of their prompts (means from {:.0f} to {:.0f} tokens, p = "
+      "{:.2g}), which alone can make a gap and separate layers",
+      *low, *high, lengths.f.p_value));
+}
+
 void tell_tokens(const NoiseCorrectedResult& corrected, const RarefactionResult& rarefied,
                  std::vector<std::string>& notices) {
   if (corrected.n_too_few_tokens > 0) {
@@ -180,6 +190,7 @@ InferenceResult inference(const InferenceInput& input, const InferenceOptions& o
   result.permanova_is_location = equal_sizes(categories) || !(result.dispersion.f.p_value < 0.05);
   result.layers = test_layers(signatures, categories, units, permutations);
   result.n_layer_draws = options.n_permutations;
+  result.lengths = test_lengths(signatures.n_tokens, categories, units, permutations);
   result.uniform = expected_uniform_by_kind(signatures, categories, LoadBalance::distinct);
   result.popularity = popularity_null(input.tokens, signatures, categories,
                                       {.n_draws = options.n_null_draws,
@@ -203,6 +214,7 @@ InferenceResult inference(const InferenceInput& input, const InferenceOptions& o
         "categories differ in size and in spread (PERMDISP p < 0.05): PERMANOVA's p-value is no "
         "evidence of a difference in location");
   }
+  tell_lengths(result.lengths, result.notices);
   tell_tokens(result.noise_corrected, result.rarefied, result.notices);
   if (result.near_duplicates.n_pairs > 0) {
     result.notices.push_back(fmt::format(

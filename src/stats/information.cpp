@@ -253,6 +253,30 @@ InformationResult information(const Signatures& signatures, const InformationOpt
   return result;
 }
 
+std::optional<InformationOptions> affordable(const InformationOptions& options,
+                                             const Signatures& signatures) {
+  constexpr double budget = 1e10;
+  constexpr std::int64_t most_of_few = 999;  // each is drawn twice for max-T
+  constexpr std::int64_t fewest = 199;
+  constexpr int fewest_repetitions = 5;
+  const auto n = static_cast<double>(signatures.size());
+  const auto d = static_cast<double>(signatures.values.cols());
+  const double permutation =
+      d * (n + 20.0 * static_cast<double>(index_categories(signatures).names.size()));
+  const double repetition = repetition_operations(signatures, options.n_folds);
+  if (2 * static_cast<double>(fewest) * permutation > 4 * budget) return std::nullopt;
+  InformationOptions result = options;
+  const std::int64_t asked = n_permutations(signatures, options);
+  if (static_cast<double>(asked) * permutation > budget) {
+    const auto possible = static_cast<std::int64_t>(budget / permutation / 2);
+    result.n_permutations = std::min(asked, std::clamp(possible, fewest, most_of_few));
+  }
+  result.n_repetitions =
+      static_cast<int>(std::min<double>(options.n_repetitions, budget / repetition));
+  if (result.n_repetitions < fewest_repetitions) result.n_repetitions = 0;
+  return result;
+}
+
 std::int64_t information_steps(const Signatures& signatures, const InformationOptions& options) {
   return n_blocks_of(n_permutations(signatures, options)) + options.n_repetitions;
 }

@@ -8,6 +8,7 @@
 
 #include "fold_models.h"
 #include "moexray/stats/nested_cv.h"
+#include "moexray/stats/signatures.h"
 #include "moexray/stats/units.h"
 #include "moexray/stats/work.h"
 
@@ -34,6 +35,11 @@ using RepetitionFeatures = std::function<FeatureMaker(int repetition)>;
 std::vector<std::vector<NestedLosses>> nested_repetitions(
     const NestedDesign& design, const RepetitionFeatures& features, const PipelineOptions& options,
     std::span<double (*const)(const Eigen::RowVectorXd&, int)> losses);
+
+/// About how many multiplications a repetition takes for one feature set of the size of signatures,
+/// and a labelling of one division into folds: what decides how many are affordable.
+double repetition_operations(const Signatures& signatures, int n_folds);
+double labelling_operations(const Signatures& signatures, int n_folds);
 
 /// Whether this many folds leave enough to train on: nested cross-validation leaves out two, and
 /// one more where a penalty is to be chosen.

@@ -39,9 +39,10 @@ TEST(AnalyzeCommand, WritesEverythingTheSameEveryTime) {
     }
   }
   EXPECT_EQ(names, (std::vector<std::string>{
-                       "baselines.tsv", "classify.tsv", "expert_categories.tsv", "expert_usage.tsv",
-                       "labels.tsv", "layers.tsv", "outputs.json", "report.html", "report.json",
-                       "signatures.npy", "similarity.npy", "stats_layers.tsv", "top_experts.tsv"}));
+                       "baselines.tsv", "classify.tsv", "confounds.tsv", "expert_categories.tsv",
+                       "expert_usage.tsv", "information.tsv", "labels.tsv", "layers.tsv",
+                       "outputs.json", "report.html", "report.json", "signatures.npy", "similarity.npy",
+                       "stats_layers.tsv", "top_experts.tsv"}));
   EXPECT_EQ(n_prompt_pages, 12);
   EXPECT_EQ(figures,
             (std::set<std::string>{"experts", "fig1_prompts", "fig1_similarity", "fig2_baselines",
@@ -62,9 +63,10 @@ TEST(AnalyzeCommand, ReportHoldsASectionPerCommand) {
   EXPECT_EQ(json::parse(file_content(out / "report.json")), found);
   std::vector<std::string> keys;
   for (const auto& [key, value] : found.items()) keys.push_back(key);
-  EXPECT_EQ(keys, (std::vector<std::string>{"baselines", "classify", "experts", "layers", "moexray",
-                                            "project", "selection", "signatures", "similarity",
-                                            "stats", "trace"}));
+  EXPECT_EQ(keys,
+            (std::vector<std::string>{"baselines", "classify", "confounds", "experts",
+                                      "information", "layers", "moexray", "project", "selection",
+                                      "signatures", "similarity", "stats", "trace", "verdict"}));
   for (const std::string command :
        {"signatures", "similarity", "baselines", "layers", "classify", "experts"}) {
     std::vector<std::string> words{command, small_trace()};

@@ -83,8 +83,8 @@ TEST(ReportPage, IsASiteThatNeedsNothingButItself) {
     }
   }
   EXPECT_GE(n_pages, 13U);
-  for (const char* section : {"headline", "figures", "inference", "classification", "experts-usage",
-                              "prompts", "limits", "definitions", "provenance"}) {
+  for (const char* section : {"verdict", "headline", "figures", "inference", "classification",
+                              "experts-usage", "prompts", "limits", "definitions", "provenance"}) {
     EXPECT_NE(part_of(report, section), "") << section;
   }
   // The same input gives the same bytes.

@@ -21,7 +21,8 @@ class Document {
   void table(Table table, std::string caption = {});
 
   /// Plain text that ends in a newline; empty without a block.
-  std::string text() const;
+  /// @param width columns that lines may take; 0: no limit
+  std::string text(std::size_t width = 0) const;
   /// `<p>` and `<table>` elements, everything foreign escaped.
   std::string html() const;
 

@@ -4,13 +4,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
-namespace moexray::report {
+#include "moexray/report/text_layout.h"
 
-/// How many terminal columns a UTF-8 text takes: combining marks none, East Asian wide characters
-/// and emoji two.
-std::size_t display_width(std::string_view text);
+namespace moexray::report {
 
 /// A table for a terminal: columns aligned, two blanks between them.
 class Table {
@@ -24,8 +23,15 @@ class Table {
   /// Adds a row with as many cells as there are headings. They are shown as visible_names() does:
   /// control characters escaped, and no two that differ looking the same.
   void add_row(const std::vector<std::string>& cells);
+  /// The headings but the first are those of the rows, as in a matrix: where they take too much
+  /// room, columns are headed by the numbers of the rows.
+  void square() { is_square_ = true; }
+  /// Where the whole table is, for readers of a part: "similarity.tsv (with -o DIR)".
+  void whole_in(std::string where) { whole_in_ = std::move(where); }
   /// Headings and rows, each line ended by a newline and free of trailing blanks.
-  std::string text() const;
+  /// @param width columns that there are; 0: as many as it takes. Of what is wider first the cells
+  ///        of text are folded, then columns in the middle are left out, which a last line says.
+  std::string text(std::size_t width = 0) const;
   /// The same as an HtmlTable, whose first column names the rows.
   std::string html(std::string_view caption = {}) const;
 
@@ -34,6 +40,8 @@ class Table {
 
   std::vector<Align> alignment_;
   std::vector<std::vector<std::string>> rows_;  // the headings first
+  std::string whole_in_;
+  bool is_square_ = false;
 };
 
 /// Rows of a tab-separated file with a header line, as spreadsheets, pandas, R's read.delim and

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -79,6 +80,12 @@ struct ConfoundsResult {
 ///         is missing otherwise is said in the result.
 ConfoundsResult confounds(const Signatures& signatures, const RoutedTokens& tokens,
                           const ConfoundsOptions& options);
+
+/// The options with fewer repetitions and permutations where there are many prompts, features or
+/// categories: as many as 3·10¹⁰ operations allow of each, at most what is asked for, at least 99
+/// permutations; below five repetitions none. Nothing where even that takes minutes.
+std::optional<ConfoundsOptions> affordable(const ConfoundsOptions& options,
+                                           const Signatures& signatures);
 
 /// The steps that Work will hear of at most.
 std::int64_t confounds_steps(const ConfoundsOptions& options);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "moexray/stats/bootstrap.h"
+#include "moexray/stats/length_test.h"
 #include "moexray/stats/near_duplicates.h"
 #include "moexray/stats/noise_corrected.h"
 #include "moexray/stats/permutation_tests.h"
@@ -55,6 +56,7 @@ struct InferenceResult {
   bool permanova_is_location = true;
   std::vector<LayerTest> layers;  ///< [L]
   int n_layer_draws = 0;
+  LengthTest lengths;          ///< do categories differ in the numbers of tokens of their prompts?
   ExpectedSimilarity uniform;  ///< closed form, distinct experts
   PopularityNull popularity;
   NoiseCorrectedResult noise_corrected;

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -68,6 +69,13 @@ struct InformationResult {
 /// @throws Error (data) with fewer than two categories or prompts without one, with weighted
 ///         signatures; (interrupted). A bound that the design does not allow is said in `notices`.
 InformationResult information(const Signatures& signatures, const InformationOptions& options);
+
+/// The options with fewer repetitions and permutations where there are many prompts, features or
+/// categories: as many as 10¹⁰ operations allow of each, at most what is asked for; fewer
+/// permutations than false discovery rates need: 999 or less, at least 199; below five repetitions
+/// none. Nothing where even that takes minutes.
+std::optional<InformationOptions> affordable(const InformationOptions& options,
+                                             const Signatures& signatures);
 
 /// The steps that Work will hear of.
 std::int64_t information_steps(const Signatures& signatures, const InformationOptions& options);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -12,6 +13,7 @@
 #include "label_shuffle.h"
 #include "moexray/core/error.h"
 #include "moexray/stats/layers.h"
+#include "moexray/stats/length_test.h"
 #include "moexray/stats/similarity.h"
 #include "stats_support.h"
 
@@ -222,6 +224,37 @@ TEST(PermutationTests, DependOnTheSeedAloneAndCanBeInterrupted) {
   EXPECT_THROW(test_dispersion(pair_similarity(unit_blocks(s)), categories, units, {.stop = &stop}),
                Error);
   EXPECT_THROW(test_layers(s, categories, units, {.stop = &stop}), Error);
+}
+
+TEST(PermutationTests, LengthsThatGoWithTheCategory) {
+  const CategoryIndex categories = index_of({"a", "b", "a", "b", "a", "b", "a", "b", "a", "b"});
+  const Units units = make_units(ids_of(10), categories);
+  const PermutationOptions options{.n_permutations = 999, .n_threads = 2};
+  const std::vector<std::int64_t> lengths{15, 60, 17, 66, 14, 58, 19, 71, 16, 63};
+  const LengthTest found = test_lengths(lengths, categories, units, options);
+  EXPECT_NEAR(found.mean_tokens[0], 16.2, 1e-12);
+  EXPECT_NEAR(found.mean_tokens[1], 63.6, 1e-12);
+  // One-way analysis of variance of the logarithms, in plain loops.
+  std::array<std::vector<double>, 2> logs;
+  for (std::size_t i = 0; i < 10; ++i) {
+    logs[i % 2].push_back(std::log1p(static_cast<double>(lengths[i])));
+  }
+  const double difference = test::mean_of(logs[0]) - test::mean_of(logs[1]);
+  const double within = 4 * (test::variance_of(logs[0]) + test::variance_of(logs[1]));
+  const double f = 2.5 * difference * difference / (within / 8);
+  EXPECT_NEAR(found.f.statistic, f, 1e-9 * f);
+  // 2 of the 252 ways to choose five of ten prompts reach it: this one and its mirror image.
+  expect_same_p(found.f.p_value, 2.0 / 252, 999);
+
+  const std::vector<std::int64_t> alike{15, 16, 60, 61, 15, 16, 60, 61, 30, 30};
+  EXPECT_GT(test_lengths(alike, categories, units, options).f.p_value, 0.5);
+  const std::vector<std::int64_t> equal(10, 32);
+  EXPECT_TRUE(std::isnan(test_lengths(equal, categories, units, options).f.p_value));
+  // Lengths that are the category's own leave nothing within.
+  const std::vector<std::int64_t> own{15, 60, 15, 60, 15, 60, 15, 60, 15, 60};
+  const LengthTest exact = test_lengths(own, categories, units, options);
+  EXPECT_TRUE(std::isfinite(exact.f.statistic));
+  expect_same_p(exact.f.p_value, 2.0 / 252, 999);
 }
 
 }  // namespace

@@ -1,0 +1,318 @@
+// The wording of the verdict, all of it: a sentence says what was tested and no more.
+#include <fmt/core.h>
+
+#include <cmath>
+#include <string_view>
+#include <utility>
+
+#include "interval_text.h"
+#include "moexray/core/escape.h"
+#include "moexray/report/number.h"
+#include "moexray/report/text_layout.h"
+#include "verdict.h"
+
+namespace moexray::app {
+namespace {
+
+using report::fixed;
+using report::Json;
+
+std::string joined(const std::vector<std::string>& parts) {
+  std::string text;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    text += (i == 0 ? "" : i + 1 == parts.size() ? " and " : ", ") + parts[i];
+  }
+  return text;
+}
+
+std::string similarities(const DifferenceVerdict& verdict) {
+  std::string text = fmt::format("mean similarity {} against {}, gap {}", fixed(verdict.within, 3),
+                                 fixed(verdict.across, 3), fixed(verdict.gap, 3));
+  if (!std::isnan(verdict.ci95[0])) {
+    text += fmt::format(", 95% interval {} to {}", fixed(verdict.ci95[0], 3),
+                        fixed(verdict.ci95[1], 3));
+  }
+  if (!std::isnan(verdict.p_value)) {
+    text += fmt::format("; p = {} by {} relabellings",
+                        p_text(verdict.p_value, verdict.n_permutations), verdict.n_permutations);
+  }
+  return text;
+}
+
+std::string difference_sentence(const Verdict& verdict) {
+  const DifferenceVerdict& own = verdict.difference;
+  const std::size_t n = verdict.categories.size();
+  switch (own.finding) {
+    case Finding::found:
+      if (own.by_experts) {
+        return fmt::format(
+            "Routing differs between the {} categories: on the {} of all prompts, which leave "
+            "their "
+            "lengths out of it, categories use experts differently. The similarities ({}) are no "
+            "evidence here: lengths go with the category ({} to {} tokens on average).",
+            n, verdict.experts.positions, similarities(own), fixed(own.mean_tokens[0], 0),
+            fixed(own.mean_tokens[1], 0));
+      }
+      return fmt::format(
+          "Routing differs between the {} categories: prompts of one category are routed more "
+          "alike than prompts of different ones ({}).",
+          n, similarities(own));
+    case Finding::not_found:
+    case Finding::not_claimed:
+      return fmt::format(
+          "No difference between the {} categories was found: prompts of one category are not "
+          "routed more alike than prompts of different ones by more than chance gives ({}). That "
+          "does not show that there is none.",
+          n, similarities(own));
+    case Finding::cannot_tell:
+      if (own.lengths_differ) {
+        return fmt::format(
+            "These prompts cannot tell whether routing differs between the {} categories: their "
+            "lengths go with the category ({} to {} tokens on average), which alone can make a gap "
+            "({}).",
+            n, fixed(own.mean_tokens[0], 0), fixed(own.mean_tokens[1], 0), similarities(own));
+      }
+      return fmt::format(
+          "These prompts cannot tell whether routing differs between the {} categories: {}.", n,
+          own.reason);
+    case Finding::not_tested:
+      break;
+  }
+  return "Whether routing differs between categories was not tested: " + own.reason + ".";
+}
+
+std::string nulls_sentence(const DifferenceVerdict& verdict) {
+  std::vector<std::string> parts;
+  const auto add = [&](std::string_view name, double within, double across) {
+    if (std::isnan(within) || std::isnan(across)) return;
+    parts.push_back(fmt::format("{} {} against {}", name, fixed(within, 3), fixed(across, 3)));
+  };
+  add("uniform routing would give", verdict.uniform_within, verdict.uniform_across);
+  add("one pool of popular experts for all", verdict.popular_within, verdict.popular_across);
+  if (parts.empty()) return {};
+  return "For prompts of these lengths " + joined(parts) + ".";
+}
+
+std::string words_sentence(const WordsVerdict& verdict) {
+  const auto numbers = [&] {
+    return fmt::format("accuracy {}, {} under permuted labels, p = {}", fixed(verdict.accuracy, 3),
+                       fixed(verdict.chance, 3), p_text(verdict.p_value, verdict.n_permutations));
+  };
+  switch (verdict.finding) {
+    case Finding::found:
+      return "The difference goes beyond single token types: what they do not explain still tells "
+             "the category of held-out prompts (" +
+             numbers() + ").";
+    case Finding::not_found:
+      return fmt::format(
+          "No evidence that routing goes beyond single token types ({}; an accuracy {} above "
+          "chance "
+          "would have been found four times out of five).",
+          numbers(), fixed(verdict.smallest_detectable, 3));
+    case Finding::cannot_tell:
+      return "Whether routing goes beyond single token types these prompts cannot tell: " +
+             verdict.reason + ".";
+    case Finding::not_claimed:
+    case Finding::not_tested:
+      break;
+  }
+  return {};
+}
+
+std::string classifier_sentence(const ClassifierVerdict& verdict) {
+  if (verdict.finding == Finding::not_tested) return {};
+  const std::string_view caution = !verdict.nested       ? ", binomial and too short"
+                                   : !verdict.calibrated ? ", not calibrated above 0.97"
+                                                         : "";
+  return fmt::format(
+      "A classifier names the category of prompts that it has not seen with accuracy {} (95% "
+      "interval {}{}), {} (the largest category's share, {}).",
+      fixed(verdict.accuracy, 3), interval_text(verdict.ci95, 3), caution,
+      verdict.finding == Finding::found ? "better than chance"
+                                        : "not better than chance as far as this tells",
+      fixed(verdict.chance, 3));
+}
+
+std::string layers_sentence(const LayersVerdict& verdict) {
+  if (verdict.n_layers == 1) return {};  // it is what the similarity says already
+  switch (verdict.finding) {
+    case Finding::found:
+      return fmt::format(
+          "{} of {} layers separate{} the categories by {} (p among all layers at most 0.05), "
+          "layer "
+          "{} most (Cohen's d {}, p = {}); whether more than the next was not tested.",
+          verdict.n_found, verdict.n_layers, verdict.n_found == 1 ? "s" : "",
+          verdict.n_found == 1 ? "itself" : "themselves", verdict.layer, fixed(verdict.cohens_d, 2),
+          p_text(verdict.p_adjusted, verdict.n_permutations));
+    case Finding::not_found:
+      return fmt::format("No single layer stands out (smallest p among all layers {}).",
+                         p_text(verdict.p_adjusted, verdict.n_permutations));
+    case Finding::cannot_tell:
+    case Finding::not_claimed:
+    case Finding::not_tested:
+      break;
+  }
+  return {};
+}
+
+std::string experts_sentence(const ExpertsVerdict& verdict) {
+  constexpr std::size_t n_named = 4;
+  constexpr std::size_t name_width = 30;
+  if (verdict.finding == Finding::not_found) {
+    return fmt::format(
+        "No expert's use differs between categories by more than chance gives (smallest adjusted p "
+        "{}, {}).",
+        p_text(verdict.p_adjusted, verdict.n_permutations), verdict.positions);
+  }
+  if (verdict.finding == Finding::cannot_tell) {
+    return "Of single experts these prompts tell nothing: " + verdict.reason + ".";
+  }
+  if (verdict.finding != Finding::found) return {};
+  std::vector<std::string> parts;
+  for (const ExpertsVerdict::Named& expert : verdict.named) {
+    if (parts.size() == n_named) break;
+    parts.push_back(fmt::format("{}/{} for {}{}", expert.layer, expert.expert,
+                                report::shortened(printable(expert.category, 4000), name_width),
+                                std::isnan(expert.ratio) ? ""
+                                                         : fmt::format(" ({} × the others' rate)",
+                                                                       fixed(expert.ratio, 1))));
+  }
+  std::string text = fmt::format(
+      "{} of {} pairs of expert and category differ from the other "
+      "categories (adjusted p at most 0.05, {})",
+      verdict.n_found, verdict.n_cells, verdict.positions);
+  if (!parts.empty()) {
+    text += fmt::format("; used more, layer/expert{}: ",
+                        verdict.named.size() > parts.size() ? ", the clearest" : "") +
+            joined(parts);
+  }
+  return text + ".";
+}
+
+// What was tested and does not count.
+std::string not_claimed_sentence(const Verdict& verdict) {
+  std::vector<std::string> parts;
+  if (verdict.words.finding == Finding::not_claimed) parts.emplace_back("token types");
+  if (verdict.layers.finding == Finding::not_claimed) parts.emplace_back("single layers");
+  if (verdict.experts.finding == Finding::not_claimed) parts.emplace_back("single experts");
+  if (parts.empty()) return {};
+  return "What the tables show of " + joined(parts) + " is not claimed: " +
+         (verdict.difference.lengths_differ
+              ? "lengths alone can make it."
+              : "it counts only where the first test finds a difference.");
+}
+
+std::string limits_sentences(const Verdict& verdict) {
+  std::string text;
+  if (!verdict.not_tested.empty()) text = "Not tested: " + joined(verdict.not_tested) + ".";
+  if (verdict.difference.finding != Finding::found) return text;
+  std::vector<std::string> sources = verdict.not_excluded;
+  if (verdict.words.finding != Finding::found) sources.insert(sources.begin(), "the words alone");
+  return text + (text.empty() ? "" : " ") +
+         "Not excluded as the source of the difference: " + joined(sources) + ".";
+}
+
+Json number_or_null(int value) { return value < 0 ? Json() : Json(value); }
+
+Json reason_json(const std::string& reason) { return reason.empty() ? Json() : Json(reason); }
+
+Json difference_json(const DifferenceVerdict& verdict) {
+  const auto pair = [](double within, double across) {
+    return Json::object({{"within", within}, {"across", across}});
+  };
+  return Json::object({{"outcome", name_of(verdict.finding)},
+                       {"gap", verdict.gap},
+                       {"ci95", interval_json(verdict.ci95)},
+                       {"p_value", verdict.p_value},
+                       {"permutations", verdict.n_permutations},
+                       {"lengths_differ", verdict.lengths_differ},
+                       {"by_experts", verdict.by_experts},
+                       {"uniform", pair(verdict.uniform_within, verdict.uniform_across)},
+                       {"popularity", pair(verdict.popular_within, verdict.popular_across)},
+                       {"reason", reason_json(verdict.reason)}});
+}
+
+Json words_json(const WordsVerdict& verdict) {
+  return Json::object({{"outcome", name_of(verdict.finding)},
+                       {"p_value", verdict.p_value},
+                       {"accuracy", verdict.accuracy},
+                       {"chance", verdict.chance},
+                       {"smallest_detectable", verdict.smallest_detectable},
+                       {"permutations", verdict.n_permutations},
+                       {"reason", reason_json(verdict.reason)}});
+}
+
+Json classifier_json(const ClassifierVerdict& verdict) {
+  return Json::object({{"outcome", name_of(verdict.finding)},
+                       {"accuracy", verdict.accuracy},
+                       {"chance", verdict.chance},
+                       {"ci95", interval_json(verdict.ci95)},
+                       {"calibrated", verdict.calibrated},
+                       {"reason", reason_json(verdict.reason)}});
+}
+
+Json layers_json(const LayersVerdict& verdict) {
+  return Json::object({{"outcome", name_of(verdict.finding)},
+                       {"layer", number_or_null(verdict.layer)},
+                       {"cohens_d", verdict.cohens_d},
+                       {"p_adjusted", verdict.p_adjusted},
+                       {"n_found", verdict.n_found},
+                       {"n_layers", verdict.n_layers},
+                       {"reason", reason_json(verdict.reason)}});
+}
+
+Json experts_json(const ExpertsVerdict& verdict) {
+  Json::Array named;
+  for (const ExpertsVerdict::Named& expert : verdict.named) {
+    named.push_back(Json::object({{"layer", expert.layer},
+                                  {"expert", expert.expert},
+                                  {"category", expert.category},
+                                  {"ratio", expert.ratio},
+                                  {"p_adjusted", expert.p_adjusted}}));
+  }
+  return Json::object({{"outcome", name_of(verdict.finding)},
+                       {"named", std::move(named)},
+                       {"n_found", verdict.n_found},
+                       {"n_cells", verdict.n_cells},
+                       {"p_adjusted", verdict.p_adjusted},
+                       {"positions", reason_json(verdict.positions)},
+                       {"reason", reason_json(verdict.reason)}});
+}
+
+}  // namespace
+
+std::string verdict_text(const Verdict& verdict) {
+  std::string text;
+  const auto add = [&](const std::string& sentence) {
+    if (!sentence.empty()) text += (text.empty() ? "" : " ") + sentence;
+  };
+  add(difference_sentence(verdict));
+  if (verdict.difference.finding == Finding::not_tested) return text;
+  add(nulls_sentence(verdict.difference));
+  add(words_sentence(verdict.words));
+  add(classifier_sentence(verdict.classifier));
+  add(experts_sentence(verdict.experts));
+  add(layers_sentence(verdict.layers));
+  add(not_claimed_sentence(verdict));
+  add(limits_sentences(verdict));
+  return text;
+}
+
+report::Document verdict_document(const Verdict& verdict) {
+  report::Document document;
+  document.paragraph(verdict_text(verdict));
+  return document;
+}
+
+Json verdict_json(const Verdict& verdict) {
+  return Json::object({{"difference", difference_json(verdict.difference)},
+                       {"beyond_token_types", words_json(verdict.words)},
+                       {"classifier", classifier_json(verdict.classifier)},
+                       {"layers", layers_json(verdict.layers)},
+                       {"experts", experts_json(verdict.experts)},
+                       {"not_tested", Json::array(verdict.not_tested)},
+                       {"not_excluded", Json::array(verdict.not_excluded)},
+                       {"text", verdict_text(verdict)}});
+}
+
+}  // namespace moexray::app

@@ -1,0 +1,311 @@
+#include "verdict.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace moexray::app {
+namespace {
+
+constexpr double nan = stats::undefined;
+
+// Results as they are typed, of which a test changes what it is about.
+struct Made {
+  VerdictFacts facts{.n_prompts = 80, .categories = {"code", "math", "story"}};
+  stats::SimilarityResult similarity;
+  stats::InferenceResult inference;
+  stats::ClassifyResult classify;
+  stats::ConfoundsResult confounds;
+  stats::ExpertCategoriesResult experts;
+
+  Made() {
+    similarity.within.mean = 0.82;
+    similarity.across.mean = 0.74;
+    similarity.gap = 0.08;
+    similarity.uniform = {.within = 0.907, .across = 0.906};
+    inference.smallest_p_value = 1e-9;
+    inference.bootstrap.gap.low = 0.06;
+    inference.bootstrap.gap.high = 0.1;
+    inference.location.gap = {.statistic = 0.08, .p_value = 0.001, .n_draws = 999};
+    inference.layers = {{.cohens_d = 0.5, .p_adjusted = 0.2},
+                        {.cohens_d = 1.2, .p_adjusted = 0.001}};
+    inference.n_layer_draws = 999;
+    inference.lengths = {.mean_tokens = {30, 33, 31}, .f = {.p_value = 0.6}};
+    inference.popularity.simulated = {.within = 0.917, .across = 0.916};
+    set_accuracy(0.95, {0.9, 0.98}, {0.88, 0.99});
+    classify.chance = 0.4;
+    stats::ConfoundsVerdict& words = confounds.verdict;
+    words.outcome = stats::Outcome::adds;
+    words.p_value = 0.005;
+    words.smallest_detectable = 0.15;
+    words.accuracy = 0.61;
+    words.chance = 0.34;
+    words.n_permutations = 199;
+    set_experts(true);
+  }
+
+  // Two experts of one layer; if something is found: math uses the second more, code less.
+  void set_experts(bool found) {
+    experts = {};
+    experts.shape = {1, 2, 1};
+    experts.categories = facts.categories;
+    experts.cells.resize(6);
+    experts.significant.resize(3);
+    experts.positions.n_tokens = 12;
+    experts.n_permutations = 999;
+    experts.smallest_p_adjusted = found ? 0.001 : 0.3;
+    if (!found) return;
+    stats::ExpertCell& cell = experts.cells[4];
+    cell.expert = 1;
+    cell.category = 1;
+    cell.ratio = 3.14;
+    cell.t = 5;
+    cell.p_adjusted = 0.001;
+    experts.significant[1].more = {4};
+    experts.significant[0].less = {3};
+    experts.n_significant = 2;
+  }
+
+  void set_accuracy(double mean, std::array<double, 2> wilson95, std::array<double, 2> ci95) {
+    classify.accuracy.mean = mean;
+    classify.accuracy.wilson95 = wilson95;
+    classify.accuracy.ci95 = ci95;
+  }
+  Results results() const {
+    Results all;
+    all.similarity = kept(similarity);
+    all.inference = kept(inference);
+    all.classify = kept(classify);
+    all.confounds = kept(confounds);
+    all.expert_categories = kept(experts);
+    return all;
+  }
+  Verdict verdict() const { return judge(facts, results()); }
+  std::string text() const { return verdict_text(verdict()); }
+};
+
+bool says(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST(Verdict, SaysWhatWasFoundAndWhatWasNotTested) {
+  const Made made;
+  const Verdict verdict = made.verdict();
+  EXPECT_EQ(verdict.difference.finding, Finding::found);
+  EXPECT_EQ(verdict.words.finding, Finding::found);
+  EXPECT_EQ(verdict.classifier.finding, Finding::found);
+  EXPECT_EQ(verdict.layers.finding, Finding::found);
+  EXPECT_EQ(verdict.layers.layer, 1);
+  EXPECT_EQ(
+      made.text(),
+      "Routing differs between the 3 categories: prompts of one category are routed more alike "
+      "than "
+      "prompts of different ones (mean similarity 0.820 against 0.740, gap 0.080, 95% interval "
+      "0.060 to 0.100; p = 0.001 by 999 relabellings). For prompts of these lengths uniform "
+      "routing "
+      "would give 0.907 against 0.906 and one pool of popular experts for all 0.917 against 0.916. "
+      "The difference goes beyond single token types: what they do not explain still tells the "
+      "category of held-out prompts (accuracy 0.610, 0.340 under permuted labels, p = 0.005). A "
+      "classifier names the category of prompts that it has not seen with accuracy 0.950 (95% "
+      "interval 0.880–0.990), better than chance (the largest category's share, 0.400). 2 of 6 "
+      "pairs of expert and category differ from the other categories (adjusted p at most 0.05, "
+      "first 12 prompt tokens); used more, layer/expert: 0/1 for math (3.1 × the others' rate). 1 "
+      "of 2 "
+      "layers separates the categories by itself (p among all layers at most 0.05), layer 1 most "
+      "(Cohen's d 1.20, p = 0.001); whether more than the next was not tested. Not tested: whether "
+      "a router with random weights does as well. Not excluded as the source of the difference: "
+      "position, the previous token, order, syntax and templates or sources that prompts share "
+      "(--group-by).");
+}
+
+TEST(Verdict, ClaimsNothingWithoutADifference) {
+  Made made;
+  made.inference.location.gap.p_value = 0.4;
+  const Verdict verdict = made.verdict();
+  EXPECT_EQ(verdict.difference.finding, Finding::not_found);
+  // Both would be findings, had routing been seen to differ at all.
+  EXPECT_EQ(verdict.words.finding, Finding::not_claimed);
+  EXPECT_EQ(verdict.layers.finding, Finding::not_claimed);
+  const std::string text = made.text();
+  EXPECT_TRUE(says(text, "No difference between the 3 categories was found")) << text;
+  EXPECT_TRUE(says(text, "p = 0.400 by 999 relabellings")) << text;
+  EXPECT_TRUE(says(text, "does not show that there is none")) << text;
+  EXPECT_TRUE(says(text, "token types, single layers and single experts is not claimed")) << text;
+  EXPECT_FALSE(says(text, "goes beyond")) << text;
+  EXPECT_FALSE(says(text, "layer 1")) << text;
+  EXPECT_FALSE(says(text, "Not excluded")) << text;
+}
+
+TEST(Verdict, ADifferenceThatLengthsMayMakeIsNone) {
+  Made made;
+  made.set_experts(false);
+  made.inference.lengths = {.mean_tokens = {15, 120, 60}, .f = {.p_value = 0.001}};
+  const Verdict verdict = made.verdict();
+  EXPECT_EQ(verdict.difference.finding, Finding::cannot_tell);
+  EXPECT_TRUE(verdict.difference.lengths_differ);
+  EXPECT_EQ(verdict.words.finding, Finding::not_claimed);
+  EXPECT_EQ(verdict.layers.finding, Finding::not_claimed);
+  EXPECT_TRUE(says(made.text(), "their lengths go with the category (15 to 120 tokens on average)"))
+      << made.text();
+  // Where no gap is found there is nothing for lengths to explain.
+  made.inference.location.gap.p_value = 0.5;
+  EXPECT_EQ(made.verdict().difference.finding, Finding::not_found);
+}
+
+TEST(Verdict, ExpertsAreNamedByTheirAdjustedP) {
+  Made made;
+  Verdict verdict = made.verdict();
+  EXPECT_EQ(verdict.experts.finding, Finding::found);
+  ASSERT_EQ(verdict.experts.named.size(), 1U);
+  EXPECT_EQ(verdict.experts.named[0].category, "math");
+  EXPECT_TRUE(
+      says(made.text(),
+           "2 of 6 pairs of expert and category differ from the other categories (adjusted p "
+           "at most 0.05, first 12 prompt tokens); used more, layer/expert: 0/1 for math "
+           "(3.1 × the others' rate)."))
+      << made.text();
+  made.set_experts(false);
+  EXPECT_EQ(made.verdict().experts.finding, Finding::not_found);
+  EXPECT_TRUE(says(made.text(), "No expert's use differs between categories"));
+  EXPECT_TRUE(says(made.text(), "smallest adjusted p 0.300, first 12 prompt tokens"));
+  made.experts.check = {stats::Comparability::lengths, "too short"};
+  EXPECT_EQ(made.verdict().experts.finding, Finding::cannot_tell);
+  EXPECT_TRUE(says(made.text(), "Of single experts these prompts tell nothing: too short."));
+  // Without a gap they are not claimed either.
+  made.set_experts(true);
+  made.inference.location.gap.p_value = 0.2;
+  EXPECT_EQ(made.verdict().experts.finding, Finding::not_claimed);
+  EXPECT_FALSE(says(made.text(), "0/1"));
+}
+
+TEST(Verdict, ExpertsTellADifferenceThatLengthsHide) {
+  Made made;
+  made.inference.lengths = {.mean_tokens = {15, 120, 60}, .f = {.p_value = 0.001}};
+  const Verdict verdict = made.verdict();
+  EXPECT_EQ(verdict.difference.finding, Finding::found);
+  EXPECT_TRUE(verdict.difference.by_experts);
+  EXPECT_EQ(verdict.words.finding, Finding::not_claimed);
+  EXPECT_EQ(verdict.layers.finding, Finding::not_claimed);
+  const std::string text = made.text();
+  EXPECT_TRUE(says(text, "on the first 12 prompt tokens of all prompts")) << text;
+  EXPECT_TRUE(says(text, "are no evidence here: lengths go with the category (15 to 120 tokens"));
+  EXPECT_TRUE(
+      says(text, "token types and single layers is not claimed: lengths alone can make it"));
+}
+
+TEST(Verdict, WordsHaveEachOutcome) {
+  Made made;
+  made.confounds.verdict.outcome = stats::Outcome::no_evidence;
+  made.confounds.verdict.p_value = 0.3;
+  EXPECT_EQ(made.verdict().words.finding, Finding::not_found);
+  EXPECT_TRUE(says(made.text(), "No evidence that routing goes beyond single token types"));
+  EXPECT_TRUE(says(made.text(), "an accuracy 0.150 above chance would have been found"));
+  EXPECT_TRUE(says(made.text(), "Not excluded as the source of the difference: the words alone"));
+  made.confounds.verdict = {};
+  made.confounds.verdict.reason = "the trace lacks token ids";
+  EXPECT_EQ(made.verdict().words.finding, Finding::cannot_tell);
+  EXPECT_TRUE(says(made.text(), "these prompts cannot tell: the trace lacks token ids."));
+  EXPECT_FALSE(says(made.text(), "n/a"));
+}
+
+TEST(Verdict, SaysWhyAnAnalysisIsMissing) {
+  Made made;
+  Results results = made.results();
+  results.confounds = nullptr;
+  results.classify = nullptr;
+  made.facts.left_out = {{"confounds", "--quick"}, {"classify", "too few prompts"}};
+  const std::string text = verdict_text(judge(made.facts, results));
+  EXPECT_TRUE(says(text,
+                   "Not tested: whether routing goes beyond the words (--quick), a classifier (too "
+                   "few prompts) and whether a router"))
+      << text;
+  EXPECT_TRUE(says(text, "the words alone"));
+}
+
+TEST(Verdict, AClassifierIsJudgedByItsInterval) {
+  Made made;
+  made.classify.accuracy.ci95 = {0.35, 0.6};
+  EXPECT_EQ(made.verdict().classifier.finding, Finding::not_found);
+  EXPECT_TRUE(says(made.text(), "not better than chance as far as this tells"));
+  made.classify.accuracy.ci95 = {nan, nan};
+  EXPECT_EQ(made.verdict().classifier.finding, Finding::found);
+  EXPECT_TRUE(says(made.text(), "0.900–0.980, binomial and too short"));
+  made.set_accuracy(0.99, {0.9, 1}, {0.95, 1});
+  EXPECT_TRUE(says(made.text(), "not calibrated above 0.97"));
+}
+
+TEST(Verdict, NamesALayerOnlyIfItsAdjustedPSaysSo) {
+  Made made;
+  made.inference.layers = {{.cohens_d = 2.0, .p_adjusted = 0.06},
+                           {.cohens_d = 0.3, .p_adjusted = 0.31}};
+  Verdict verdict = made.verdict();
+  EXPECT_EQ(verdict.layers.finding, Finding::not_found);
+  EXPECT_EQ(verdict.layers.layer, -1);
+  EXPECT_TRUE(says(made.text(), "No single layer stands out (smallest p among all layers 0.060)"));
+  // The test is of |d|: prompts of one category that are less alike are no separation.
+  made.inference.layers[0] = {.cohens_d = -2.0, .p_adjusted = 0.001};
+  EXPECT_EQ(made.verdict().layers.finding, Finding::not_found);
+  made.inference.layers = {{}, {}};
+  EXPECT_EQ(made.verdict().layers.finding, Finding::cannot_tell);
+}
+
+TEST(Verdict, SaysWhyNothingCanBeCompared) {
+  Made made;
+  made.facts.categories = {"code"};
+  EXPECT_EQ(made.text(),
+            "Whether routing differs between categories was not tested: all prompts are of one "
+            "category, \"code\".");
+  EXPECT_EQ(made.verdict().layers.finding, Finding::not_tested);
+  made.facts.n_without_category = 3;
+  EXPECT_TRUE(says(made.text(), "3 of 80 prompts have no category"));
+  made.facts.n_without_category = 80;
+  made.facts.categories.clear();
+  EXPECT_TRUE(says(made.text(), "the prompts have no categories"));
+  EXPECT_EQ(made.verdict().not_excluded, std::vector<std::string>{});
+}
+
+TEST(Verdict, FewPromptsCannotTell) {
+  Made made;
+  made.inference.smallest_p_value = 0.1;
+  made.inference.location.gap.p_value = 0.1;
+  EXPECT_EQ(made.verdict().difference.finding, Finding::cannot_tell);
+  EXPECT_TRUE(says(made.text(), "so few prompts that no p-value can fall below 0.1"));
+  made.similarity.gap = nan;
+  EXPECT_TRUE(says(made.text(), "no two prompts are of one category"));
+  EXPECT_FALSE(says(made.text(), "n/a")) << made.text();
+}
+
+TEST(Verdict, ShuffledLabelsStandInForLeftOutStatistics) {
+  Made made;
+  Results results = made.results();
+  results.inference = nullptr;
+  stats::BaselinesResult baselines;
+  baselines.label_shuffle = {.gap = 0.08, .p_value = 0.0001, .n_draws = 9999};
+  results.baselines = kept(baselines);
+  made.facts.left_out = {{"stats", "too many prompts"}};
+  Verdict verdict = judge(made.facts, results);
+  EXPECT_EQ(verdict.difference.finding, Finding::found);
+  EXPECT_EQ(verdict.layers.finding, Finding::not_tested);
+  EXPECT_TRUE(says(verdict_text(verdict), "p = 0.0001 by 9999 relabellings"));
+  EXPECT_TRUE(says(verdict_text(verdict), "single layers (too many prompts)"));
+  // They know no groups.
+  made.facts.grouped = true;
+  verdict = judge(made.facts, results);
+  EXPECT_EQ(verdict.difference.finding, Finding::not_tested);
+  EXPECT_EQ(verdict.difference.reason, "too many prompts");
+}
+
+TEST(Verdict, JsonHoldsOutcomesAndTheText) {
+  const Made made;
+  const report::Json json = verdict_json(made.verdict());
+  for (const char* key : {"difference", "beyond_token_types", "classifier", "layers", "experts"}) {
+    ASSERT_NE(json.find(key), nullptr) << key;
+    EXPECT_EQ(json.find(key)->find("outcome")->text(), "found") << key;
+  }
+  EXPECT_EQ(json.find("text")->text(), made.text());
+  EXPECT_EQ(json.find("layers")->find("layer")->number(), 1);
+  EXPECT_EQ(json.dump().find("NaN"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace moexray::app
