@@ -189,7 +189,7 @@ Command similarity_command() {
               "pair of categories. With -o DIR it writes similarity.npy (prompts × prompts), "
               "labels.tsv, report.json and the figures fig1_similarity (categories × categories) "
               "and fig1_prompts (prompts × prompts, for up to 500 prompts), each as .tsv, .svg, "
-              ".png and .pdf with the gnuplot script that draws it.",
+              ".png and .pdf.",
           .positionals = trace_positionals(),
           .flags = with_analysis_flags(similarity_flags()),
           .examples = {{"moexray similarity traces", "the table"},

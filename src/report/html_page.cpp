@@ -60,7 +60,7 @@ dd { margin: 0 0 0 1.2rem; }
   a { color: inherit; text-decoration: none; }
   h2, h3 { break-after: avoid; }
   figure, tr { break-inside: avoid; }
-  .chart { max-width: 12cm; }
+  .chart { max-width: 12cm !important; min-width: 0 !important; }
   figure details:not([open]) { display: none; }
   tr:has(th[colspan]) { break-after: avoid; }
   .scroll { overflow: visible; }
@@ -89,18 +89,47 @@ struct DataTable {
   }
 
   std::optional<Table> operator()(const BarChart& chart) const {
-    Table table({"bar", or_value(chart.value_title), "±"});
+    const bool has_ends = !chart.lows.empty();
+    std::vector<std::string> headings{"bar", or_value(chart.value_title)};
+    if (has_ends) headings.insert(headings.end(), {"from", "to"});
+    if (!chart.errors.empty()) headings.emplace_back("±");
+    Table table(std::move(headings));
     for (std::size_t i = 0; i < chart.values.size(); ++i) {
-      table.add_row({chart.labels[i], fixed(chart.values[i], 4), fixed(chart.errors[i], 4)});
+      std::vector<std::string> cells{chart.labels[i], fixed(chart.values[i], 4)};
+      if (has_ends) cells.insert(cells.end(), {fixed(chart.lows[i], 4), fixed(chart.highs[i], 4)});
+      if (!chart.errors.empty()) cells.push_back(fixed(chart.errors[i], 4));
+      table.add_row(cells);
     }
     return table;
   }
 
   std::optional<Table> operator()(const LineChart& chart) const {
     if (chart.values.size() > max_table_rows) return std::nullopt;
-    Table table({chart.x_title, or_value(chart.value_title)});
+    const bool has_ends = !chart.lows.empty();
+    std::vector<std::string> headings{chart.x_title, or_value(chart.value_title)};
+    if (has_ends) headings.insert(headings.end(), {"from", "to"});
+    Table table(std::move(headings));
     for (std::size_t i = 0; i < chart.values.size(); ++i) {
-      table.add_row({std::to_string(i), fixed(chart.values[i], 4)});
+      std::vector<std::string> cells{std::to_string(i), fixed(chart.values[i], 4)};
+      if (has_ends) cells.insert(cells.end(), {fixed(chart.lows[i], 4), fixed(chart.highs[i], 4)});
+      table.add_row(cells);
+    }
+    return table;
+  }
+
+  std::optional<Table> operator()(const Distribution& chart) const {
+    if (chart.series.empty() || chart.series[0].shares.size() > max_table_rows) return std::nullopt;
+    std::vector<std::string> headings{or_value(chart.value_title)};
+    for (const Distribution::Series& series : chart.series) headings.push_back(series.name);
+    Table table(std::move(headings));
+    const std::size_t n_bins = chart.series[0].shares.size();
+    const double bin = (chart.high - chart.low) / static_cast<double>(n_bins);
+    for (std::size_t i = 0; i < n_bins; ++i) {
+      std::vector<std::string> cells{fixed(chart.low + bin * static_cast<double>(i), 3)};
+      for (const Distribution::Series& series : chart.series) {
+        cells.push_back(series.shares.empty() ? "" : fixed(series.shares[i], 4));
+      }
+      table.add_row(cells);
     }
     return table;
   }

@@ -26,8 +26,7 @@ TEST(AnalyzeCommand, WritesEverythingTheSameEveryTime) {
   std::set<std::string> figures;
   for (const auto& [name, bytes] : files) {
     const std::string stem = name.substr(0, name.rfind('.'));
-    // Drawings are there if gnuplot is, scripts always.
-    if (files.contains(stem + ".gp")) {
+    if (files.contains(stem + ".svg")) {
       figures.insert(stem);
     } else {
       names.push_back(name);
