@@ -6,6 +6,7 @@
 #include "moexray/stats/baselines.h"
 #include "moexray/stats/classify.h"
 #include "moexray/stats/confounds.h"
+#include "moexray/stats/expert_categories.h"
 #include "moexray/stats/experts.h"
 #include "moexray/stats/inference.h"
 #include "moexray/stats/information.h"
@@ -28,7 +29,9 @@ struct Results {
   std::shared_ptr<const stats::ClassifyResult> classify;
   std::shared_ptr<const stats::ConfoundsResult> confounds;
   std::shared_ptr<const stats::InformationResult> information;
-  std::shared_ptr<const stats::ExpertsResult> experts;
+  std::shared_ptr<const stats::ExpertsResult> experts;  ///< load
+  /// Which experts the categories use more or less than others.
+  std::shared_ptr<const stats::ExpertCategoriesResult> expert_categories;
 
   /// Takes over what `other` has.
   void merge(const Results& other) {
@@ -45,6 +48,7 @@ struct Results {
     take(confounds, other.confounds);
     take(information, other.information);
     take(experts, other.experts);
+    take(expert_categories, other.expert_categories);
   }
 };
 
