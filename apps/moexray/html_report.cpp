@@ -54,8 +54,7 @@ std::string figures_html(const std::vector<Section>& sections) {
   std::string html = html_paragraph(
       "Rest the pointer on a mark or a cell to see the prompt and its value, or open the table "
       "below a figure. "
-      "Each figure lies beside this page as SVG, PNG and PDF with its data and the script that "
-      "drew it.");
+      "Each figure lies beside this page as SVG, PNG and PDF with its data.");
   for (const report::Figure* figure : figures) html += html_figure(*figure);
   return html + left_out;
 }

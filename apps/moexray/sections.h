@@ -28,6 +28,7 @@ Section information_section(const AnalysisInput& input, const Arguments& argumen
 std::vector<Flag> baselines_flags();
 std::vector<Flag> classify_flags();
 std::vector<Flag> experts_flags();
+std::vector<Flag> layers_flags();
 std::vector<Flag> project_flags();
 std::vector<Flag> similarity_flags();
 std::vector<Flag> stats_flags(int n_resamples, int n_permutations);

@@ -49,7 +49,7 @@ double label_room(const Ticks& ticks) {
   for (const double tick : ticks.values) {
     room = std::max(room, text_width(number_text(tick, ticks.n_decimals), type_size));
   }
-  return room + 12;
+  return room + 14;
 }
 
 void draw_y_axis(Canvas& canvas, const Frame& frame, const Ticks& ticks, const std::string& title) {

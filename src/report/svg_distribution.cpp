@@ -68,7 +68,7 @@ std::string draw(const Distribution& chart, const Figure& figure, Purpose purpos
   range = {0, range.high + 0.06 * range.high};
   const Ticks ticks = round_ticks(range.low, range.high, 5);
   const double top = canvas.title(figure, narrow) + 24;
-  const Frame frame{label_room(ticks), top, narrow - 10, top + 190, {chart.low, chart.high}, range};
+  const Frame frame{label_room(ticks), top, narrow - 16, top + 190, {chart.low, chart.high}, range};
   draw_y_axis(canvas, frame, ticks, chart.share_title);
   draw_x_axis(canvas, frame, round_ticks(chart.low, chart.high, 6), chart.value_title);
   Legend legend;

@@ -186,11 +186,12 @@ class HeatmapDrawing {
   }
 
   void draw_splits() {
+    const char* const line = map_.group_sizes.size() > 16 ? "thin-split" : "split";
     std::size_t at = 0;
     for (std::size_t g = 0; g + 1 < map_.group_sizes.size(); ++g) {
       at += static_cast<std::size_t>(map_.group_sizes[g]);
-      canvas_.line(left_, y_of(at), x_of(n_cols_), y_of(at), "split");
-      if (is_square()) canvas_.line(x_of(at), y_of(0), x_of(at), y_of(n_rows_), "split");
+      canvas_.line(left_, y_of(at), x_of(n_cols_), y_of(at), line);
+      if (is_square()) canvas_.line(x_of(at), y_of(0), x_of(at), y_of(n_rows_), line);
     }
   }
 

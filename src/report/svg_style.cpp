@@ -41,7 +41,7 @@ struct Class {
   std::string_view properties;  // of CSS, each also an attribute of SVG; {name} is a colour
 };
 
-constexpr std::array<Class, 41> classes{
+constexpr std::array<Class, 42> classes{
     {{"mid", "text-anchor: middle"},
      {"end", "text-anchor: end"},
      {"strong", "font-weight: bold"},
@@ -53,6 +53,7 @@ constexpr std::array<Class, 41> classes{
      {"grid", "stroke: {grid}; stroke-width: 1"},
      {"frame", "stroke: {axis}; stroke-width: 1; fill: none"},
      {"split", "stroke: {edge}; stroke-width: 1.5; pointer-events: none"},
+     {"thin-split", "stroke: {edge}; stroke-width: 0.5; pointer-events: none"},
      {"error", "stroke: {ink}; stroke-width: 1.5; fill: none"},
      {"reference", "stroke: {ink}; stroke-width: 1.5; stroke-dasharray: 5 3; fill: none"},
      {"reference2", "stroke: {ink}; stroke-width: 1.5; stroke-dasharray: 1.5 2.5; fill: none"},

@@ -36,9 +36,9 @@ TEST(AnalyzeCommand, WritesEverythingTheSameEveryTime) {
                                              "labels.tsv", "layers.tsv", "report.html",
                                              "report.json", "signatures.npy", "similarity.npy",
                                              "stats_layers.tsv", "top_experts.tsv"}));
-  EXPECT_EQ(figures,
-            (std::set<std::string>{"experts", "fig1_prompts", "fig1_similarity", "fig2_baselines",
-                                   "fig3_layers", "fig4_pca", "fig5_tsne"}));
+  EXPECT_EQ(figures, (std::set<std::string>{"experts", "fig1_pairs", "fig1_prompts",
+                                            "fig1_similarity", "fig2_baselines", "fig3_layers",
+                                            "fig4_pca", "fig5_tsne", "fig6_confusion"}));
   std::vector<std::string> again = words;
   again.insert(again.end(), {"--force", "--threads", "1"});
   const CommandResult second = run_moexray(again, options);
@@ -64,6 +64,7 @@ TEST(AnalyzeCommand, ReportHoldsASectionPerCommand) {
     if (command == "classify") {
       words.insert(words.end(), {"--folds", "4", "--nested-repetitions", "25"});
     }
+    if (command == "layers") words.insert(words.end(), {"--permutations", "999"});
     const json alone = run_for_json(words);
     for (const auto& [key, value] : found.at(command).items()) EXPECT_EQ(alone.at(key), value);
   }

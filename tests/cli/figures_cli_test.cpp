@@ -37,7 +37,9 @@ TEST(Figures, ComeAsSvgWithDataEvenWithoutRsvgConvert) {
       run_without_programs({"similarity", small_trace(), "-o", place.path() / "out"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(count(result.err, "librsvg2-bin"), 1U) << result.err;
-  EXPECT_NE(result.err.find("fig1_similarity.{tsv,svg}, fig1_prompts.{tsv,svg}"), std::string::npos)
+  EXPECT_NE(result.err.find("fig1_similarity.{tsv,svg}, fig1_pairs.{tsv,svg}, "
+                            "fig1_prompts.{tsv,svg}"),
+            std::string::npos)
       << result.err;
   const auto files = directory_contents(place.path() / "out");
   for (const std::string name : {"fig1_similarity", "fig1_prompts"}) {
@@ -51,6 +53,55 @@ TEST(Figures, ComeAsSvgWithDataEvenWithoutRsvgConvert) {
   EXPECT_EQ(count(files.at("fig1_prompts.tsv"), "\n"), 1U + 144U) << "twelve prompts";
   EXPECT_TRUE(run_without_programs({"similarity", small_trace()}).err.empty())
       << "nothing is drawn without -o, and nothing missed";
+}
+
+// Prompts of two categories that share no expert, or whose categories mean nothing.
+std::vector<TinyPrompt> prompts_with(bool effect) {
+  std::vector<TinyPrompt> prompts;
+  for (int i = 0; i < 16; ++i) {
+    const int expert = effect ? 2 * (i % 2) : 2 * (i / 8);
+    prompts.push_back(
+        {"p" + std::to_string(i), i % 2 == 0 ? "a" : "b", {expert, expert, expert + (i / 2) % 2}});
+  }
+  return prompts;
+}
+
+TEST(Figures, RingALayerOnlyIfItsAdjustedPSaysSo) {
+  for (const bool effect : {true, false}) {
+    const TemporaryDirectory place;
+    const fs::path out = place.path() / "out";
+    write_tiny_trace(place.path() / "t", 4, prompts_with(effect));
+    const CommandResult result = run_without_programs(
+        {"layers", place.path() / "t", "-o", out, "--permutations", "199", "--resamples", "199"});
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    const auto files = directory_contents(out);
+    const std::string& drawing = files.at("fig3_layers.svg");
+    EXPECT_EQ(markup_fault(drawing), "");
+    EXPECT_EQ(drawing.find(">peak: layer 0, adjusted p = 0.0") != std::string::npos, effect);
+    EXPECT_EQ(drawing.find("No layer is marked: none separates") != std::string::npos, !effect);
+    EXPECT_EQ(result.out.find("peak: layer 0") == std::string::npos, !effect) << result.out;
+    EXPECT_TRUE(files.at("fig3_layers.tsv")
+                    .starts_with("layer\tcohens_d\tci95_low\tci95_high\tnull95\n0\t"));
+  }
+}
+
+TEST(Figures, HaveScalesOfTheirOwnNotOfTheData) {
+  const TemporaryDirectory place;
+  const fs::path out = place.path() / "out";
+  write_tiny_trace(place.path() / "t", 4, prompts_with(false));
+  ASSERT_EQ(run_without_programs({"similarity", place.path() / "t", "-o", out}).exit_code, 0);
+  const auto files = directory_contents(out);
+  for (const char* const name : {"fig1_similarity.svg", "fig1_prompts.svg"}) {
+    const std::string& drawing = files.at(name);
+    EXPECT_NE(drawing.find("(fixed scale)"), std::string::npos) << name;
+    EXPECT_NE(drawing.find(">0.0</text>"), std::string::npos) << name;
+    EXPECT_NE(drawing.find(">1.0</text>"), std::string::npos) << name;
+    EXPECT_NE(drawing.find("uniform routing of as many tokens"), std::string::npos) << name;
+  }
+  const std::string& pairs = files.at("fig1_pairs.tsv");
+  EXPECT_TRUE(pairs.starts_with("pairs\tsimilarity_from\tsimilarity_to\tshare\n")) << pairs;
+  EXPECT_NE(pairs.find("within categories"), std::string::npos);
+  EXPECT_NE(files.at("fig1_pairs.svg").find("uniform routing, mean"), std::string::npos);
 }
 
 TEST(Figures, AreDrawnTheSameEveryTime) {
