@@ -157,6 +157,7 @@ WithinAcross pair_statistics_by_rows(const Matrix& blocks, const CategoryIndex& 
 }
 
 WithinAcross pair_statistics_by_moments(const Matrix& blocks, const CategoryIndex& categories) {
+  if (blocks.rows() == 0) return {};
   const Eigen::Index d = blocks.cols() + 2;
   const Eigen::RowVectorXd mean = blocks.colwise().mean();
   const double shift = mean.squaredNorm();
@@ -167,6 +168,8 @@ WithinAcross pair_statistics_by_moments(const Matrix& blocks, const CategoryInde
   double within_second = 0;
   ShiftedSums self;
   for (std::size_t c = 0; c < categories.names.size(); ++c) {
+    // A selection may have left a category empty, and Eigen divides by the size of such a product.
+    if (categories.n_prompts[c] == 0) continue;
     const Matrix z = augmented_rows(blocks, mean, categories, static_cast<int>(c));
     for (Eigen::Index i = 0; i < z.rows(); ++i) {
       self.add(swapped_square(z.row(i).transpose()));

@@ -130,6 +130,28 @@ TEST(Similarity, PairStatisticsAgreeWithALoopOverPairs) {
   }
 }
 
+TEST(Similarity, CategoriesWithoutPromptsChangeNothing) {
+  // As many features as make Eigen divide products into blocks.
+  const Signatures s = test::random_signatures(test::mixed_categories({50, 40}, 3), 4,
+                                               {.n_layers = 4, .n_experts = 16});
+  const Matrix blocks = unit_blocks(s);
+  const CategoryIndex categories = index_categories(s);
+  CategoryIndex more = categories;
+  more.names = {categories.names[0], "empty", categories.names[1], "last"};
+  more.n_prompts = {categories.n_prompts[0], 0, categories.n_prompts[1], 0};
+  for (int& c : more.of_prompt) c *= 2;
+  const CategoryIndex nobody{categories.names, {}, {0, 0}};
+  for (const auto statistics : {pair_statistics_by_rows, pair_statistics_by_moments}) {
+    const WithinAcross expected = statistics(blocks, categories);
+    const WithinAcross found = statistics(blocks, more);
+    expect_equal(found.within, expected.within, 1e-13);
+    expect_equal(found.across, expected.across, 1e-13);
+    const WithinAcross nothing = statistics(blocks.topRows(0), nobody);
+    expect_equal(nothing.within, {}, 0);
+    expect_equal(nothing.across, {}, 0);
+  }
+}
+
 TEST(Similarity, SpreadSurvivesNearlyEqualSignatures) {
   Signatures s = test::random_signatures(test::mixed_categories({30, 30}, 1), 2,
                                          {.n_layers = 1, .n_experts = 8});
