@@ -66,6 +66,13 @@ struct AnalysisRun {
   bool needs_tokens = false;  ///< a section looks at single tokens
 };
 
+/// Reads the traces once: what every analysis starts from. Tells notices.
+/// @param needs_tokens keep the routing of every token
+AnalysisInput read_analysis_input(AnalysisSettings settings, bool needs_tokens, Console& console);
+
+/// The first members of a command's JSON: `moexray`, `trace`, `selection`.
+report::Json analysis_head(const std::string& command, const AnalysisInput& input);
+
 /// Runs an analysis command: reads the traces once, computes the sections, writes the output
 /// directory (with report.json) and the JSON file if they are wanted, and prints.
 ///

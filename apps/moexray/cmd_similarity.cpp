@@ -176,8 +176,12 @@ report::Figure pairs_figure(const SimilarityResult& result, const AnalysisInput&
   };
   add("within", within, result.within);
   add("across", across, result.across);
-  chart.references = {{result.uniform.within, "uniform routing, mean within"},
-                      {result.uniform.across, "uniform routing, mean across"}};
+  if (std::abs(result.uniform.within - result.uniform.across) < 0.0005) {
+    chart.references = {{result.uniform.all, "uniform routing, mean"}};
+  } else {
+    chart.references = {{result.uniform.within, "uniform routing, mean within"},
+                        {result.uniform.across, "uniform routing, mean across"}};
+  }
   chart.value_title = "similarity of a pair of prompts";
   chart.share_title = "share of the pairs";
   chart.series_key = "pairs";

@@ -203,10 +203,8 @@ std::string experts_html(const std::vector<Section>& sections) {
   const Section* section = results.section_of("experts");
   if (section == nullptr) return {};
   if (section->json.is_null()) return left_out_html(*section);
-  std::string html = html_paragraph(
-      "Routing has collapsed where a layer sends its tokens to few experts: its entropy is low, "
-      "some experts are overloaded and others never or hardly used. An expert that these prompts "
-      "do not use may still be used for others.");
+  std::string html =
+      html_paragraph("An expert that these prompts do not use may still be used for others.");
   for (const report::Figure& figure : section->figures) html += html_figure(figure);
   html += section->document.html();
   for (const auto& [key, title] : {std::pair{"overloaded", "Overloaded experts"},

@@ -143,8 +143,7 @@ double draw_colour_bar(svg_parts::Canvas& canvas, const Heatmap& map, const Reso
                                      [](double value) { return !std::isfinite(value); });
   if (has_empty) {
     canvas.rect(x, y + 2, 12, 10, "none", {});
-    canvas.text(x + 17, y + 11, "small", "not defined");
-    y += 14;
+    y = canvas.small_lines(x + 17, y + 11, room - 17, map.empty_title, 2) - 10;
   }
   return y;
 }

@@ -32,10 +32,10 @@ TEST(AnalyzeCommand, WritesEverythingTheSameEveryTime) {
       names.push_back(name);
     }
   }
-  EXPECT_EQ(names, (std::vector<std::string>{"baselines.tsv", "classify.tsv", "expert_usage.tsv",
-                                             "labels.tsv", "layers.tsv", "report.html",
-                                             "report.json", "signatures.npy", "similarity.npy",
-                                             "stats_layers.tsv", "top_experts.tsv"}));
+  EXPECT_EQ(names, (std::vector<std::string>{
+                       "baselines.tsv", "classify.tsv", "expert_categories.tsv", "expert_usage.tsv",
+                       "labels.tsv", "layers.tsv", "report.html", "report.json", "signatures.npy",
+                       "similarity.npy", "stats_layers.tsv", "top_experts.tsv"}));
   EXPECT_EQ(figures, (std::set<std::string>{"experts", "fig1_pairs", "fig1_prompts",
                                             "fig1_similarity", "fig2_baselines", "fig3_layers",
                                             "fig4_pca", "fig5_tsne", "fig6_confusion"}));

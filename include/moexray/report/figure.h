@@ -52,6 +52,7 @@ struct Heatmap {
   ColourScale scale = {};
   /// [rows · cols] printed in place of the values, or empty.
   std::vector<std::string> cell_texts = {};
+  std::string empty_title = "not defined";  ///< what an empty cell means
   std::string row_key = "row";
   std::string column_key = "column";
   std::string value_key = "value";

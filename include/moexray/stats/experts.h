@@ -34,6 +34,8 @@ struct LayerLoad {
   int n_unused = 0;
   int n_underused = 0;  ///< unused ones not included
   int n_overloaded = 0;
+  bool collapsed = false;  ///< half of the experts or more are unused or underused; false if there
+                           ///< are too few tokens to tell
 };
 
 struct ExpertsResult {
@@ -44,6 +46,8 @@ struct ExpertsResult {
   std::vector<ExpertUse> unused;        ///< by layer and expert
   std::vector<ExpertUse> underused;     ///< by layer and expert
   std::vector<ExpertUse> overloaded;    ///< most used first
+  /// Fewer than five selections an expert: some may be unused by chance.
+  bool too_few_tokens = false;
   std::vector<std::string> notices;
 };
 
