@@ -63,7 +63,7 @@ draw_figure() {
 Usage: scripts/$(basename "$0") [TRACES…] [-o DIR] [FLAGS]
 
 Draws $title from trace directories (default: traces) into DIR
-(default: $output): $figure.svg, .png and .pdf, with the data and the gnuplot script beside them.
+(default: $output): $figure.svg, .png and .pdf, with the data beside them.
 Older results of moexray in DIR are replaced. FLAGS are those of moexray ${command[0]}, --exclude-template say.
 END
         return

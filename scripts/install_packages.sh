@@ -10,7 +10,7 @@ build_packages=(
   libopenblas0-openmp    # matrix products for libtorch: a hundred times faster than the plain BLAS
   libcli11-dev libeigen3-dev libfmt-dev libicu-dev nettle-dev nlohmann-json3-dev
   libsentencepiece-dev libsimdjson-dev libxxhash-dev libzstd-dev
-  gnuplot-nox            # draws the figures
+  librsvg2-bin           # makes PNG and PDF of the figures
   jq                     # for scripts/reproduce_paper.sh
 )
 test_packages=(libgtest-dev)

@@ -17,7 +17,7 @@ draws the figures, and prints the paper's numbers beside those found here.
   -o DIR      where everything goes (default: reproduction): traces/, analysis/, figures/, headlines.{json,tsv}
 
 A run that was stopped goes on where it was when started again with the same arguments. Needs moexray (built by
-scripts/quickstart.sh, or installed), jq and, for the figures, gnuplot.
+scripts/quickstart.sh, or installed), jq and, for figures as PNG and PDF, rsvg-convert.
 END_OF_USAGE
 }
 
@@ -64,7 +64,7 @@ heading "3/4 Figures"
 mkdir -p "$output/figures"
 find "$output/analysis" -maxdepth 1 \( -name 'fig[0-9]_*' -o -name 'experts.*' \) \
   -exec cp -t "$output/figures" {} +
-find "$output/figures" -name '*.gp' -printf '%f\n' | sort | sed "s|\(.*\)\.gp|$output/figures/\1.*|"
+find "$output/figures" -name '*.svg' -printf '%f\n' | sort | sed "s|\(.*\)\.svg|$output/figures/\1.*|"
 
 heading "4/4 The paper's numbers and ours"
 name=$(jq -r '.trace.model // "unnamed"' "$output/analysis/report.json")

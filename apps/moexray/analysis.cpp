@@ -101,7 +101,7 @@ std::string report_text(const AnalysisRun& run, const AnalysisInput& input,
   return text;
 }
 
-// "fig3_layers.{tsv,gp,svg}" for the files of each figure.
+// "fig3_layers.{tsv,svg,png}" for the files of each figure.
 std::string names_of_figures(const std::vector<std::string>& files) {
   std::string text;
   std::string last;

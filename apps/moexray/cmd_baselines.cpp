@@ -149,6 +149,9 @@ report::Figure figure_of(const BaselinesResult& result) {
   }
   chart.value_title = "mean similarity";
   chart.error_title = "standard deviation over pairs";
+  chart.label_key = "condition";
+  chart.value_key = "mean";
+  chart.error_key = "std";
   return {"fig2_baselines", "Routing similarity and its baselines",
           "Mean similarity of prompt pairs of different categories, of pairs under uniform routing "
           "with the same numbers of tokens, of pairs of one category, and with experts permuted. "

@@ -186,6 +186,37 @@ std::vector<OutputFile> files_of(const ClassifyResult& result,
   return files;
 }
 
+report::Figure figure_of(const ClassifyResult& result) {
+  report::Heatmap chart;
+  chart.row_labels = chart.column_labels = result.categories;
+  for (Eigen::Index k = 0; k < result.confusion.rows(); ++k) {
+    const auto row = result.confusion.row(k);
+    for (const std::int64_t n : row) {
+      chart.values.push_back(static_cast<double>(n) / static_cast<double>(row.sum()));
+      chart.cell_texts.push_back(std::to_string(n));
+    }
+  }
+  chart.row_title = "category";
+  chart.column_title = "predicted";
+  chart.value_title = "share of the category's prompts";
+  chart.show_values = true;
+  chart.scale = {report::ColourScale::Kind::sequential, 0, 1, false, {result.chance, "chance"}};
+  chart.row_key = "category";
+  chart.column_key = "predicted";
+  chart.value_key = "share";
+  const stats::Accuracy& accuracy = result.accuracy;
+  const bool has_interval = !std::isnan(accuracy.ci95[0]);
+  const auto& interval = has_interval ? accuracy.ci95 : accuracy.wilson95;
+  return {
+      "fig6_confusion", "Categories predicted from routing",
+      "How many prompts of each category (row) a classifier of the signatures that did not see "
+      "them takes for which category (column).",
+      std::move(chart),
+      fmt::format("Accuracy {} (95% interval {}–{}, {}), chance {}.", fixed(accuracy.mean, 3),
+                  fixed(interval[0], 3), fixed(interval[1], 3),
+                  has_interval ? "nested cross-validation" : "binomial", fixed(result.chance, 3))};
+}
+
 void run(const Arguments& arguments, Console& console) {
   run_analysis({"classify", {classify_section}}, arguments, console);
 }
@@ -229,6 +260,7 @@ Section classify_section(const AnalysisInput& input, const Arguments& arguments)
   Section section{"classify", json_of(result, input.signatures),
                   document_of(result, input.signatures), files_of(result, input.signatures),
                   result.notices};
+  section.figures.push_back(figure_of(result));
   section.results.classify = kept(std::move(result));
   return section;
 }
@@ -268,7 +300,7 @@ Command classify_command() {
           "model of all prompts. The nested cross-validation interval of the accuracy takes a "
           "few seconds. With -o DIR it writes classify.tsv (predictions, with the probability of "
           "every category as the model that did not see the prompt gives it), "
-          "top_experts.tsv and report.json.",
+          "top_experts.tsv, the figure fig6_confusion and report.json.",
       .positionals = trace_positionals(),
       .flags = with_analysis_flags(flags()),
       .examples = {{"moexray classify traces", "5 folds"},

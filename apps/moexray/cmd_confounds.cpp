@@ -1,6 +1,8 @@
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cmath>
+#include <map>
 #include <optional>
 #include <utility>
 
@@ -123,6 +125,38 @@ std::string tsv_of(const ConfoundsResult& result) {
   return tsv.text();
 }
 
+// What guessing gets: the share of the largest category.
+double chance_of(const stats::Signatures& signatures) {
+  std::map<std::string, double> n_prompts;
+  double largest = 0;
+  for (const std::string& category : signatures.categories) {
+    largest = std::max(largest, ++n_prompts[category]);
+  }
+  return largest / static_cast<double>(signatures.size());
+}
+
+report::Figure figure_of(const ConfoundsResult& result, const stats::Signatures& signatures) {
+  report::BarChart chart;
+  for (const stats::FeatureAccuracy& feature : result.features) {
+    if (!feature.left_out.empty()) continue;
+    chart.labels.push_back(feature.title);
+    chart.values.push_back(feature.mean);
+    chart.lows.push_back(feature.ci95[0]);
+    chart.highs.push_back(feature.ci95[1]);
+  }
+  const bool has_interval = std::any_of(chart.lows.begin(), chart.lows.end(),
+                                        [](double low) { return !std::isnan(low); });
+  chart.value_title = "held-out accuracy";
+  if (has_interval) chart.error_title = "95% intervals (nested cross-validation)";
+  chart.references = {{chance_of(signatures), "chance (the largest category)"}};
+  chart.label_key = "features";
+  chart.value_key = "accuracy";
+  return {"fig7_confounds", "What tells the category of a prompt",
+          "Held-out accuracy of the same classifier from the routing signature and from what might "
+          "stand behind it. The comparison of bars decides nothing: see the verdict.",
+          std::move(chart), verdict_text(result.verdict)};
+}
+
 Section section_of(const AnalysisInput& input, stats::ConfoundsOptions options) {
   WorkProgress progress(input, "confounds", stats::confounds_steps(options), "steps");
   options.work = progress.work();
@@ -137,6 +171,7 @@ Section section_of(const AnalysisInput& input, stats::ConfoundsOptions options) 
                   {},
                   result.notices};
   section.files.push_back(text_file("confounds.tsv", tsv_of(result)));
+  section.figures.push_back(figure_of(result, input.signatures));
   section.results.confounds = kept(std::move(result));
   return section;
 }
@@ -205,7 +240,7 @@ Command confounds_command() {
               "training folds; intervals are by nested cross-validation. It ends in a verdict, "
               "from a permutation test of the signature minus what the token types alone would "
               "give: adds, no evidence, or cannot tell. Takes minutes. With -o DIR it writes "
-              "confounds.tsv and report.json.",
+              "confounds.tsv, the figure fig7_confounds and report.json.",
           .positionals = trace_positionals(),
           .flags = with_analysis_flags(confounds_flags()),
           .examples = {{"moexray confounds traces", "the table and the verdict"},

@@ -161,7 +161,11 @@ report::Figure figure_of(const ExpertsResult& result) {
   }
   chart.row_title = "MoE layer";
   chart.column_title = "expert";
-  chart.value_title = "share ÷ uniform";
+  chart.value_title = "share of its layer's selections ÷ even share";
+  chart.scale = {report::ColourScale::Kind::diverging, 1.0 / 8, 8, true};
+  chart.row_key = "layer";
+  chart.column_key = "expert";
+  chart.value_key = "share_over_uniform";
   return {"experts", "Expert usage by layer",
           "Each expert's share of its layer's selections over the uniform share, all prompts "
           "together: 1 is an even share, 0 an expert that is never used.",

@@ -113,6 +113,8 @@ Json add_pca(Section& section, const AnalysisInput& input, const PcaResult& resu
   report::ScatterPlot plot = scatter_plot(result.scores, input);
   plot.x_title = fmt::format("PC1 ({} of variance)", first);
   plot.y_title = fmt::format("PC2 ({} of variance)", second);
+  plot.x_key = "pc1";
+  plot.y_key = "pc2";
   section.figures.push_back(
       {"fig4_pca", "Principal components of the routing signatures",
        fmt::format("Each point is a prompt. The axes are the two directions in which the {}"
@@ -136,13 +138,16 @@ Json add_tsne(Section& section, const AnalysisInput& input, const TsneResult& re
       fixed(result.kl_divergence, 4), fixed(result.trustworthiness, 4)));
   section.document.table(
       centres_table(result.embedding, signatures, {"centre", "prompts", "x", "y"}, 2));
+  report::ScatterPlot plot = scatter_plot(result.embedding, input);
+  plot.has_axes = false;
   section.figures.push_back(
       {"fig5_tsne", "t-SNE of the routing signatures",
-       fmt::format("Each point is a prompt; neighbours have similar signatures (perplexity {:.4g}, "
-                   "trustworthiness {}). The axes, the sizes of groups and the distances between "
-                   "them mean nothing.",
-                   result.perplexity, fixed(result.trustworthiness, 3)),
-       scatter_plot(result.embedding, input)});
+       "Each point is a prompt; neighbours have similar signatures. The axes, the sizes of groups "
+       "and the distances between them mean nothing.",
+       std::move(plot),
+       fmt::format("Perplexity {:.4g}, trustworthiness {}. Neighbours have similar signatures; "
+                   "axes, sizes of groups and distances between them mean nothing.",
+                   result.perplexity, fixed(result.trustworthiness, 3))});
   section.results.tsne = kept(result);
   return Json::object({{"method", "tsne"},
                        {"standardize", standardize},

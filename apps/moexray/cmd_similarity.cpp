@@ -1,5 +1,6 @@
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "commands.h"
@@ -23,6 +24,8 @@ using stats::SimilarityResult;
 constexpr std::size_t max_matrix_prompts = 5000;
 // More would be smaller than a printed dot, and the figure's table would exceed 10 MB.
 constexpr std::size_t max_figure_prompts = 500;
+
+bool is_zero(double value) { return value == 0; }
 
 Json pairs_json(const PairStatistics& pairs) {
   return Json::object({{"mean", pairs.mean}, {"std", pairs.std}, {"n_pairs", pairs.n_pairs}});
@@ -74,6 +77,15 @@ report::Document document_of(const SimilarityResult& result) {
   return document;
 }
 
+// All that similarities of counts can be, and where uniform routing lies.
+report::ColourScale scale_of(const SimilarityResult& result) {
+  return {report::ColourScale::Kind::sequential,
+          0,
+          1,
+          false,
+          {result.uniform.all, "uniform routing of as many tokens"}};
+}
+
 report::Figure category_figure(const SimilarityResult& result) {
   report::Heatmap chart;
   chart.row_labels = chart.column_labels = result.categories;
@@ -81,6 +93,10 @@ report::Figure category_figure(const SimilarityResult& result) {
                       result.category_matrix.data() + result.category_matrix.size());
   chart.value_title = "mean similarity";
   chart.show_values = true;
+  chart.scale = scale_of(result);
+  chart.row_key = "category";
+  chart.column_key = "other_category";
+  chart.value_key = "mean_similarity";
   return {
       "fig1_similarity", "Similarity of routing by category",
       "Mean similarity of the routing signatures over all pairs of prompts of two categories; on "
@@ -114,9 +130,68 @@ report::Figure prompts_figure(const SimilarityResult& result, const AnalysisInpu
   chart.column_labels = chart.row_labels;
   chart.column_texts = chart.row_texts;
   chart.value_title = "similarity";
+  chart.scale = scale_of(result);
+  chart.row_key = "id";
+  chart.column_key = "other_id";
+  chart.value_key = "similarity";
   return {"fig1_prompts", "Similarity of routing, prompt by prompt",
           "Each cell is the similarity of the routing signatures of two prompts, ordered by "
           "category. The diagonal, each prompt with itself, is 1.",
+          std::move(chart)};
+}
+
+// The distributions of the similarities within and across categories.
+report::Figure pairs_figure(const SimilarityResult& result, const AnalysisInput& input) {
+  constexpr int n_bins = 50;
+  const stats::Signatures& signatures = input.signatures;
+  const std::size_t n = signatures.size();
+  std::vector<double> within(n_bins);
+  std::vector<double> across(n_bins);
+  stats::for_each_similarity_block(
+      stats::unit_blocks(signatures), [&](Eigen::Index first, const stats::Matrix& rows) {
+        if (*input.stop) throw Error(ErrorKind::interrupted, "interrupted");
+        for (Eigen::Index i = 0; i < rows.rows(); ++i) {
+          const auto row = static_cast<std::size_t>(first + i);
+          for (std::size_t j = row + 1; j < n; ++j) {
+            const double s = rows(i, static_cast<Eigen::Index>(j));
+            const auto bin = static_cast<std::size_t>(std::clamp(s * n_bins, 0.0, n_bins - 1.0));
+            ++(signatures.categories[row] == signatures.categories[j] ? within : across)[bin];
+          }
+        }
+      });
+  // The axis begins with the last empty tenth.
+  int first = 0;
+  while (first + n_bins / 10 < n_bins &&
+         std::all_of(within.begin(), within.begin() + first + n_bins / 10, is_zero) &&
+         std::all_of(across.begin(), across.begin() + first + n_bins / 10, is_zero)) {
+    first += n_bins / 10;
+  }
+  report::Distribution chart;
+  chart.low = static_cast<double>(first) / n_bins;
+  const auto add = [&](const char* name, const std::vector<double>& counts,
+                       const PairStatistics& pairs) {
+    report::Distribution::Series series{fmt::format("{} categories", name), {}};
+    for (auto i = static_cast<std::size_t>(first); i < counts.size() && pairs.n_pairs > 0; ++i) {
+      series.shares.push_back(counts[i] / static_cast<double>(pairs.n_pairs));
+    }
+    chart.series.push_back(std::move(series));
+  };
+  add("within", within, result.within);
+  add("across", across, result.across);
+  if (std::abs(result.uniform.within - result.uniform.across) < 0.0005) {
+    chart.references = {{result.uniform.all, "uniform routing, mean"}};
+  } else {
+    chart.references = {{result.uniform.within, "uniform routing, mean within"},
+                        {result.uniform.across, "uniform routing, mean across"}};
+  }
+  chart.value_title = "similarity of a pair of prompts";
+  chart.share_title = "share of the pairs";
+  chart.series_key = "pairs";
+  chart.value_key = "similarity";
+  return {"fig1_pairs", "Similarity of pairs of prompts",
+          "How the similarities of pairs within one category and of pairs of two categories are "
+          "distributed. Lines: the mean that uniform routing would give pairs of as many tokens. "
+          "Pairs share prompts and are not independent.",
           std::move(chart)};
 }
 
@@ -150,6 +225,9 @@ Section similarity_section(const AnalysisInput& input, const Arguments& argument
   section.figures.push_back(category_figure(result));
   // The pairs are worth their time only where they are drawn.
   if (input.settings.output) {
+    if (signatures.size() >= 2 && signatures.size() <= max_matrix_prompts) {
+      section.figures.push_back(pairs_figure(result, input));
+    }
     if (signatures.size() <= max_figure_prompts) {
       section.figures.push_back(prompts_figure(result, input));
     } else {
@@ -189,9 +267,10 @@ Command similarity_command() {
               "and across categories, beside what uniform routing would give prompts of as many "
               "tokens, their standardised difference, and the means for every "
               "pair of categories. With -o DIR it writes similarity.npy (prompts × prompts), "
-              "labels.tsv, report.json and the figures fig1_similarity (categories × categories) "
-              "and fig1_prompts (prompts × prompts, for up to 500 prompts), each as .tsv, .svg, "
-              ".png and .pdf with the gnuplot script that draws it.",
+              "labels.tsv, report.json and the figures fig1_similarity (categories × categories), "
+              "fig1_pairs (distributions of similarities, for up to 5,000 prompts) "
+              "and fig1_prompts (prompts × prompts, for up to 500), each as .tsv, .svg, "
+              ".png and .pdf.",
           .positionals = trace_positionals(),
           .flags = with_analysis_flags(similarity_flags()),
           .examples = {{"moexray similarity traces", "the table"},

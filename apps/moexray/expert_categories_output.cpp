@@ -144,6 +144,10 @@ report::Figure ratios_figure(const ExpertCategoriesResult& result) {
   chart.column_title = "expert";
   chart.value_title = "log₂ ratio to the other categories";
   chart.scale = {.kind = report::ColourScale::Kind::diverging, .low = -3, .high = 3};
+  chart.empty_title = "no difference that the false discovery rate allows to name";
+  chart.row_key = "category_layer";
+  chart.column_key = "expert";
+  chart.value_key = "log2_ratio";
   return {
       "experts_by_category", "Experts that categories use more or less than others",
       fmt::format("log₂ of the share of a category's tokens that select the expert over that of "
@@ -173,6 +177,9 @@ report::Figure counts_figure(const ExpertCategoriesResult& result) {
   chart.column_title = "MoE layer";
   chart.value_title = "experts that differ";
   chart.scale = {.low = 0, .high = static_cast<double>(result.shape.n_experts)};
+  chart.row_key = "category";
+  chart.column_key = "layer";
+  chart.value_key = "n_experts";
   return {
       "experts_by_category", "How many experts categories use more or less than others",
       fmt::format("The number of experts of a layer, of {}, that the category uses more or less "

@@ -10,6 +10,7 @@
 #include "moexray/stats/experts.h"
 #include "moexray/stats/inference.h"
 #include "moexray/stats/information.h"
+#include "moexray/stats/layer_inference.h"
 #include "moexray/stats/layers.h"
 #include "moexray/stats/pca.h"
 #include "moexray/stats/similarity.h"
@@ -23,6 +24,7 @@ struct Results {
   std::shared_ptr<const stats::SimilarityResult> similarity;
   std::shared_ptr<const stats::BaselinesResult> baselines;
   std::shared_ptr<const stats::LayersResult> layers;
+  std::shared_ptr<const stats::LayerInference> layer_inference;
   std::shared_ptr<const stats::InferenceResult> inference;
   std::shared_ptr<const stats::PcaResult> pca;
   std::shared_ptr<const stats::TsneResult> tsne;
@@ -41,6 +43,7 @@ struct Results {
     take(similarity, other.similarity);
     take(baselines, other.baselines);
     take(layers, other.layers);
+    take(layer_inference, other.layer_inference);
     take(inference, other.inference);
     take(pca, other.pca);
     take(tsne, other.tsne);

@@ -35,6 +35,7 @@ Section affordable_information_section(const AnalysisInput& input, const Argumen
 std::vector<Flag> baselines_flags();
 std::vector<Flag> classify_flags();
 std::vector<Flag> experts_flags();
+std::vector<Flag> layers_flags();
 std::vector<Flag> project_flags();
 std::vector<Flag> similarity_flags();
 std::vector<Flag> stats_flags(int n_resamples, int n_permutations);

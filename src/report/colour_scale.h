@@ -5,6 +5,7 @@
 
 #include "colour_ramp.h"
 #include "moexray/report/figure.h"
+#include "svg_canvas.h"
 
 namespace moexray::report {
 
@@ -18,13 +19,30 @@ class ResolvedScale {
   double share_of(double value) const;
   Colour colour_of(double value) const { return colour_at(share_of(value)); }
   Colour colour_at(double share) const;
-  double low() const { return low_; }
-  double high() const { return high_; }
+
+  /// Values to be written at the scale, both ends among them, and their texts: an end says so
+  /// ("≥ 8") where values lie beyond it.
+  struct Tick {
+    double value;
+    std::string text;
+  };
+  std::vector<Tick> ticks(int n_decimals) const;
+
+  /// True if the ends are given, not those of the data.
+  bool is_fixed() const { return is_fixed_; }
 
  private:
   ColourScale scale_;
   double low_;
   double high_;
+  bool is_fixed_;
+  bool has_below_ = false;  // values beyond the ends
+  bool has_above_ = false;
 };
+
+/// Draws the colour bar of a heatmap at (x, y), at most `room` wide, with its title and ticks.
+/// @return where it ends
+double draw_colour_bar(svg_parts::Canvas& canvas, const Heatmap& map, const ResolvedScale& scale,
+                       double x, double y, double room);
 
 }  // namespace moexray::report

@@ -72,7 +72,7 @@ std::string_view print_styles() {
   a { color: inherit; text-decoration: none; }
   h2, h3, caption { break-after: avoid; }
   figure, tr { break-inside: avoid; }
-  .chart, figure img { min-width: 0; max-width: 12cm; max-height: 20cm; }
+  .chart, figure img { min-width: 0 !important; max-width: 12cm !important; max-height: 20cm; }
   tr:has(th[colspan]) { break-after: avoid; }
   .scroll { overflow: visible; }
   thead { display: table-header-group; }

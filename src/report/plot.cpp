@@ -2,75 +2,80 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
-#include <cctype>
-#include <limits>
 #include <string_view>
 #include <thread>
 #include <utility>
 
-#include "gnuplot_process.h"
+#include "fonts.h"
+#include "moexray/core/error.h"
 #include "moexray/core/file.h"
 #include "moexray/core/system.h"
+#include "moexray/report/svg.h"
+#include "program.h"
 
 namespace moexray::report {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::array<const char*, 3> drawings = {".svg", ".png", ".pdf"};
-
-// cairo writes the time into a PDF. The date becomes that of the Unix epoch, the length stays.
-void remove_date(const fs::path& pdf) {
-  constexpr std::string_view key = "/CreationDate (D:";
-  constexpr std::string_view epoch = "19700101000000";
-  std::string bytes = read_file(pdf, std::numeric_limits<std::uint64_t>::max());
-  std::size_t at = bytes.rfind(key);
-  if (at == std::string::npos) return;
-  at += key.size();
-  for (std::size_t i = 0; i < epoch.size() && std::isdigit(static_cast<unsigned char>(bytes[at]));
-       ++i) {
-    bytes[at++] = epoch[i];
+// Names are arguments of a program.
+void check_name(const std::string& name) {
+  const bool is_plain = !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+  });
+  if (!is_plain) {
+    throw Error(ErrorKind::runtime,
+                {"the name of a figure", {}, "lower-case letters, digits and \"_\"", name});
   }
-  write_file_atomically(pdf, bytes);
 }
 
-// What one run of gnuplot left behind.
-struct Drawn {
+struct Format {
+  const char* suffix;
+  std::vector<std::string> arguments;
+};
+
+const std::array<Format, 2>& formats() {
+  static const std::array<Format, 2> all{
+      {{".png", {"--format=png", "--dpi-x=300", "--dpi-y=300"}}, {".pdf", {"--format=pdf"}}}};
+  return all;
+}
+
+// What is made of one drawing.
+struct Converted {
   std::string problem;
   std::vector<std::string> names;
 };
 
-Drawn draw(const fs::path& program, const fs::path& directory, const std::string& name,
-           const PlotOptions& options) {
-  Drawn result;
-  result.problem = run_gnuplot(program, directory, name + ".gp", options);
-  std::string missing;
-  for (const char* const suffix : drawings) {
-    const fs::path file = directory / (name + suffix);
-    std::error_code ignored;
-    if (!result.problem.empty()) {
-      fs::remove(file, ignored);  // may be half a drawing
-    } else if (const auto size = fs::file_size(file, ignored); !ignored && size > 0) {
-      result.names.push_back(name + suffix);
-    } else {
-      missing += suffix;
+Converted convert(const fs::path& program, const fs::path& directory, const std::string& name,
+                  const PlotOptions& options) {
+  Converted result;
+  for (const Format& format : formats()) {
+    const std::string output = name + format.suffix;
+    ProgramRun run{program, format.arguments, directory, options.time_limit, options.stop};
+    run.arguments.insert(run.arguments.end(), {"--unlimited", "--output=" + output, name + ".svg"});
+    std::string problem = run_program(run).problem;
+    std::error_code code;
+    const auto size = fs::file_size(directory / output, code);
+    if (problem.empty() && (code || size == 0)) problem = "rsvg-convert wrote nothing";
+    if (problem.empty()) {
+      result.names.push_back(output);
+      continue;
     }
+    fs::remove(directory / output, code);  // may be half a drawing
+    result.problem = output + " is missing: " + problem;
+    if (options.stop && options.stop->load()) break;
   }
-  if (!missing.empty() && result.problem.empty())
-    result.problem = "this gnuplot draws no " + missing;
-  if (fs::exists(directory / (name + ".pdf"))) remove_date(directory / (name + ".pdf"));
   return result;
 }
 
-// One after the other, on as many threads as there are processors: gnuplot uses one each.
-std::vector<Drawn> draw_all(const fs::path& program, const fs::path& directory,
-                            std::span<const Figure> figures, const PlotOptions& options) {
-  std::vector<Drawn> results(figures.size());
+// One after the other, on as many threads as there are processors.
+std::vector<Converted> convert_all(const fs::path& program, const fs::path& directory,
+                                   std::span<const Figure> figures, const PlotOptions& options) {
+  std::vector<Converted> results(figures.size());
   std::atomic<std::size_t> next = 0;
   const auto work = [&] {
     for (std::size_t i = next++; i < figures.size(); i = next++) {
       try {
-        results[i] = draw(program, directory, figures[i].name, options);
+        results[i] = convert(program, directory, figures[i].name, options);
       } catch (const std::exception& error) {
         results[i].problem = error.what();
       }
@@ -90,26 +95,29 @@ PlotFiles write_plots(const fs::path& directory, std::span<const Figure> figures
                       const PlotOptions& options) {
   PlotFiles result;
   if (figures.empty()) return result;
+  std::vector<std::string> drawings;
   for (const Figure& figure : figures) {
-    write_file_atomically(directory / (figure.name + ".gp"), plot_script(figure));
+    check_name(figure.name);
+    drawings.push_back(svg_file(figure));
     write_file_atomically(directory / (figure.name + ".tsv"), plot_data(figure));
+    write_file_atomically(directory / (figure.name + ".svg"), drawings.back());
   }
-  const auto program = find_gnuplot();
-  std::vector<Drawn> drawn(figures.size());
-  if (program) {
-    drawn = draw_all(*program, directory, figures, options);
+  std::vector<Converted> converted(figures.size());
+  if (const auto program = find_program("rsvg-convert")) {
+    if (std::string notice = font_notice(drawings, options); !notice.empty()) {
+      result.notices.push_back(std::move(notice));
+    }
+    converted = convert_all(*program, directory, figures, options);
   } else {
-    result.notices.push_back(
-        "figures are not drawn, because gnuplot is not installed (Debian's package gnuplot-nox); "
-        "their data and scripts are written");
+    result.notices.emplace_back(
+        "figures are written as SVG alone: PNG and PDF need rsvg-convert (Debian's package "
+        "librsvg2-bin)");
   }
   for (std::size_t i = 0; i < figures.size(); ++i) {
     const std::string& name = figures[i].name;
-    result.names.insert(result.names.end(), {name + ".tsv", name + ".gp"});
-    result.names.insert(result.names.end(), drawn[i].names.begin(), drawn[i].names.end());
-    if (!drawn[i].problem.empty()) {
-      result.notices.push_back(name + " is not drawn: " + drawn[i].problem);
-    }
+    result.names.insert(result.names.end(), {name + ".tsv", name + ".svg"});
+    result.names.insert(result.names.end(), converted[i].names.begin(), converted[i].names.end());
+    if (!converted[i].problem.empty()) result.notices.push_back(converted[i].problem);
   }
   return result;
 }

@@ -3,13 +3,18 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cmath>
 
-#include "moexray/core/escape.h"
 #include "moexray/report/document.h"
-#include "moexray/report/table.h"
 
 namespace moexray::report::svg_parts {
+namespace {
+
+constexpr double line_height = 14;
+constexpr double margin = 6;
+
+std::string escaped(std::string_view text) { return html_escaped(clean(text, 2000)); }
+
+}  // namespace
 
 std::string number(double value) {
   std::string text = fmt::format("{:.2f}", value);
@@ -18,87 +23,66 @@ std::string number(double value) {
   return text == "-0" ? "0" : text;
 }
 
-double text_width(std::string_view text) {
-  return character_width * static_cast<double>(display_width(printable(text)));
+std::string Canvas::style(std::string_view classes) const {
+  if (classes.empty()) return {};
+  return purpose_ == Purpose::page ? fmt::format(" class=\"{}\"", classes)
+                                   : " " + literal_attributes(classes);
 }
 
-std::string shortened(std::string_view text, std::size_t n_columns) {
-  std::string clean = one_line(text, 4 * n_columns);
-  if (display_width(clean) <= n_columns) return clean;
-  std::string kept;
-  for (std::size_t begin = 0; begin < clean.size();) {
-    std::size_t end = begin + 1;
-    while (end < clean.size() && (static_cast<unsigned char>(clean[end]) & 0xC0U) == 0x80U) ++end;
-    const std::string longer = kept + clean.substr(begin, end - begin);
-    if (display_width(longer) >= n_columns) break;
-    kept = longer;
-    begin = end;
-  }
-  return kept + "…";
-}
-
-Ticks round_ticks(double low, double high, int n_wanted) {
-  const double span = high - low;
-  Ticks ticks;
-  if (!(span > 0) || !std::isfinite(span)) return ticks;
-  const double exponent = std::floor(std::log10(span / n_wanted));
-  const double unit = std::pow(10, exponent);
-  double step = unit;
-  for (const double factor : {1.0, 2.0, 5.0, 10.0}) {
-    step = factor * unit;
-    if (span / step <= n_wanted) break;
-  }
-  const double first = std::ceil(low / step - 1e-9);
-  for (double i = first; i * step <= high + 1e-9 * span; ++i) ticks.values.push_back(i * step);
-  ticks.n_decimals = std::clamp(static_cast<int>(-std::floor(std::log10(step) + 1e-9)), 0, 12);
-  return ticks;
-}
-
-Range finite_range(const std::vector<double>& values) {
-  Range range{INFINITY, -INFINITY};
-  for (const double value : values) {
-    if (!std::isfinite(value)) continue;
-    range.low = std::min(range.low, value);
-    range.high = std::max(range.high, value);
-  }
-  if (range.low > range.high) return {};
-  if (range.high - range.low > 1e-12 * std::max(std::abs(range.low), std::abs(range.high))) {
-    return range;
-  }
-  const double margin = std::max(0.5, 0.1 * std::abs(range.low));
-  return {range.low - margin, range.high + margin};
-}
-
-void Canvas::line(double x1, double y1, double x2, double y2, std::string_view css_class) {
-  out_ += fmt::format("<line class=\"{}\" x1=\"{}\" y1=\"{}\" x2=\"{}\" y2=\"{}\"/>\n", css_class,
+void Canvas::line(double x1, double y1, double x2, double y2, std::string_view classes) {
+  out_ += fmt::format("<line{} x1=\"{}\" y1=\"{}\" x2=\"{}\" y2=\"{}\"/>\n", style(classes),
                       number(x1), number(y1), number(x2), number(y2));
 }
 
-void Canvas::text(double x, double y, std::string_view css_class, std::string_view content) {
-  out_ += fmt::format("<text class=\"{}\" x=\"{}\" y=\"{}\">{}</text>\n", css_class, number(x),
-                      number(y), html_escaped(content));
+void Canvas::text(double x, double y, std::string_view classes, std::string_view content) {
+  out_ += fmt::format("<text{} x=\"{}\" y=\"{}\">{}</text>\n", style(classes), number(x), number(y),
+                      escaped(content));
 }
 
-void Canvas::turned_text(double x, double y, double degrees, std::string_view css_class,
-                         std::string_view content) {
-  out_ += fmt::format("<text class=\"{}\" transform=\"translate({} {}) rotate({})\">{}</text>\n",
-                      css_class, number(x), number(y), number(degrees), html_escaped(content));
+void Canvas::upright_text(double x, double y, std::string_view classes, std::string_view content) {
+  out_ += fmt::format("<text{} transform=\"translate({} {}) rotate(-90)\">{}</text>\n",
+                      style(classes), number(x), number(y), escaped(content));
 }
 
-void Canvas::rect(double x, double y, double w, double h, std::string_view attributes,
+void Canvas::rect(double x, double y, double w, double h, std::string_view classes,
                   std::string_view hover) {
-  out_ += fmt::format("<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" {}", number(x), number(y),
-                      number(w), number(h), attributes);
+  out_ += fmt::format("<rect{} x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"", style(classes),
+                      number(x), number(y), number(w), number(h));
   close("rect", hover);
 }
 
-void Canvas::path(std::string_view css_class, std::string_view d, std::string_view hover) {
-  out_ += fmt::format("<path class=\"{}\" d=\"{}\"", css_class, d);
+void Canvas::filled_rect(double x, double y, double w, double h, const std::string& colour,
+                         std::string_view hover) {
+  out_ += fmt::format("<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"{}\"", number(x),
+                      number(y), number(w), number(h), colour);
+  close("rect", hover);
+}
+
+void Canvas::path(std::string_view classes, std::string_view d, std::string_view hover) {
+  out_ += fmt::format("<path{} d=\"{}\"", style(classes), d);
   close("path", hover);
 }
 
+// The thin outline hides the seams that viewers of PDF show between neighbours.
+void Canvas::cells(double x, double y, double w, double h, const std::string& colour,
+                   std::string_view d) {
+  out_ += fmt::format(
+      "<path transform=\"translate({} {}) scale({:.5g} {:.5g})\" fill=\"{}\" stroke=\"{}\" "
+      "stroke-width=\"0.06\" shape-rendering=\"crispEdges\" d=\"{}\"/>\n",
+      number(x), number(y), w, h, colour, colour, d);
+}
+
+double Canvas::small_lines(double x, double y, double room, std::string_view content,
+                           std::size_t max_lines) {
+  for (const std::string& words : wrapped(content, room, small_size, max_lines)) {
+    text(x, y, "small", words);
+    y += line_height - 1;
+  }
+  return y;
+}
+
 void Canvas::close(std::string_view element, std::string_view hover) {
-  if (hover.empty()) {
+  if (hover.empty() || purpose_ == Purpose::file) {
     out_ += "/>\n";
     return;
   }
@@ -107,15 +91,43 @@ void Canvas::close(std::string_view element, std::string_view hover) {
   for (bool first = true; !hover.empty(); first = false) {
     const std::size_t end = std::min(hover.find('\n'), hover.size());
     if (!first) out_ += '\n';
-    out_ += html_escaped(hover.substr(0, end));
+    out_ += escaped(hover.substr(0, end));
     hover.remove_prefix(std::min(end + 1, hover.size()));
   }
   out_ += fmt::format("</title></{}>\n", element);
 }
 
-std::string Canvas::finish(double height, std::string_view label) const {
-  return fmt::format("<svg class=\"chart\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">\n",
-                     number(width), number(height), html_escaped(label)) +
+double Canvas::title(const Figure& figure, double width) {
+  if (purpose_ == Purpose::page) return 4;
+  double y = 16;
+  for (const std::string& words : wrapped(figure.title, width - 2 * margin, title_size, 3, true)) {
+    text(margin, y, "title", words);
+    y += line_height + 2;
+  }
+  return figure.title.empty() ? 4 : y - 4;
+}
+
+std::string Canvas::finish(double width, double height, const Figure& figure) {
+  if (!figure.note.empty()) {
+    height = small_lines(margin, height + 12, width - 2 * margin, figure.note, 8) - 6;
+  }
+  height += 4;
+  const std::string view = fmt::format("0 0 {} {}", number(width), number(height));
+  if (purpose_ == Purpose::page) {
+    // About one and a half times as large as in print, but never so small that it cannot be read.
+    return fmt::format(
+               "<svg class=\"chart\" style=\"max-width: {:.0f}px; min-width: {:.0f}px\" "
+               "viewBox=\"{}\" role=\"img\" aria-label=\"{}\">\n",
+               1.4 * width, 0.7 * width, view, escaped(figure.title)) +
+           out_ + "</svg>\n";
+  }
+  return fmt::format(
+             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{:.3f}cm\" height=\"{:.3f}cm\" "
+             "viewBox=\"{}\" font-family=\"DejaVu Sans, Verdana, sans-serif\" font-size=\"{}px\" "
+             "fill=\"{}\">\n<title>{}</title>\n<desc>{}</desc>\n"
+             "<rect width=\"{}\" height=\"{}\" fill=\"#ffffff\"/>\n",
+             width * unit_cm, height * unit_cm, view, type_size, literal_colour("ink"),
+             escaped(figure.title), escaped(figure.caption), number(width), number(height)) +
          out_ + "</svg>\n";
 }
 

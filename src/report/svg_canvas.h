@@ -5,55 +5,59 @@
 #include <string_view>
 #include <vector>
 
+#include "moexray/report/figure.h"
+#include "svg_style.h"
+#include "svg_text.h"
+
 namespace moexray::report::svg_parts {
 
-/// The width of every drawing. One unit is a CSS pixel where the page is this wide, and text still
-/// reads where it is a third narrower.
-inline constexpr double width = 460;
+/// Widths of drawings: a journal's single column (8.5 cm), one and a half, the whole page.
+inline constexpr double narrow = 420;
+inline constexpr double medium = 620;
+inline constexpr double wide = 864;
+inline constexpr double unit_cm = 8.5 / narrow;
 
 /// A coordinate with at most two decimals.
 std::string number(double value);
 
-/// How wide a character of the drawing's font is, or a text: about, for fonts differ.
-inline constexpr double character_width = 6.6;
-double text_width(std::string_view text);
-
-/// `text` cut to `n_columns` of a terminal's width, the last one being "…" then.
-std::string shortened(std::string_view text, std::size_t n_columns);
-
-/// Round values within [low, high], about `n_wanted` of them, and the decimals they need.
-struct Ticks {
-  std::vector<double> values;
-  int n_decimals = 0;
+/// What a drawing is made for.
+enum class Purpose {
+  page,  ///< an element of a page: colours come from its style sheet, hover texts are there
+  file   ///< stand-alone: literal colours, its title drawn, nothing to rest a pointer on
 };
-Ticks round_ticks(double low, double high, int n_wanted);
 
-/// The range of the finite ones among `values`, widened to more than a point; 0 … 1 if there are
-/// none.
-struct Range {
-  double low = 0;
-  double high = 1;
-};
-Range finite_range(const std::vector<double>& values);
-
-/// Elements of a drawing as text. Contents and hover texts are escaped here, classes and paths are
-/// ours.
+/// Elements of a drawing as text. Contents and hover texts are escaped here; classes (of
+/// svg_style.cpp), attributes and paths are ours.
 class Canvas {
  public:
-  void line(double x1, double y1, double x2, double y2, std::string_view css_class);
-  void text(double x, double y, std::string_view css_class, std::string_view content);
-  /// Turned by `degrees` around its anchor.
-  void turned_text(double x, double y, double degrees, std::string_view css_class,
-                   std::string_view content);
-  void rect(double x, double y, double w, double h, std::string_view attributes,
+  explicit Canvas(Purpose purpose) : purpose_(purpose) {}
+
+  Purpose purpose() const { return purpose_; }
+  void line(double x1, double y1, double x2, double y2, std::string_view classes);
+  void text(double x, double y, std::string_view classes, std::string_view content);
+  /// Reading upwards.
+  void upright_text(double x, double y, std::string_view classes, std::string_view content);
+  void rect(double x, double y, double w, double h, std::string_view classes,
             std::string_view hover);
-  void path(std::string_view css_class, std::string_view d, std::string_view hover);
-  /// The whole element: `height` units high, `label` for who cannot see it.
-  std::string finish(double height, std::string_view label) const;
+  /// In a colour of its own.
+  void filled_rect(double x, double y, double w, double h, const std::string& colour,
+                   std::string_view hover);
+  void path(std::string_view classes, std::string_view d, std::string_view hover);
+  /// Cells of one unit, at whole coordinates, as one path: "M3 4h1v1h-1z…".
+  void cells(double x, double y, double w, double h, const std::string& colour, std::string_view d);
+  /// Lines of text of small type from `y` on; returns where the next would be.
+  double small_lines(double x, double y, double room, std::string_view text, std::size_t max_lines);
+
+  /// The figure's title, on top of a file. Returns where the drawing begins.
+  double title(const Figure& figure, double width);
+  /// The whole element. Draws the figure's note below `height`.
+  std::string finish(double width, double height, const Figure& figure);
 
  private:
+  std::string style(std::string_view classes) const;
   void close(std::string_view element, std::string_view hover);
 
+  Purpose purpose_;
   std::string out_;
 };
 

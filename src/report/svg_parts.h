@@ -5,17 +5,22 @@
 #include <string_view>
 
 #include "moexray/report/figure.h"
+#include "svg_canvas.h"
 
 namespace moexray::report::svg_parts {
 
-// The kinds of charts, each a whole `<svg>` element. `label` names the figure for who cannot see
-// it.
-std::string heatmap(const Heatmap& chart, std::string_view label);
-std::string bar_chart(const BarChart& chart, std::string_view label);
-std::string line_chart(const LineChart& chart, std::string_view label);
-std::string scatter_plot(const ScatterPlot& chart, std::string_view label);
+// The kinds of charts, each a whole `<svg>` element.
+std::string draw(const Heatmap& chart, const Figure& figure, Purpose purpose);
+std::string draw(const BarChart& chart, const Figure& figure, Purpose purpose);
+std::string draw(const LineChart& chart, const Figure& figure, Purpose purpose);
+std::string draw(const ScatterPlot& chart, const Figure& figure, Purpose purpose);
+std::string draw(const Distribution& chart, const Figure& figure, Purpose purpose);
 
-/// @throws Error (runtime) unless a part of a chart has the size that the others ask for.
-void check_size(std::string_view what, std::size_t found, std::size_t expected);
+/// @throws Error (runtime) unless the parts of the chart have the sizes that they ask for of each
+/// other.
+void check_parts(const Figure& figure);
+
+/// A disc around (x, y), as a path.
+std::string disc(double x, double y, double radius);
 
 }  // namespace moexray::report::svg_parts

@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <functional>
 
 #include "moexray/stats/permutation_tests.h"
 #include "moexray/stats/similarity.h"
@@ -59,6 +61,16 @@ class LayerPairs {
   double squares_ = 0;
 };
 
+// The (m + 1)-th largest of R values, m = ⌊0.05 (R + 1)⌋ − 1: p = (1 + c)/(R + 1) of what exceeds
+// it is at most 0.05, because at most c = m of them reach that.
+double limit95_of(std::vector<double> largest) {
+  const auto n = static_cast<std::int64_t>(largest.size());
+  const std::int64_t m = (n + 1) / 20 - 1;
+  if (m < 0) return undefined;
+  std::nth_element(largest.begin(), largest.begin() + m, largest.end(), std::greater<>());
+  return largest[static_cast<std::size_t>(m)];
+}
+
 }  // namespace
 
 std::vector<LayerTest> test_layers(const Signatures& signatures, const CategoryIndex& categories,
@@ -84,7 +96,9 @@ std::vector<LayerTest> test_layers(const Signatures& signatures, const CategoryI
     });
   }
   if (!testable) return result;
+  const double limit95 = limit95_of(largest);
   for (LayerTest& layer : result) {
+    layer.limit95 = limit95;
     if (std::isnan(layer.cohens_d)) continue;
     const auto n_reached = std::count_if(largest.begin(), largest.end(), [&](double d) {
       return reaches(d, std::abs(layer.cohens_d));

@@ -31,8 +31,7 @@ TEST(AnalyzeCommand, WritesEverythingTheSameEveryTime) {
       continue;
     }
     const std::string stem = name.substr(0, name.rfind('.'));
-    // Drawings are there if gnuplot is, scripts always.
-    if (files.contains(stem + ".gp")) {
+    if (files.contains(stem + ".svg")) {
       figures.insert(stem);
     } else {
       names.push_back(name);
@@ -44,9 +43,10 @@ TEST(AnalyzeCommand, WritesEverythingTheSameEveryTime) {
                        "outputs.json", "report.html", "report.json", "signatures.npy", "similarity.npy",
                        "stats_layers.tsv", "top_experts.tsv"}));
   EXPECT_EQ(n_prompt_pages, 12);
-  EXPECT_EQ(figures,
-            (std::set<std::string>{"experts", "fig1_prompts", "fig1_similarity", "fig2_baselines",
-                                   "fig3_layers", "fig4_pca", "fig5_tsne"}));
+  EXPECT_EQ(figures, (std::set<std::string>{"experts", "fig1_pairs", "fig1_prompts",
+                                            "fig1_similarity", "fig2_baselines", "fig3_layers",
+                                            "fig4_pca", "fig5_tsne", "fig6_confusion",
+                                            "fig7_confounds"}));
   std::vector<std::string> again = words;
   again.insert(again.end(), {"--force", "--threads", "1"});
   const CommandResult second = run_moexray(again, options);
@@ -73,6 +73,7 @@ TEST(AnalyzeCommand, ReportHoldsASectionPerCommand) {
     if (command == "classify") {
       words.insert(words.end(), {"--folds", "4", "--nested-repetitions", "25"});
     }
+    if (command == "layers") words.insert(words.end(), {"--permutations", "999"});
     const json alone = run_for_json(words);
     for (const auto& [key, value] : found.at(command).items()) EXPECT_EQ(alone.at(key), value);
   }

@@ -100,16 +100,21 @@ TEST(LayersCommand, HasStableKeys) {
   const json similarity = run_for_json({"similarity", small_trace()});
   ASSERT_EQ(found.at("layers").size(), 2U);
   const json& layers = found.at("layers");
-  EXPECT_EQ(
-      keys_of(layers[1]),
-      (std::vector<std::string>{"across_mean", "across_std", "cohens_d", "layer", "uniform_across",
-                                "uniform_within", "within_mean", "within_std"}));
+  EXPECT_EQ(keys_of(layers[1]),
+            (std::vector<std::string>{"across_mean", "across_std", "ci95", "cohens_d", "layer",
+                                      "p_adjusted", "uniform_across", "uniform_within",
+                                      "within_mean", "within_std"}));
   EXPECT_EQ(layers[1].at("layer"), 1);
   EXPECT_NEAR(
       (layers[0].at("within_mean").get<double>() + layers[1].at("within_mean").get<double>()) / 2,
       similarity.at("within").at("mean"), 1e-14);
   const std::size_t peak = layers[0].at("cohens_d") < layers[1].at("cohens_d") ? 1 : 0;
   EXPECT_EQ(found.at("peak_layer"), peak);
+  EXPECT_LT(layers[1].at("ci95").at(0), layers[1].at("cohens_d"));
+  for (const json& layer : layers) {
+    EXPECT_EQ(layer.at("p_adjusted") <= 0.05,
+              std::abs(layer.at("cohens_d").get<double>()) > found.at("null95"));
+  }
 }
 
 TEST(LayersCommand, PrintsAndWritesItsTable) {
@@ -120,14 +125,15 @@ TEST(LayersCommand, PrintsAndWritesItsTable) {
   const CommandResult result = run_moexray({"layers", place.path() / "t", "-o", out});
   EXPECT_EQ(result.exit_code, 0);
   // Within: 1 and 1/√2; across: 0, 0 and twice 1/√2.
-  EXPECT_EQ(result.out,
-            "4 prompts, 1 layer × 2 experts, top-1; all tokens\n"
-            "\n"
-            "layer  within  uniform  across  uniform  Cohen's d\n"
-            "    0  0.8536   0.6014  0.3536   0.6065       1.36\n"
-            "peak: layer 0 (layers count from 0), Cohen's d 1.36\n"
-            "uniform: what uniform routing of as many tokens would give the same pairs\n");
-  EXPECT_NE(result.err.find("wrote " + out.string() + ": layers.tsv, fig3_layers.{tsv,gp"),
+  for (const char* const part :
+       {"layer  within  uniform  across  uniform  Cohen's d  95% interval  adjusted p\n"
+        "    0  0.8536   0.6014  0.3536   0.6065       1.36 ",
+        "no peak: the largest d, at layer 0 (layers count from 0), Cohen's d 1.36, is within what "
+        "relabelled prompts reach, adjusted p = ",
+        "uniform: what uniform routing of as many tokens would give the same pairs\n"}) {
+    EXPECT_NE(result.out.find(part), std::string::npos) << result.out;
+  }
+  EXPECT_NE(result.err.find("wrote " + out.string() + ": layers.tsv, fig3_layers.{tsv,svg"),
             std::string::npos)
       << result.err;
   EXPECT_TRUE(file_content(out / "layers.tsv")

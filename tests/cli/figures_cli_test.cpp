@@ -6,6 +6,7 @@
 #include "analysis_support.h"
 #include "cli/run_command.h"
 #include "support/files.h"
+#include "support/markup.h"
 #include "support/temporary_directory.h"
 
 namespace moexray::test {
@@ -13,12 +14,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool has_gnuplot() {
-  return std::system("command -v gnuplot >/dev/null 2>&1") == 0;  // NOLINT
+bool has_rsvg_convert() {
+  return std::system("command -v rsvg-convert >/dev/null 2>&1") == 0;  // NOLINT
 }
 
 // Runs moexray where PATH leads to nothing.
-CommandResult run_without_gnuplot(const std::vector<std::string>& words) {
+CommandResult run_without_programs(const std::vector<std::string>& words) {
   std::vector<std::string> all{"env", "PATH=/nowhere", program_path()};
   all.insert(all.end(), words.begin(), words.end());
   return run_command(all);
@@ -30,62 +31,94 @@ std::size_t count(const std::string& text, const std::string& part) {
   return n;
 }
 
-TEST(Figures, ComeWithDataAndScriptEvenWithoutGnuplot) {
+TEST(Figures, ComeAsSvgWithDataEvenWithoutRsvgConvert) {
   const TemporaryDirectory place;
   const CommandResult result =
-      run_without_gnuplot({"similarity", small_trace(), "-o", place.path() / "out"});
+      run_without_programs({"similarity", small_trace(), "-o", place.path() / "out"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_EQ(count(result.err, "gnuplot-nox"), 1U) << result.err;
-  EXPECT_NE(result.err.find("fig1_similarity.{tsv,gp}, fig1_prompts.{tsv,gp}, report.json"),
+  EXPECT_EQ(count(result.err, "librsvg2-bin"), 1U) << result.err;
+  EXPECT_NE(result.err.find("fig1_similarity.{tsv,svg}, fig1_pairs.{tsv,svg}, "
+                            "fig1_prompts.{tsv,svg}"),
             std::string::npos)
       << result.err;
   const auto files = directory_contents(place.path() / "out");
   for (const std::string name : {"fig1_similarity", "fig1_prompts"}) {
-    EXPECT_TRUE(files.contains(name + ".gp") && files.contains(name + ".tsv")) << name;
-    EXPECT_FALSE(files.contains(name + ".svg")) << name;
+    EXPECT_EQ(files.at(name + ".svg").find("var("), std::string::npos) << name;
+    EXPECT_EQ(markup_fault(files.at(name + ".svg")), "") << name;
+    EXPECT_FALSE(files.contains(name + ".png") || files.contains(name + ".pdf")) << name;
   }
   const std::string& table = files.at("fig1_similarity.tsv");
+  EXPECT_TRUE(table.starts_with("category\tother_category\tmean_similarity\n")) << table;
   EXPECT_EQ(count(table, "\n"), 1U + 9U) << "three categories";
   EXPECT_EQ(count(files.at("fig1_prompts.tsv"), "\n"), 1U + 144U) << "twelve prompts";
-  EXPECT_TRUE(run_without_gnuplot({"similarity", small_trace()}).err.empty())
+  EXPECT_TRUE(run_without_programs({"similarity", small_trace()}).err.empty())
       << "nothing is drawn without -o, and nothing missed";
 }
 
+// Prompts of two categories that share no expert, or whose categories mean nothing.
+std::vector<TinyPrompt> prompts_with(bool effect) {
+  std::vector<TinyPrompt> prompts;
+  for (int i = 0; i < 16; ++i) {
+    const int expert = effect ? 2 * (i % 2) : 2 * (i / 8);
+    prompts.push_back(
+        {"p" + std::to_string(i), i % 2 == 0 ? "a" : "b", {expert, expert, expert + (i / 2) % 2}});
+  }
+  return prompts;
+}
+
+TEST(Figures, RingALayerOnlyIfItsAdjustedPSaysSo) {
+  for (const bool effect : {true, false}) {
+    const TemporaryDirectory place;
+    const fs::path out = place.path() / "out";
+    write_tiny_trace(place.path() / "t", 4, prompts_with(effect));
+    const CommandResult result = run_without_programs(
+        {"layers", place.path() / "t", "-o", out, "--permutations", "199", "--resamples", "199"});
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    const auto files = directory_contents(out);
+    const std::string& drawing = files.at("fig3_layers.svg");
+    EXPECT_EQ(markup_fault(drawing), "");
+    EXPECT_EQ(drawing.find(">peak: layer 0, adjusted p = 0.0") != std::string::npos, effect);
+    EXPECT_EQ(drawing.find("No layer is marked: none separates") != std::string::npos, !effect);
+    EXPECT_EQ(result.out.find("peak: layer 0") == std::string::npos, !effect) << result.out;
+    EXPECT_TRUE(files.at("fig3_layers.tsv")
+                    .starts_with("layer\tcohens_d\tci95_low\tci95_high\tnull95\n0\t"));
+  }
+}
+
+TEST(Figures, HaveScalesOfTheirOwnNotOfTheData) {
+  const TemporaryDirectory place;
+  const fs::path out = place.path() / "out";
+  write_tiny_trace(place.path() / "t", 4, prompts_with(false));
+  ASSERT_EQ(run_without_programs({"similarity", place.path() / "t", "-o", out}).exit_code, 0);
+  const auto files = directory_contents(out);
+  for (const char* const name : {"fig1_similarity.svg", "fig1_prompts.svg"}) {
+    const std::string& drawing = files.at(name);
+    EXPECT_NE(drawing.find("(fixed scale)"), std::string::npos) << name;
+    EXPECT_NE(drawing.find(">0.0</text>"), std::string::npos) << name;
+    EXPECT_NE(drawing.find(">1.0</text>"), std::string::npos) << name;
+    EXPECT_NE(drawing.find("uniform routing of as many tokens"), std::string::npos) << name;
+  }
+  const std::string& pairs = files.at("fig1_pairs.tsv");
+  EXPECT_TRUE(pairs.starts_with("pairs\tsimilarity_from\tsimilarity_to\tshare\n")) << pairs;
+  EXPECT_NE(pairs.find("within categories"), std::string::npos);
+  EXPECT_NE(files.at("fig1_pairs.svg").find("uniform routing, mean"), std::string::npos);
+}
+
 TEST(Figures, AreDrawnTheSameEveryTime) {
-  if (!has_gnuplot()) GTEST_SKIP() << "gnuplot is not installed";
+  if (!has_rsvg_convert()) GTEST_SKIP() << "rsvg-convert is not installed";
   const TemporaryDirectory place;
   for (const char* const name : {"a", "b"}) {
     const CommandResult result =
         run_moexray({"similarity", small_trace(), "-o", place.path() / name});
     ASSERT_EQ(result.exit_code, 0) << result.err;
-    EXPECT_EQ(result.err.find("not drawn"), std::string::npos) << result.err;
-    EXPECT_NE(result.err.find("fig1_similarity.{tsv,gp,svg,png,pdf}"), std::string::npos)
+    EXPECT_EQ(result.err.find("missing"), std::string::npos) << result.err;
+    EXPECT_NE(result.err.find("fig1_similarity.{tsv,svg,png,pdf}"), std::string::npos)
         << result.err;
   }
   const auto files = directory_contents(place.path() / "a");
   EXPECT_EQ(files, directory_contents(place.path() / "b"));
   for (const auto& [name, bytes] : files) EXPECT_FALSE(bytes.empty()) << name;
   EXPECT_NE(files.at("fig1_prompts.svg").find("story"), std::string::npos);
-}
-
-TEST(Figures, CanBeDrawnAgainByTheirScripts) {
-  if (!has_gnuplot()) GTEST_SKIP() << "gnuplot is not installed";
-  const TemporaryDirectory place;
-  const fs::path out = place.path() / "out";
-  ASSERT_EQ(run_moexray({"similarity", small_trace(), "-o", out}).exit_code, 0);
-  const auto files = directory_contents(out);
-  for (const std::string name : {"fig1_similarity", "fig1_prompts"}) {
-    for (const char* const suffix : {".svg", ".png", ".pdf"}) fs::remove(out / (name + suffix));
-    const CommandResult result =
-        run_command({"env", "LC_ALL=C.UTF-8", "gnuplot", "--default-settings", name + ".gp"},
-                    {.input = {}, .working_directory = out});
-    EXPECT_EQ(result.exit_code, 0);
-    EXPECT_EQ(result.err, "") << "no warnings about fonts, labels that do not fit, empty data";
-    const auto again = directory_contents(out);
-    EXPECT_EQ(again.at(name + ".svg"), files.at(name + ".svg"));
-    EXPECT_EQ(again.at(name + ".png"), files.at(name + ".png"));
-    EXPECT_EQ(again.at(name + ".pdf").size(), files.at(name + ".pdf").size()) << "but for the date";
-  }
 }
 
 TEST(Figures, HoldHostileNamesHarmlessly) {
@@ -99,15 +132,15 @@ TEST(Figures, HoldHostileNamesHarmlessly) {
                     {"# p", "100% {/Bold x} <b>&", {1, 3}}});
   const CommandResult result = run_moexray({"similarity", place.path() / "t", "-o", out});
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_EQ(result.err.find("is not drawn"), std::string::npos) << result.err;
+  EXPECT_EQ(result.err.find("missing:"), std::string::npos) << result.err;
   EXPECT_FALSE(fs::exists(out / "pwned"));
   EXPECT_FALSE(fs::exists(place.path() / "pwned"));
   EXPECT_FALSE(fs::exists("pwned"));
-  if (!has_gnuplot()) return;
   const std::string drawing = directory_contents(out).at("fig1_similarity.svg");
-  for (const char* const text :
-       {"<text>`touch pwned`</text>", "<text>$(touch pwned)</text>", "<text>\\</text>",
-        "<text>''; system 'touch pwned' #</text>", "<text>100% {/Bold x} &lt;b>&amp;</text>"}) {
+  EXPECT_EQ(markup_fault(drawing), "");
+  for (const char* const text : {">`touch pwned`</text>", ">$(touch pwned)</text>", ">\\</text>",
+                                 ">&#39;&#39;; system &#39;touch pwned&#39; #</text>",
+                                 ">100% {/Bold x} &lt;b&gt;&amp;</text>"}) {
     EXPECT_NE(drawing.find(text), std::string::npos) << text;
   }
 }
@@ -120,14 +153,14 @@ TEST(Figures, OfManyPromptsAreLeftOut) {
   }
   write_tiny_trace(place.path() / "t", 4, prompts);
   const CommandResult result =
-      run_without_gnuplot({"similarity", place.path() / "t", "-o", place.path() / "out"});
+      run_without_programs({"similarity", place.path() / "t", "-o", place.path() / "out"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_NE(result.err.find("fig1_prompts is not drawn for more than 500 prompts"),
             std::string::npos)
       << result.err;
   const auto files = directory_contents(place.path() / "out");
-  EXPECT_TRUE(files.contains("fig1_similarity.gp"));
-  EXPECT_FALSE(files.contains("fig1_prompts.gp"));
+  EXPECT_TRUE(files.contains("fig1_similarity.svg"));
+  EXPECT_FALSE(files.contains("fig1_prompts.svg"));
 }
 
 }  // namespace

@@ -68,6 +68,10 @@ DispersionTest test_dispersion(const Matrix& similarity, const CategoryIndex& ca
 struct LayerTest {
   double cohens_d = undefined;
   double p_adjusted = undefined;
+  /// The |d| above which p_adjusted is at most 0.05, the same for all layers: the 95% quantile of
+  /// the largest |d| under relabelling. Undefined where nothing can be tested, or with fewer than
+  /// 19 relabellings.
+  double limit95 = undefined;
 };
 
 /// Which layers separate the categories? One relabelling serves all layers, and a layer's |d| is

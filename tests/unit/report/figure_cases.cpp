@@ -32,6 +32,7 @@ std::vector<Figure> figures_named(const std::vector<std::string>& names) {
   report::BarChart bars;
   report::LineChart line;
   report::ScatterPlot points;
+  report::Distribution shares;
   std::string all;
   const auto n = static_cast<int>(names.size());
   for (int i = 0; i < n; ++i) {
@@ -44,6 +45,8 @@ std::vector<Figure> figures_named(const std::vector<std::string>& names) {
     line.values.push_back(i);
     points.groups.push_back(name);
     points.points.push_back({1.0 * i, 2.0 * i, i, name, name});
+    shares.series.push_back({name, {0.25, 0.75}});
+    shares.references.push_back({0.5, name});
     all += name + " ";
   }
   cells.column_labels = cells.row_labels;
@@ -57,9 +60,11 @@ std::vector<Figure> figures_named(const std::vector<std::string>& names) {
   line.x_title = line.value_title = line.mark_label = all;
   line.marked = 0;
   points.x_title = points.y_title = all;
+  shares.value_title = shares.share_title = all;
   return {{"cells", all, all, cells},     {"numbers", all, all, numbers},
           {"grouped", all, all, grouped}, {"bars", all, all, bars},
-          {"line", all, all, line},       {"points", all, all, points}};
+          {"line", all, all, line},       {"points", all, all, points, all},
+          {"shares", all, all, shares}};
 }
 
 std::vector<Figure> figures_of_little_data() {
@@ -78,6 +83,7 @@ std::vector<Figure> figures_of_little_data() {
           {"one_value", "", "", report::LineChart{{-3}, "x", "y", 0, "peak"}},
           {"no_point", "", "", report::ScatterPlot{}},
           {"one_point", "", "", report::ScatterPlot{{{1e300, 0, 0, "p"}}, {"a"}}},
+          {"no_share", "", "", report::Distribution{}},
           {"undefined_point", "", "", report::ScatterPlot{{{NAN, INFINITY, 0, "p"}}, {"a"}}}};
 }
 

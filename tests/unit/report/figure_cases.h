@@ -7,7 +7,7 @@
 
 namespace moexray::test {
 
-/// Names that mean something to gnuplot, a shell, XML or a terminal. Where one of them runs, it
+/// Names that mean something to a shell, a plotting program, XML or a terminal. Where one of them runs, it
 /// makes a file whose name starts with "pwned".
 std::vector<std::string> hostile_names();
 

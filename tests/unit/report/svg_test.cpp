@@ -15,13 +15,13 @@ using test::count_of;
 using test::markup_fault;
 
 const double nan_value = std::nan("");
-const std::string hostile = "</title><script>alert(\"1\")</script>&'\x1b[31m\xff";
+const std::string hostile = "</title><script>alert(\"1\")</script>&'\x1b[31m\xff\u202e\uffff";
 
 bool holds(const std::string& text, std::string_view part) {
   return text.find(part) != std::string::npos;
 }
 
-Figure figure_of(std::variant<Heatmap, BarChart, LineChart, ScatterPlot> chart) {
+Figure figure_of(std::variant<Heatmap, BarChart, LineChart, ScatterPlot, Distribution> chart) {
   return {"fig", "A title", "A caption.", std::move(chart)};
 }
 
@@ -54,8 +54,9 @@ TEST(Svg, HeatmapShowsValuesAndHoverTexts) {
   EXPECT_TRUE(holds(text,
                     "fill=\"#440154\"><title>code × math\nmean similarity: 0.2500\n"
                     "sort a list\nadd</title>"));
-  EXPECT_TRUE(holds(text, "class=\"none\"><title>math × math\nmean similarity: n/a"));
-  EXPECT_TRUE(holds(text, "mid on-light\""));
+  EXPECT_EQ(count_of(text, "class=\"none\""), 2U) << "the cell and its explanation";
+  EXPECT_TRUE(holds(text, "<title>math × math\nmean similarity: n/a"));
+  EXPECT_TRUE(holds(text, "mid small on-light\""));
   EXPECT_TRUE(holds(text, ">0.90</text>"));
   EXPECT_EQ(count_of(text, "<title>"), 4U);
 }
@@ -118,31 +119,65 @@ TEST(Svg, BarChartHasAnErrorBarWhereOneIsGiven) {
   const std::string text = svg(figure_of(chart));
   EXPECT_EQ(markup_fault(text), "");
   EXPECT_EQ(count_of(text, "class=\"error\""), 2U);
-  EXPECT_TRUE(holds(text, "across: 0.6000 ± 0.1000\n± standard deviation over pairs"));
+  EXPECT_TRUE(holds(text, "across: 0.6000 ± 0.1000\nstandard deviation over pairs"));
+  EXPECT_TRUE(holds(text, ">Error bars: standard deviation over pairs</text>"));
   EXPECT_TRUE(holds(text, "<title>load balance: 0.8000</title>"));
   EXPECT_TRUE(holds(text, ">0.840</text>"));
 }
 
-// The y coordinate at which a bar begins, and its height.
+// Where a bar begins, and its length.
 std::pair<double, double> bar_of(const std::string& text, const std::string& name) {
   const std::size_t title = text.find("<title>" + name + ":");
   const std::size_t rect = text.rfind("<rect", title);
   const auto value = [&](const char* key) {
     return std::stod(text.substr(text.find(key, rect) + std::string(key).size()));
   };
-  return {value(" y=\""), value(" height=\"")};
+  return {value(" x=\""), value(" width=\"")};
 }
 
 TEST(Svg, BarsStandOnZeroAndHaveTheirLength) {
   const std::string text =
       svg(figure_of(BarChart{{"a", "b", "c"}, {1, 2, -1}, {nan_value, nan_value, nan_value}}));
-  const auto [a_top, a_height] = bar_of(text, "a");
-  const auto [b_top, b_height] = bar_of(text, "b");
-  const auto [c_top, c_height] = bar_of(text, "c");
-  EXPECT_NEAR(b_height, 2 * a_height, 0.03);
-  EXPECT_NEAR(c_height, a_height, 0.03);
-  EXPECT_NEAR(a_top + a_height, b_top + b_height, 0.03);
-  EXPECT_NEAR(c_top, a_top + a_height, 0.03);
+  const auto [a_from, a_length] = bar_of(text, "a");
+  const auto [b_from, b_length] = bar_of(text, "b");
+  const auto [c_from, c_length] = bar_of(text, "c");
+  EXPECT_NEAR(b_length, 2 * a_length, 0.03);
+  EXPECT_NEAR(c_length, a_length, 0.03);
+  EXPECT_NEAR(a_from, b_from, 0.03);
+  EXPECT_NEAR(c_from + c_length, a_from, 0.03);
+}
+
+// Where a text stands: the value of `key` ("x") of the element that holds it.
+double place_of(const std::string& text, const std::string& content, const std::string& key) {
+  const std::size_t at = text.find(">" + content + "</text>");
+  EXPECT_NE(at, std::string::npos) << content;
+  if (at == std::string::npos) return NAN;
+  const std::size_t element = text.rfind("<text", at);
+  return std::stod(text.substr(text.find(" " + key + "=\"", element) + key.size() + 3));
+}
+
+TEST(Svg, NumbersOfAnAxisStandAtTheirTicksFromZero) {
+  BarChart chart{{"a", "b"}, {0.25, 0.95}, {}, "accuracy"};
+  chart.lows = {0.2, nan_value};
+  chart.highs = {0.4, nan_value};
+  chart.references = {{0.5, "chance"}};
+  const std::string text = svg(figure_of(chart));
+  EXPECT_EQ(markup_fault(text), "");
+  const auto [from, length] = bar_of(text, "b");
+  for (const char* const tick : {"0.0", "0.2", "0.4", "0.6", "0.8"}) {
+    EXPECT_NEAR(place_of(text, tick, "x"), from + std::stod(tick) / 0.95 * length, 0.05);
+  }
+  EXPECT_TRUE(holds(text, "<title>a: 0.2500 (0.2000 to 0.4000)</title>"));
+  EXPECT_EQ(count_of(text, "class=\"error\""), 1U);
+  EXPECT_TRUE(holds(text, ">chance: 0.500</text>"));
+  EXPECT_EQ(count_of(text, "class=\"reference\""), 2U) << "the line and its explanation";
+}
+
+TEST(Svg, NegativeNumbersHaveATrueMinusSign) {
+  const std::string text = svg(figure_of(BarChart{{"a"}, {-1.5}, {}}));
+  EXPECT_TRUE(holds(text, ">−1.500</text>"));
+  EXPECT_TRUE(holds(text, ">−1.0</text>"));
+  EXPECT_FALSE(holds(text, ">-"));
 }
 
 TEST(Svg, LineChartBreaksAtUndefinedValues) {
@@ -159,7 +194,44 @@ TEST(Svg, LineChartBreaksAtUndefinedValues) {
   EXPECT_EQ(count_of(path, "L"), 1U);
   EXPECT_TRUE(holds(text, "<title>layer 2\nCohen&#39;s d: 1.5000\npeak: layer 2</title>"));
   EXPECT_EQ(count_of(text, "<title>"), 3U);
-  EXPECT_EQ(count_of(text, "class=\"point g1\""), 1U);
+  EXPECT_EQ(count_of(text, "class=\"ring\""), 2U) << "the value and its explanation";
+  EXPECT_TRUE(holds(text, ">peak: layer 2</text>"));
+}
+
+TEST(Svg, LineChartShowsIntervalsAndWhatChanceReaches) {
+  LineChart chart{{0.5, 1.5}};
+  chart.value_title = "d";
+  chart.lows = {0.2, nan_value};
+  chart.highs = {0.9, nan_value};
+  chart.interval_title = "95% interval";
+  chart.null_limit = 0.75;
+  chart.null_title = "no layer differs";
+  const std::string text = svg(figure_of(chart));
+  EXPECT_EQ(markup_fault(text), "");
+  EXPECT_EQ(count_of(text, "class=\"error\""), 2U) << "one interval and its explanation";
+  EXPECT_EQ(count_of(text, "class=\"band\""), 2U);
+  EXPECT_TRUE(holds(text, "d: 0.5000 (0.2000 to 0.9000)"));
+  EXPECT_EQ(count_of(text, "class=\"ring\""), 0U) << "nothing is marked";
+  EXPECT_NEAR(place_of(text, "0.0", "y") - 4 - (place_of(text, "0.5", "y") - 4),
+              place_of(text, "0.5", "y") - place_of(text, "1.0", "y"), 0.03);
+  EXPECT_FALSE(holds(text, ">−")) << "from 0 on where nothing is below";
+}
+
+TEST(Svg, DistributionDrawsKindsWithDashesOfTheirOwn) {
+  Distribution chart;
+  chart.low = 0;
+  chart.high = 1;
+  chart.series = {{"within", {0.25, 0.75}}, {"across", {0.5, 0.5}}, {"none", {}}};
+  chart.references = {{0.9, "uniform routing"}, {7, "beyond the axis"}};
+  chart.value_title = "similarity";
+  const std::string text = svg(figure_of(chart));
+  EXPECT_EQ(markup_fault(text), "");
+  EXPECT_EQ(count_of(text, "class=\"s0\""), 2U);
+  EXPECT_EQ(count_of(text, "class=\"s1 dashed\""), 2U);
+  EXPECT_TRUE(holds(text, ">uniform routing: 0.900</text>"));
+  EXPECT_FALSE(holds(text, "beyond the axis"));
+  EXPECT_TRUE(
+      holds(text, "<title>similarity 0.5000 to 1.0000\nwithin: 75.0%\nacross: 50.0%</title>"));
 }
 
 TEST(Svg, ScatterPlotTellsGroupsApartByColourAndMarker) {
@@ -177,12 +249,50 @@ TEST(Svg, ScatterPlotTellsGroupsApartByColourAndMarker) {
   EXPECT_EQ(count_of(text, "h7.6v7.6h-7.6z"), 2U) << "squares";
 }
 
+TEST(Svg, ScatterPlotWithoutAxesHasNoNumbers) {
+  ScatterPlot plot{{{12.5, 3, 0, "p"}, {-7, 100, 0, "q"}}, {"a"}};
+  EXPECT_TRUE(holds(svg(figure_of(plot)), ">100</text>"));
+  plot.has_axes = false;
+  Figure figure = figure_of(plot);
+  figure.note = "perplexity 30";
+  const std::string text = svg(figure);
+  EXPECT_EQ(markup_fault(text), "");
+  EXPECT_EQ(count_of(text, "<text"), 2U) << "the group and the note";
+  EXPECT_TRUE(holds(text, ">perplexity 30</text>"));
+}
+
+TEST(Svg, LongNamesAreNeitherCutNorMerged) {
+  std::vector<std::string> names;
+  for (int i = 0; i < 55; ++i) names.push_back("high_school_subject_" + std::to_string(i));
+  names.emplace_back("high_school_mathematics");
+  names.emplace_back("high_school_macroeconomics");
+  Heatmap map{names, names, std::vector<double>(57UL * 57, 0.5)};
+  Heatmap grouped = map;
+  grouped.group_names = names;
+  grouped.group_sizes.assign(57, 1);
+  ScatterPlot plot;
+  plot.groups = names;
+  BarChart bars{names, std::vector<double>(57, 1)};
+  for (const Figure& figure :
+       {figure_of(map), figure_of(grouped), figure_of(plot), figure_of(bars)}) {
+    const std::string text = svg_file(figure);
+    for (const std::string& name : names) EXPECT_TRUE(holds(text, ">" + name + "</text>")) << name;
+  }
+  // What is longer than any page keeps its end.
+  const std::string start(300, 'x');
+  const std::string text =
+      svg(figure_of(BarChart{{start + "1", start + "2", start, start}, {1, 2, 3, 4}}));
+  EXPECT_TRUE(holds(text, "x1</text>"));
+  EXPECT_TRUE(holds(text, "x2</text>"));
+  EXPECT_TRUE(holds(text, " (3)</text>")) << "the same name twice";
+}
+
 TEST(Svg, ManyGroupsAreAllDifferent) {
   ScatterPlot plot;
   for (int g = 0; g < 24; ++g) plot.groups.push_back("group " + std::to_string(g));
   const std::string text = svg(figure_of(plot));
   EXPECT_EQ(markup_fault(text), "");
-  std::set<std::string> kinds;
+  std::set<std::string> kinds;  // of marks
   for (std::size_t at = text.find("class=\"point"); at != std::string::npos;
        at = text.find("class=\"point", at + 1)) {
     // The class and the path without the point it starts at.
@@ -202,15 +312,20 @@ TEST(Svg, EscapesForeignTextEverywhere) {
   BarChart bars{{hostile}, {1}, {1}, hostile, hostile};
   LineChart line{{1, 2}, hostile, hostile, 1, hostile};
   ScatterPlot plot{{{0, 0, 0, hostile, hostile}}, {hostile}, hostile, hostile};
-  for (Figure figure :
-       {figure_of(map), figure_of(grouped), figure_of(bars), figure_of(line), figure_of(plot)}) {
-    figure.title = hostile;
-    const std::string text = svg(figure);
-    EXPECT_EQ(markup_fault(text), "");
-    EXPECT_FALSE(holds(text, "<script"));
-    EXPECT_FALSE(holds(text, "\x1b"));
-    EXPECT_FALSE(holds(text, "\xff"));
-    EXPECT_TRUE(holds(text, "&lt;script&gt;"));
+  Distribution distribution{0, 1, {{hostile, {1}}}, {{0.5, hostile}}, hostile, hostile};
+  for (Figure figure : {figure_of(map), figure_of(grouped), figure_of(bars), figure_of(line),
+                        figure_of(plot), figure_of(distribution)}) {
+    figure.title = figure.caption = figure.note = hostile;
+    for (const std::string& text : {svg(figure), svg_file(figure)}) {
+      EXPECT_EQ(markup_fault(text), "");
+      EXPECT_FALSE(holds(text, "<script"));
+      EXPECT_FALSE(holds(text, "\x1b"));
+      EXPECT_FALSE(holds(text, "\xff"));
+      EXPECT_FALSE(holds(text, "\u202e")) << "turns the direction of what follows";
+      EXPECT_FALSE(holds(text, "\uffff")) << "no character of XML";
+      EXPECT_TRUE(holds(text, "&lt;script&gt;"));
+      EXPECT_TRUE(holds(text, "\\x1b[31m\\xff\\u202e\\uffff"));
+    }
   }
 }
 
@@ -220,18 +335,21 @@ TEST(Svg, DrawsWhatIsEmptyOrConstant) {
         figure_of(Heatmap{{"a"}, {"b"}, {2.5}}), figure_of(BarChart{}),
         figure_of(BarChart{{"a"}, {0}, {0}}), figure_of(BarChart{{"a"}, {nan_value}, {nan_value}}),
         figure_of(LineChart{}), figure_of(LineChart{{nan_value, nan_value}}),
-        figure_of(LineChart{{1}}), figure_of(ScatterPlot{}),
+        figure_of(LineChart{{1}}), figure_of(Distribution{}),
+        figure_of(Distribution{0, 1, {{"a", {}}}}), figure_of(ScatterPlot{}),
         figure_of(ScatterPlot{{{1, 1, 0, "p"}}, {"g"}})}) {
-    const std::string text = svg(figure);
-    EXPECT_EQ(markup_fault(text), "");
-    EXPECT_FALSE(holds(text, "nan")) << text;
-    EXPECT_FALSE(holds(text, "inf")) << text;
+    for (const std::string& text : {svg(figure), svg_file(figure)}) {
+      EXPECT_EQ(markup_fault(text), "");
+      EXPECT_FALSE(holds(text, "nan\"")) << text;
+      EXPECT_FALSE(holds(text, " nan")) << text;
+      EXPECT_FALSE(holds(text, "inf")) << text;
+    }
   }
 }
 
 TEST(Svg, RefusesPartsThatDoNotFit) {
   EXPECT_THROW(svg(figure_of(Heatmap{{"a"}, {"b"}, {1, 2}})), Error);
-  EXPECT_THROW(svg(figure_of(BarChart{{"a"}, {1}, {}})), Error);
+  EXPECT_THROW(svg(figure_of(BarChart{{"a"}, {1}, {1, 2}})), Error);
   EXPECT_THROW(svg(figure_of(ScatterPlot{{{0, 0, 1, "p"}}, {"g"}})), Error);
   EXPECT_THROW(svg(figure_of(ScatterPlot{{{0, 0, -1, "p"}}, {"g"}})), Error);
   Heatmap map = category_map();
@@ -241,7 +359,8 @@ TEST(Svg, RefusesPartsThatDoNotFit) {
 }
 
 TEST(SvgStyles, FollowTheSchemeAndKeepPaperLight) {
-  EXPECT_TRUE(holds(std::string(svg_styles()), "@media screen and (prefers-color-scheme: dark)"));
+  EXPECT_TRUE(holds(svg_styles(), "@media screen and (prefers-color-scheme: dark)"));
+  EXPECT_TRUE(holds(svg_styles(), ".chart .axis { stroke: var(--axis); stroke-width: 1; }"));
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "json_matrix.h"
 #include "label_shuffle.h"
 #include "moexray/core/error.h"
+#include "moexray/stats/layer_inference.h"
 #include "moexray/stats/layers.h"
 #include "moexray/stats/length_test.h"
 #include "moexray/stats/similarity.h"
@@ -203,6 +204,61 @@ TEST(LayerTests, AreTheMaxTOfAllRelabellings) {
                                  [&](double other) { return other >= std::abs(d) - 1e-9; });
     expect_same_p(found[layer].p_adjusted, static_cast<double>(n) / 20, 19999);
   }
+}
+
+TEST(LayerTests, LimitIsWhatAnAdjustedPOfFivePercentAsksFor) {
+  int n_above = 0;
+  int n_below = 0;
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    const Signatures s = test::random_signatures(test::mixed_categories({5, 5}, seed), seed,
+                                                 {.n_layers = 4, .effect = 0.05});
+    const CategoryIndex categories = index_categories(s);
+    const Units units = make_units(s.ids, categories);
+    for (const LayerTest& layer :
+         test_layers(s, categories, units, {.n_permutations = 99, .seed = seed})) {
+      ASSERT_FALSE(std::isnan(layer.limit95));
+      EXPECT_EQ(layer.p_adjusted <= 0.05, std::abs(layer.cohens_d) > layer.limit95 + 1e-12)
+          << layer.p_adjusted << " " << layer.cohens_d << " " << layer.limit95;
+      ++(layer.p_adjusted <= 0.05 ? n_above : n_below);
+    }
+    EXPECT_TRUE(std::isnan(test_layers(s, categories, units, {.n_permutations = 18}).at(0).limit95))
+        << "no p can be so small";
+  }
+  EXPECT_GT(n_above, 0);
+  EXPECT_GT(n_below, 0);
+}
+
+TEST(InferLayers, GivesTheIntervalOfEachLayerAlone) {
+  const Signatures s =
+      test::random_signatures(test::mixed_categories({6, 7}, 1), 2, {.n_layers = 3, .effect = 0.1});
+  const LayerInference found =
+      infer_layers(s, {}, {.n_permutations = 199, .n_resamples = 299, .seed = 4, .n_threads = 2});
+  ASSERT_EQ(found.tests.size(), 3U);
+  ASSERT_EQ(found.intervals.size(), 3U);
+  EXPECT_EQ(found.n_permutations, 199);
+  EXPECT_EQ(found.n_resamples, 299);
+  EXPECT_EQ(found.tests_left_out + found.intervals_left_out, "");
+  const LayersResult layers = layer_separation(s);
+  for (std::size_t layer = 0; layer < 3; ++layer) {
+    EXPECT_NEAR(found.tests[layer].cohens_d, layers.layers[layer].cohens_d, 1e-10);
+    EXPECT_NEAR(found.intervals[layer].estimate, layers.layers[layer].cohens_d, 1e-10);
+    EXPECT_LT(found.intervals[layer].low, found.intervals[layer].estimate);
+    EXPECT_GT(found.intervals[layer].high, found.intervals[layer].estimate);
+  }
+}
+
+TEST(InferLayers, SaysWhyThereIsNothing) {
+  // One prompt a category: no relabelling differs from another.
+  Signatures s = test::random_signatures({"a", "b"}, 2, {.n_layers = 2});
+  LayerInference found = infer_layers(s, {}, {.n_permutations = 99, .n_resamples = 199});
+  EXPECT_FALSE(found.tests_left_out.empty());
+  EXPECT_FALSE(found.intervals_left_out.empty());
+  // More prompts than 199 resamples are affordable for: 4·n²·L·199 > 4·10⁹.
+  s = test::random_signatures(test::mixed_categories({300, 300}, 1), 2, {.n_layers = 15});
+  found = infer_layers(s, {}, {.n_permutations = 19, .n_resamples = 999});
+  EXPECT_EQ(found.tests.size(), 15U);
+  EXPECT_TRUE(found.intervals.empty());
+  EXPECT_EQ(found.intervals_left_out, "too many prompts");
 }
 
 TEST(PermutationTests, DependOnTheSeedAloneAndCanBeInterrupted) {
