@@ -9,6 +9,7 @@
 #include "moexray/checkpoint/checkpoint.h"
 #include "moexray/core/error.h"
 #include "moexray/runtime/batch_plan.h"
+#include "moexray/runtime/kernels.h"
 #include "moexray/runtime/modules.h"
 #include "standard_input.h"
 #include "trace_run.h"
@@ -75,9 +76,11 @@ void check_combinations(const Arguments& arguments) {
       throw Error(ErrorKind::usage, fmt::format("--{} needs --do-sample", key));
     }
   }
-  if (arguments.given("kernels") && arguments.text("kernels") == "fast" &&
+  if (arguments.given("kernels") && arguments.text("kernels") != "plain" &&
       (arguments.text("dtype") != "bfloat16" || arguments.text("device") != "cpu")) {
-    fail("--kernels fast needs --dtype bfloat16 and --device cpu");
+    throw Error(ErrorKind::usage,
+                fmt::format("--kernels {} needs --dtype bfloat16 and --device cpu",
+                            arguments.text("kernels")));
   }
   if (arguments.on("resume") && arguments.on("force")) fail("give either --resume or --force");
 }
@@ -157,6 +160,16 @@ void report_plan(const TraceJob& job, const TraceWriter& writer, Console& consol
                              manifest.n_prompts, longest, manifest.plan.size(), manifest.batch));
 }
 
+// What the bytes of the trace depend on beside model, prompts and settings.
+void record_backend(const ModelOptions& options, const RuntimeInfo& info, TraceManifest& manifest) {
+  const KernelChoice kernels = kernels_in_use(options, info);
+  manifest.instruction_set = info.instruction_set;
+  manifest.device = options.device;
+  manifest.backend = info.backend;
+  manifest.kernels = kernels.name;
+  manifest.bits = kernels.bits;
+}
+
 void run(const Arguments& arguments, Console& console) {
   const TraceSettings settings = settings_of(arguments);
   check_output(arguments);
@@ -174,7 +187,10 @@ void run(const Arguments& arguments, Console& console) {
 
   Runtime& runtime = load_runtime();
   const RuntimeInfo info = runtime.info();
-  job.manifest.instruction_set = info.instruction_set;
+  const int n_threads =
+      arguments.given("threads") ? static_cast<int>(arguments.integer("threads")) : 0;
+  const ModelOptions options{settings.dtype, settings.device, n_threads, settings.kernels};
+  record_backend(options, info, job.manifest);
   if (info.is_reference_blas) {
     console.warn("libtorch uses the reference BLAS (" + info.blas +
                  "), which is about a hundred times slower than an optimised one; install "
@@ -190,10 +206,7 @@ void run(const Arguments& arguments, Console& console) {
     writer = TraceWriter::create(output, job.manifest, false);
   }
   if (!writer || !writer->finished()) {
-    const int n_threads =
-        arguments.given("threads") ? static_cast<int>(arguments.integer("threads")) : 0;
-    const auto model =
-        runtime.load(checkpoint, {settings.dtype, settings.device, n_threads, settings.kernels});
+    const auto model = runtime.load(checkpoint, options);
     if (!writer) writer = TraceWriter::create(output, job.manifest, true);
     report_plan(job, *writer, console);
     run_trace(job, *writer, *model, *tokenizer, console);
@@ -262,9 +275,9 @@ std::vector<Flag> flags() {
       {.name = "--kernels",
        .type = FlagType::choice,
        .default_value = "fast",
-       .help = "what multiplies in bfloat16 on the CPU: fast (moexray's own products) or plain "
-               "(libtorch's); float32 and cuda are always plain",
-       .choices = {"plain", "fast"}},
+       .help = "what multiplies in bfloat16 on the CPU: fast (the best of moexray's own products), "
+               "plain (libtorch's), or one of moexray's sets by name",
+       .choices = kernel_names()},
       {.name = "--threads",
        .type = FlagType::integer,
        .value_name = "N",

@@ -115,7 +115,6 @@ TraceManifest manifest_of(const TraceSettings& settings, const ModelConfig& conf
   manifest.generation.top_p = generation.top_p;
   manifest.generation.seed = generation.seed;
   manifest.generation.ignore_eos = generation.ignore_eos;
-  manifest.kernels = kernels_in_use({settings.dtype, settings.device, 0, settings.kernels});
   manifest.shard = settings.shard;
   manifest.events = settings.events;
   manifest.router_logits = generation.router_logits;

@@ -38,7 +38,7 @@ struct TraceJob {
   std::vector<Prompt> prompts;             ///< those of this shard
   std::vector<TokenizedPrompt> tokenized;  ///< [prompts]
   GenerationOptions generation;
-  TraceManifest manifest;  ///< without `instruction_set`, which the runtime knows
+  TraceManifest manifest;  ///< without what the runtime knows: processor, kernels
 };
 
 /// Selects, tokenises and checks the prompts, and plans the batches.

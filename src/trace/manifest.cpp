@@ -1,6 +1,8 @@
 #include "moexray/trace/manifest.h"
 
+#include <algorithm>
 #include <functional>
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -48,6 +50,8 @@ Entries entries_of(const TraceManifest& m) {
       {"tokenizer.sha256", m.tokenizer.sha256},
       {"n_prompts", m.n_prompts},
       {"instruction_set", m.instruction_set},
+      {"device", m.device},
+      {"backend", m.backend},
       {"generation.max_new_tokens", generation.max_new_tokens},
       {"generation.do_sample", generation.do_sample},
       {"generation.temperature", generation.temperature},
@@ -58,6 +62,7 @@ Entries entries_of(const TraceManifest& m) {
       {"batch", m.batch},
       {"plan", m.plan},
       {"kernels", m.kernels},
+      {"bits", m.bits},
       {"prompts_sha256", m.prompts_sha256},
       {"shard.index", m.shard.index},
       {"shard.count", m.shard.count},
@@ -249,10 +254,13 @@ TraceManifest manifest_from_json(std::string_view json, std::string_view where) 
   in.text("tokenizer.sha256", m.tokenizer.sha256);
   in.integer("n_prompts", m.n_prompts, 0, max_count);
   in.text("instruction_set", m.instruction_set);
+  in.text("device", m.device);
+  in.text("backend", m.backend);
   read_generation(in, m.generation);
   in.integer("batch", m.batch, 0, max_count);
   in.integers("plan", m.plan);
   in.text("kernels", m.kernels);
+  in.text("bits", m.bits);
   in.text("prompts_sha256", m.prompts_sha256);
   in.integer("shard.index", m.shard.index, 0, max_int);
   in.integer("shard.count", m.shard.count, 1, max_int);
@@ -281,16 +289,35 @@ TraceManifest read_manifest(const std::filesystem::path& directory) {
   return manifest_from_json(read_file(path, max_manifest_bytes), path.string());
 }
 
+namespace {
+
+// What the recorded run decides, and what `bits` says as far as it decides bytes.
+bool may_differ(std::string_view key) {
+  constexpr std::string_view keys[] = {"batch",  "plan",    "instruction_set",
+                                       "device", "backend", "kernels"};
+  return std::find(std::begin(keys), std::end(keys), key) != std::end(keys);
+}
+
+// A set's name tells how to compute as before.
+std::string with_kernels(const std::string& key, std::string value, const TraceManifest& manifest) {
+  return key == "bits" && !manifest.kernels.empty()
+             ? value + " (--kernels " + manifest.kernels + ")"
+             : value;
+}
+
+}  // namespace
+
 void check_same_run(const TraceManifest& recorded, const TraceManifest& wanted,
                     std::string_view where) {
   const Entries a = entries_of(recorded);
   const Entries b = entries_of(wanted);
   for (std::size_t i = 0; i < a.size(); ++i) {
     const std::string& key = a[i].first;
-    if (key == "batch" || key == "plan" || a[i].second == b[i].second) continue;
+    if (may_differ(key) || a[i].second == b[i].second) continue;
     throw Error(ErrorKind::data,
                 {"cannot resume: this run differs from the recorded one in \"" + key + "\"",
-                 std::string(where), trace::json_text(a[i].second), trace::json_text(b[i].second)});
+                 std::string(where), with_kernels(key, trace::json_text(a[i].second), recorded),
+                 with_kernels(key, trace::json_text(b[i].second), wanted)});
   }
 }
 

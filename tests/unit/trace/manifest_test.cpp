@@ -51,7 +51,8 @@ TEST(Manifest, RoundTripsEveryKey) {
                           "temperature", "top_p",          "seed",
                           "template",    "ignore_eos",     "batch",
                           "plan",        "kernels",        "prompts_sha256",
-                          "shard"}) {
+                          "shard",       "device",         "backend",
+                          "bits"}) {
     EXPECT_NE(json.find('"' + std::string(key) + "\": "), std::string::npos) << key;
   }
 }
@@ -117,7 +118,7 @@ TEST(Manifest, NamesTheKeyThatDiffers) {
   expect_key("model.dtype", [](TraceManifest& m) { m.model.dtype = "bfloat16"; });
   expect_key("model.router_sha256", [](TraceManifest& m) { m.model.router_sha256 = "x"; });
   expect_key("tokenizer.sha256", [](TraceManifest& m) { m.tokenizer.sha256 = "x"; });
-  expect_key("instruction_set", [](TraceManifest& m) { m.instruction_set = "x"; });
+  expect_key("bits", [](TraceManifest& m) { m.bits = "x"; });
   expect_key("generation.seed", [](TraceManifest& m) { m.generation.seed = 5; });
   expect_key("generation.template", [](TraceManifest& m) { m.generation.template_name = "x"; });
   expect_key("prompts_sha256", [](TraceManifest& m) { m.prompts_sha256 = "x"; });
@@ -128,6 +129,12 @@ TEST(Manifest, NamesTheKeyThatDiffers) {
   other_plan.batch = 99;
   other_plan.plan = {8};
   EXPECT_NO_THROW(check_same_run(recorded, other_plan, "m.json"));
+  TraceManifest other_processor = recorded;
+  other_processor.instruction_set = "amx_bf16";
+  other_processor.device = "cuda";
+  other_processor.backend = "libtorch 9";
+  other_processor.kernels = "avx2";
+  EXPECT_NO_THROW(check_same_run(recorded, other_processor, "m.json"));
 }
 
 }  // namespace

@@ -76,7 +76,10 @@ TraceManifest make_manifest(const MadeRun& run) {
   m.generation.template_name = "none";
   m.batch = 3;
   m.plan = run.plan;
-  m.kernels = "plain";
+  m.device = "cpu";
+  m.backend = "libtorch 1.13.1";
+  m.kernels = "avx2";
+  m.bits = "float32-fma";
   m.prompts_sha256 = std::string(64, 'd');
   m.shard = run.shard;
   m.events = run.events;
