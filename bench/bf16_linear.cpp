@@ -1,9 +1,10 @@
 // The product of bfloat16 rows with mapped weights alone, beside the machine's limits:
 //
-//   bf16_linear DIR
+//   bf16_linear DIR [SET] [ROWS…]
 //
 // takes the experts' matrices of a checkpoint of full size (make_full_checkpoint) one after the
-// other, in blocks of 64 of their rows as FastOps does. The limit of a line is the larger of the
+// other, in blocks of 64 of their rows as FastOps does, with the kernels of the name SET or the
+// best. The limit of a line is the larger of the
 // bytes read / B and 2 · multiply-adds / F.
 
 #include <fmt/core.h>
@@ -16,7 +17,7 @@
 #include <thread>
 #include <vector>
 
-#include "kernels/bf16_kernels.h"
+#include "kernels/kernel_sets.h"
 #include "machine_limits.h"
 #include "moexray/checkpoint/checkpoint.h"
 #include "moexray/core/random.h"
@@ -51,12 +52,14 @@ std::vector<std::uint16_t> random_rows(std::int64_t n) {
   return bits;
 }
 
-void measure(const Checkpoint& checkpoint, const std::string& part, std::int64_t n_rows) {
+void measure(const Checkpoint& checkpoint, const kernels::KernelSet& set, const std::string& part,
+             std::int64_t n_rows) {
   constexpr std::int64_t column_block = 64;
   const auto all = matrices(checkpoint, part);
   const std::int64_t n_out = all.front()->shape[0], n_in = all.front()->shape[1];
   const std::int64_t n_blocks = n_out / column_block;
   const auto x = random_rows(n_rows * n_in);
+  const kernels::PackedRows packed(set, x.data(), n_rows, n_in);
   const auto n_matrices = static_cast<std::int64_t>(
       std::clamp<std::size_t>(4096 / static_cast<std::size_t>(n_rows), 16, all.size()));
   for (std::int64_t i = 0; i < n_matrices; ++i) touch(*all[static_cast<std::size_t>(i)]);
@@ -67,13 +70,16 @@ void measure(const Checkpoint& checkpoint, const std::string& part, std::int64_t
     std::vector<std::jthread> threads;
     for (int t = 0; t < available_threads(); ++t) {
       threads.emplace_back([&] {
-        std::vector<float> y(static_cast<std::size_t>(n_rows * column_block));
+        const kernels::KernelScope scope(set);
+        std::vector<float> y(static_cast<std::size_t>(kernels::max_rows_at_once * column_block));
         for (std::int64_t task = next++; task < n_matrices * n_blocks; task = next++) {
           const TensorView& w = *all[static_cast<std::size_t>(task / n_blocks)];
-          kernels::bf16_kernels().linear(x.data(), n_rows, n_in,
-                                         reinterpret_cast<const std::uint16_t*>(w.bytes.data()) +
-                                             task % n_blocks * column_block * n_in,
-                                         column_block, y.data(), false);
+          const auto* columns = reinterpret_cast<const std::uint16_t*>(w.bytes.data()) +
+                                task % n_blocks * column_block * n_in;
+          for (std::int64_t r = 0; r < n_rows; r += set.rows_at_once) {
+            set.linear(packed.from(r), std::min(set.rows_at_once, n_rows - r), n_in, columns,
+                       column_block, y.data(), r > 0);
+          }
         }
       });
     }
@@ -97,18 +103,23 @@ void measure(const Checkpoint& checkpoint, const std::string& part, std::int64_t
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    fmt::print(stderr, "usage: bf16_linear DIR [ROWS…]\n");
+    fmt::print(stderr, "usage: bf16_linear DIR [SET] [ROWS…]\n");
     return 2;
   }
   const moexray::Checkpoint checkpoint(argv[1]);
   std::vector<std::int64_t> rows;
-  for (int i = 2; i < argc; ++i) rows.push_back(std::atoll(argv[i]));
+  const bool is_named = argc > 2 && std::atoll(argv[2]) == 0;
+  const auto* set = moexray::kernels::usable_kernel_set(is_named ? argv[2] : "fast");
+  if (set == nullptr) {
+    fmt::print(stderr, "bf16_linear: no kernels \"{}\" here\n", argv[2]);
+    return 2;
+  }
+  for (int i = is_named ? 3 : 2; i < argc; ++i) rows.push_back(std::atoll(argv[i]));
   if (rows.empty()) rows = {1, 2, 4, 5, 10, 16, 40, 256};
-  fmt::print("{} kernels, {} threads\n", moexray::kernels::bf16_kernels().instruction_set,
-             moexray::available_threads());
+  fmt::print("{} kernels, {} threads\n", set->name, moexray::available_threads());
   fmt::print("{:>5} {:>6} {:>6} {:>9} {:>10} {:>9} {:>9} {:>10}\n", "rows", "n_in", "n_out", "GB/s",
              "GFLOP/s", "of limit", "B GB/s", "F GFLOP/s");
   for (const char* part : {"gate_proj.weight", "down_proj.weight"}) {
-    for (const std::int64_t n : rows) moexray::bench::measure(checkpoint, part, n);
+    for (const std::int64_t n : rows) moexray::bench::measure(checkpoint, *set, part, n);
   }
 }

@@ -13,6 +13,7 @@
 #include "moexray/core/wording.h"
 #include "moexray/report/visible.h"
 #include "moexray/runtime/batch_plan.h"
+#include "moexray/runtime/kernels.h"
 #include "moexray/runtime/modules.h"
 #include "standard_input.h"
 #include "trace_run.h"
@@ -79,9 +80,11 @@ void check_combinations(const Arguments& arguments) {
       throw Error(ErrorKind::usage, fmt::format("--{} needs --do-sample", key));
     }
   }
-  if (arguments.given("kernels") && arguments.text("kernels") == "fast" &&
+  if (arguments.given("kernels") && arguments.text("kernels") != "plain" &&
       (arguments.text("dtype") != "bfloat16" || arguments.text("device") != "cpu")) {
-    fail("--kernels fast needs --dtype bfloat16 and --device cpu");
+    throw Error(ErrorKind::usage,
+                fmt::format("--kernels {} needs --dtype bfloat16 and --device cpu",
+                            arguments.text("kernels")));
   }
   if (arguments.on("resume") && arguments.on("force")) fail("give either --resume or --force");
 }
@@ -186,6 +189,17 @@ void trace_to(TraceWriter writer, const TraceJob& job, Model& model, const Token
   }
 }
 
+// What the bytes of the trace depend on beside model, prompts and settings.
+void record_backend(const ModelOptions& options, const RuntimeInfo& info, TraceManifest& manifest) {
+  const KernelChoice kernels = kernels_in_use(options, info);
+  manifest.instruction_set = info.instruction_set;
+  // Which of several equal devices decides nothing.
+  manifest.device = options.device.substr(0, options.device.find(':'));
+  manifest.backend = info.backend;
+  manifest.kernels = kernels.name;
+  manifest.bits = kernels.bits;
+}
+
 void run(const Arguments& arguments, Console& console) {
   const TraceSettings settings = settings_of(arguments);
   const std::filesystem::path output = arguments.text("output");
@@ -209,8 +223,7 @@ void run(const Arguments& arguments, Console& console) {
   const ModelOptions options{settings.dtype, settings.device, n_threads, settings.kernels};
   runtime.check(options);
   const RuntimeInfo info = runtime.info();
-  job.manifest.instruction_set = info.instruction_set;
-  job.manifest.backend = info.backend;
+  record_backend(options, info, job.manifest);
   if (info.is_reference_blas) {
     console.warn("libtorch uses the reference BLAS (" + info.blas +
                  "), which is about a hundred times slower than an optimised one; install "
@@ -286,9 +299,9 @@ std::vector<Flag> flags() {
       {.name = "--kernels",
        .type = FlagType::choice,
        .default_value = "fast",
-       .help = "what multiplies in bfloat16 on the CPU: fast (moexray's own products) or plain "
-               "(libtorch's); float32 and cuda are always plain",
-       .choices = {"plain", "fast"}},
+       .help = "what multiplies in bfloat16 on the CPU: fast (the best of moexray's own products), "
+               "plain (libtorch's), or one of moexray's sets by name",
+       .choices = kernel_names()},
       {.name = "--threads",
        .type = FlagType::integer,
        .value_name = "N",

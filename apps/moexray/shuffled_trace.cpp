@@ -10,6 +10,7 @@
 #include "moexray/core/error.h"
 #include "moexray/core/random.h"
 #include "moexray/runtime/generate.h"
+#include "moexray/runtime/kernels.h"
 #include "moexray/runtime/model.h"
 #include "moexray/runtime/modules.h"
 #include "progress.h"
@@ -93,6 +94,11 @@ void check_model(const AnalysisInput& input, const Checkpoint& checkpoint) {
   compare(traces, found);
 }
 
+// The kernels that the trace was made with, where they run here; else the best.
+std::string kernels_of(const TraceManifest& manifest) {
+  return kernels_run_here(manifest.kernels) ? manifest.kernels : "fast";
+}
+
 Eigen::RowVectorXd signature_of(const RoutingBuffer& routing, const ShuffledPrompt& prompt) {
   const RoutingShape& shape = routing.shape();
   Eigen::RowVectorXd row =
@@ -129,8 +135,8 @@ stats::Matrix shuffled_signatures(const AnalysisInput& input,
   const TraceManifest& manifest = input.traces.manifests.front();
   const std::string& dtype = manifest.model.dtype;
   const auto model = load_runtime().load(
-      checkpoint, {dtype.empty() ? "bfloat16" : dtype, "cpu", input.settings.n_threads,
-                   manifest.kernels == "plain" ? "plain" : "fast"});
+      checkpoint,
+      {dtype.empty() ? "bfloat16" : dtype, "cpu", input.settings.n_threads, kernels_of(manifest)});
   GenerationOptions options;
   options.max_new_tokens = 0;
   Progress progress(*input.console, "shuffled prompts", n_tokens, "tokens");

@@ -141,9 +141,6 @@ TraceManifest manifest_of(const TraceSettings& settings, const ModelConfig& conf
     const std::set<TokenId> eos(config.eos_token_ids.begin(), config.eos_token_ids.end());
     manifest.generation.eos_token_ids.assign(eos.begin(), eos.end());
   }
-  manifest.kernels = kernels_in_use({settings.dtype, settings.device, 0, settings.kernels});
-  // Which of several equal devices decides nothing.
-  manifest.device = settings.device.substr(0, settings.device.find(':'));
   manifest.shard = settings.shard;
   manifest.events = settings.events;
   manifest.router_logits = generation.router_logits;

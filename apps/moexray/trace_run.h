@@ -38,7 +38,7 @@ struct TraceJob {
   std::vector<Prompt> prompts;             ///< those of this shard
   std::vector<TokenizedPrompt> tokenized;  ///< [prompts]
   GenerationOptions generation;
-  /// Without `instruction_set` and `backend`, which the runtime knows, and `model.weights_xxh3`.
+  /// Without what the runtime knows (processor, device, backend, kernels) and `model.weights_xxh3`.
   TraceManifest manifest;
 };
 

@@ -3,21 +3,24 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <span>
 
 #include "cached_attention.h"
 #include "inference_ops.h"
-#include "kernels/bf16_kernels.h"
+#include "kernels/kernel_sets.h"
 #include "kernels/row_kernels.h"
 
 namespace moexray::torch_runtime {
 namespace {
 
+using kernels::KernelSet;
+
 // Rows of a weight matrix that a thread takes at a time: few enough for both ends of a pass to be
 // balanced, enough for a few hundred kilobytes of memory in a row.
 constexpr std::int64_t max_column_block = 128;
 std::int64_t column_block(std::int64_t n_in) { return n_in > 1024 ? 64 : max_column_block; }
-// Rows of x whose results are kept in float32 before they are rounded.
-constexpr std::int64_t rows_at_once = 48;
+// Results that are kept in float32 before they are rounded.
+constexpr std::int64_t max_part = kernels::max_rows_at_once * max_column_block;
 
 std::uint16_t* bits_of(const at::Tensor& t) {
   return reinterpret_cast<std::uint16_t*>(t.data_ptr<at::BFloat16>());
@@ -25,31 +28,74 @@ std::uint16_t* bits_of(const at::Tensor& t) {
 
 // Calls run(task) for all tasks; threads take the next one when they are done with theirs.
 template <typename Run>
-void for_each_task(std::int64_t n_tasks, const Run& run) {
+void for_each_task(const KernelSet& set, std::int64_t n_tasks, const Run& run) {
   std::atomic<std::int64_t> next = 0;
   at::parallel_for(0, std::min<std::int64_t>(n_tasks, at::get_num_threads()), 1,
                    [&](std::int64_t, std::int64_t) {
+                     const kernels::KernelScope scope(set);
                      for (std::int64_t task = next++; task < n_tasks; task = next++) run(task);
                    });
 }
 
-// Rows of one expert, as a contiguous part of the gathered rows.
-struct ExpertBlock {
+// Rows that are multiplied by the same matrices: those of one expert, as a contiguous part of the
+// gathered rows.
+struct RowBlock {
   std::size_t expert = 0;
   std::int64_t first = 0, n = 0;
 };
 
-// Columns first … first + n of silu(x · gateᵀ) · (x · upᵀ), rounded as libtorch rounds between its
-// operations.
-void gated_columns(const std::uint16_t* x, std::int64_t n_rows, std::int64_t n_in,
-                   const std::uint16_t* gate, const std::uint16_t* up, std::int64_t first,
-                   std::int64_t n, std::int64_t n_out, std::uint16_t* hidden) {
-  float g[rows_at_once * max_column_block], u[rows_at_once * max_column_block];
-  for (std::int64_t r = 0; r < n_rows; r += rows_at_once) {
-    const std::int64_t rows = std::min(rows_at_once, n_rows - r);
-    const auto& kernels = kernels::bf16_kernels();
-    kernels.linear(x + r * n_in, rows, n_in, gate + first * n_in, n, g, r > 0);
-    kernels.linear(x + r * n_in, rows, n_in, up + first * n_in, n, u, r > 0);
+// The rows of each block as a set wants them; rows themselves must outlive this.
+class PackedBlocks {
+ public:
+  PackedBlocks(const KernelSet& set, const at::Tensor& rows, std::span<const RowBlock> blocks)
+      : set_(set), n_in_(rows.size(1)), rows_(bits_of(rows)), blocks_(blocks) {
+    if (set.pack == nullptr) return;
+    std::vector<Part> parts;
+    std::int64_t n_values = 0;
+    for (std::size_t b = 0; b < blocks.size(); ++b) {
+      starts_.push_back(n_values);
+      n_values += kernels::packed_values(set, blocks[b].n, n_in_);
+      for (std::int64_t r = 0; r < blocks[b].n; r += set.rows_at_once) parts.push_back({b, r});
+    }
+    packed_ = at::empty({n_values}, rows.options());
+    for_each_task(set, static_cast<std::int64_t>(parts.size()), [&](std::int64_t task) {
+      const auto [b, r] = parts[static_cast<std::size_t>(task)];
+      set.pack(rows_ + (blocks[b].first + r) * n_in_, std::min(set.rows_at_once, blocks[b].n - r),
+               n_in_, bits_of(packed_) + starts_[b] + kernels::packed_values(set, r, n_in_));
+    });
+  }
+
+  // A block's rows from `first` on, a multiple of the set's rows_at_once.
+  const std::uint16_t* from(std::size_t block, std::int64_t first) const {
+    if (set_.pack == nullptr) return rows_ + (blocks_[block].first + first) * n_in_;
+    return bits_of(packed_) + starts_[block] + kernels::packed_values(set_, first, n_in_);
+  }
+
+ private:
+  struct Part {
+    std::size_t block;
+    std::int64_t first;
+  };
+
+  const KernelSet& set_;
+  std::int64_t n_in_;
+  const std::uint16_t* rows_;
+  std::span<const RowBlock> blocks_;
+  std::vector<std::int64_t> starts_;
+  at::Tensor packed_;
+};
+
+// Columns first … first + n of silu(x · gateᵀ) · (x · upᵀ) for the rows of a block, rounded as
+// libtorch rounds between its operations.
+void gated_columns(const KernelSet& set, const PackedBlocks& x, std::size_t block,
+                   std::int64_t n_rows, std::int64_t n_in, const std::uint16_t* gate,
+                   const std::uint16_t* up, std::int64_t first, std::int64_t n, std::int64_t n_out,
+                   std::uint16_t* hidden) {
+  float g[max_part], u[max_part];
+  for (std::int64_t r = 0; r < n_rows; r += set.rows_at_once) {
+    const std::int64_t rows = std::min(set.rows_at_once, n_rows - r);
+    set.linear(x.from(block, r), rows, n_in, gate + first * n_in, n, g, r > 0);
+    set.linear(x.from(block, r), rows, n_in, up + first * n_in, n, u, r > 0);
     kernels::round_through_bf16(g, rows * n);
     kernels::round_through_bf16(u, rows * n);
     kernels::row_kernels().silu_mul(g, u, rows * n, g);
@@ -64,8 +110,8 @@ void gated_columns(const std::uint16_t* x, std::int64_t n_rows, std::int64_t n_i
 class BlockAttention : public CachedAttention<at::BFloat16> {
  public:
   BlockAttention(const ModelConfig& config, TorchSession& session, const RaggedBatch& batch,
-                 int layer)
-      : CachedAttention(config, session, batch, layer) {
+                 int layer, const KernelSet& set)
+      : CachedAttention(config, session, batch, layer), set_(set) {
     constexpr std::int64_t max_queries = 16;
     const auto n_rows = static_cast<std::int64_t>(rows_.size());
     for (std::int64_t first = 0, n = 0; first < n_rows; first += n) {
@@ -78,7 +124,7 @@ class BlockAttention : public CachedAttention<at::BFloat16> {
   void attend(const at::BFloat16* q, at::BFloat16* out) {
     const auto n_blocks = static_cast<std::int64_t>(blocks_.size());
     // The last blocks of a sequence take the longest, so they come first.
-    for_each_task(n_blocks * n_heads_, [&](std::int64_t task) {
+    for_each_task(set_, n_blocks * n_heads_, [&](std::int64_t task) {
       attend_block(blocks_[static_cast<std::size_t>(n_blocks - 1 - task / n_heads_)],
                    task % n_heads_, q, out);
     });
@@ -97,7 +143,7 @@ class BlockAttention : public CachedAttention<at::BFloat16> {
     const std::int64_t offset = offset_of(cache, h), width = n_heads_ * d_;
     const std::int64_t n_common = row(block.first).pos + 1, n_all = n_common + block.n - 1;
     thread_local std::vector<float> queries, scores, sums;
-    thread_local std::vector<std::uint16_t> query_bits;
+    thread_local std::vector<std::uint16_t> query_bits, packed;
     queries.resize(static_cast<std::size_t>(block.n * d_));
     query_bits.resize(queries.size());
     sums.assign(queries.size(), 0.0F);
@@ -109,8 +155,13 @@ class BlockAttention : public CachedAttention<at::BFloat16> {
     kernels::round_to_bf16(queries.data(), block.n * d_, query_bits.data());
     const auto* keys = reinterpret_cast<const std::uint16_t*>(cache.keys) + offset;
     const auto* values = reinterpret_cast<const std::uint16_t*>(cache.values) + offset;
-    kernels::bf16_kernels().linear(query_bits.data(), block.n, d_, keys, n_all, scores.data(),
-                                   false);
+    const std::uint16_t* x = query_bits.data();
+    if (set_.pack != nullptr) {
+      packed.resize(static_cast<std::size_t>(kernels::packed_values(set_, block.n, d_)));
+      set_.pack(query_bits.data(), block.n, d_, packed.data());
+      x = packed.data();
+    }
+    set_.linear(x, block.n, d_, keys, n_all, scores.data(), false);
     for (std::int64_t i = 0; i < block.n; ++i) {
       float* s = scores.data() + i * n_all;
       const float total = exponentials(s, n_common + i);
@@ -129,6 +180,7 @@ class BlockAttention : public CachedAttention<at::BFloat16> {
     }
   }
 
+  const KernelSet& set_;
   std::vector<Block> blocks_;
 };
 
@@ -137,7 +189,7 @@ class BlockAttention : public CachedAttention<at::BFloat16> {
 at::Tensor FastOps::attention(int layer, const at::Tensor& q, const at::Tensor& k,
                               const at::Tensor& v) {
   auto out = at::empty_like(q);
-  BlockAttention attention(config_, session_, batch_, layer);
+  BlockAttention attention(config_, session_, batch_, layer, set_);
   attention.append(k.data_ptr<at::BFloat16>(), v.data_ptr<at::BFloat16>());
   attention.attend(q.data_ptr<at::BFloat16>(), out.data_ptr<at::BFloat16>());
   return out;
@@ -147,16 +199,17 @@ at::Tensor FastOps::linear(const at::Tensor& x, const at::Tensor& w) {
   const std::int64_t n_rows = x.size(0), n_in = x.size(1), n_out = w.size(0);
   const at::Tensor rows = x.contiguous();
   auto y = at::empty({n_rows, n_out}, x.options());
-  const std::uint16_t *px = bits_of(rows), *pw = bits_of(w);
+  const RowBlock all[] = {{0, 0, n_rows}};
+  const PackedBlocks packed(set_, rows, all);
+  const std::uint16_t* pw = bits_of(w);
   std::uint16_t* py = bits_of(y);
   const std::int64_t width = column_block(n_in);
-  for_each_task((n_out + width - 1) / width, [&](std::int64_t task) {
+  for_each_task(set_, (n_out + width - 1) / width, [&](std::int64_t task) {
     const std::int64_t first = task * width, n = std::min(width, n_out - first);
-    float part[rows_at_once * max_column_block];
-    for (std::int64_t r = 0; r < n_rows; r += rows_at_once) {
-      const std::int64_t n_part = std::min(rows_at_once, n_rows - r);
-      kernels::bf16_kernels().linear(px + r * n_in, n_part, n_in, pw + first * n_in, n, part,
-                                     r > 0);
+    float part[max_part];
+    for (std::int64_t r = 0; r < n_rows; r += set_.rows_at_once) {
+      const std::int64_t n_part = std::min(set_.rows_at_once, n_rows - r);
+      set_.linear(packed.from(0, r), n_part, n_in, pw + first * n_in, n, part, r > 0);
       for (std::int64_t i = 0; i < n_part; ++i) {
         kernels::round_to_bf16(part + i * n, n, py + (r + i) * n_out + first);
       }
@@ -172,7 +225,7 @@ at::Tensor FastOps::mix_experts(const at::Tensor& x, const RouterOutput& routing
   const auto groups = group_by_expert(routing.experts, config_.num_experts);
   const auto weights = routing.weights.to(at::kFloat);
   const float* weight = weights.data_ptr<float>();
-  std::vector<ExpertBlock> active;
+  std::vector<RowBlock> active;
   for (std::size_t e = 0; e + 1 < groups.starts.size(); ++e) {
     const std::int64_t first = groups.starts[e], rows = groups.starts[e + 1] - first;
     if (rows > 0) active.push_back({e, first, rows});
@@ -188,25 +241,28 @@ at::Tensor FastOps::mix_experts(const at::Tensor& x, const RouterOutput& routing
     }
   });
 
+  const PackedBlocks packed(set_, gathered, active);
   const std::int64_t gate_width = column_block(H), gate_blocks = (I + gate_width - 1) / gate_width,
                      down_width = column_block(I), down_blocks = (H + down_width - 1) / down_width;
-  for_each_task(n_active * gate_blocks, [&](std::int64_t task) {
-    const ExpertBlock& block = active[static_cast<std::size_t>(task / gate_blocks)];
+  for_each_task(set_, n_active * gate_blocks, [&](std::int64_t task) {
+    const auto b = static_cast<std::size_t>(task / gate_blocks);
+    const RowBlock& block = active[b];
     const std::int64_t first = task % gate_blocks * gate_width;
-    gated_columns(rows + block.first * H, block.n, H, bits_of(experts.gate[block.expert]),
+    gated_columns(set_, packed, b, block.n, H, bits_of(experts.gate[block.expert]),
                   bits_of(experts.up[block.expert]), first, std::min(gate_width, I - first), I,
                   ph + block.first * I);
   });
-  for_each_task(n_active * down_blocks, [&](std::int64_t task) {
-    const ExpertBlock& block = active[static_cast<std::size_t>(task / down_blocks)];
+  const PackedBlocks packed_hidden(set_, hidden, active);
+  for_each_task(set_, n_active * down_blocks, [&](std::int64_t task) {
+    const auto b = static_cast<std::size_t>(task / down_blocks);
+    const RowBlock& block = active[b];
     const std::int64_t first = task % down_blocks * down_width,
                        columns = std::min(down_width, H - first);
     const std::uint16_t* down = bits_of(experts.down[block.expert]) + first * I;
-    float y[rows_at_once * max_column_block];
-    for (std::int64_t r = 0; r < block.n; r += rows_at_once) {
-      const std::int64_t n_rows = std::min(rows_at_once, block.n - r);
-      kernels::bf16_kernels().linear(ph + (block.first + r) * I, n_rows, I, down, columns, y,
-                                     r > 0);
+    float y[max_part];
+    for (std::int64_t r = 0; r < block.n; r += set_.rows_at_once) {
+      const std::int64_t n_rows = std::min(set_.rows_at_once, block.n - r);
+      set_.linear(packed_hidden.from(b, r), n_rows, I, down, columns, y, r > 0);
       kernels::round_through_bf16(y, n_rows * columns);
       for (std::int64_t i = 0; i < n_rows; ++i) {
         const std::int64_t entry = groups.order[static_cast<std::size_t>(block.first + r + i)];

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "kernels/kernel_sets.h"
 #include "ops.h"
 #include "session.h"
 
@@ -49,18 +50,23 @@ class CpuOps : public InferenceOps {
                          const ExpertWeights& experts) override;
 };
 
-/// CpuOps in bfloat16 with our own products (kernels/bf16_kernels.h), which read mapped weights
+/// CpuOps in bfloat16 with our own products (kernels/kernel_sets.h), which read mapped weights
 /// where they are and share the columns of all experts among the threads. Rounds where CpuOps
 /// rounds. A row's result depends neither on the other rows nor on the number of threads.
 class FastOps : public CpuOps {
  public:
-  using CpuOps::CpuOps;
+  FastOps(const ModelConfig& config, TorchSession& session, const RaggedBatch& batch,
+          const kernels::KernelSet& set)
+      : CpuOps(config, session, batch), set_(set) {}
 
   at::Tensor linear(const at::Tensor& x, const at::Tensor& w) override;
   at::Tensor attention(int layer, const at::Tensor& q, const at::Tensor& k,
                        const at::Tensor& v) override;
   at::Tensor mix_experts(const at::Tensor& x, const RouterOutput& routing,
                          const ExpertWeights& experts) override;
+
+ private:
+  const kernels::KernelSet& set_;
 };
 
 /// The same operations in plain libtorch calls, for any device: what runs on CUDA, and what the

@@ -8,12 +8,13 @@ namespace moexray::torch_runtime {
 namespace {
 
 using MakeModel = std::unique_ptr<Model> (*)(const Checkpoint&, at::ScalarType, const at::Device&,
-                                             int, bool);
+                                             int, const kernels::KernelSet*);
 
 std::unique_ptr<Model> make_olmoe(const Checkpoint& checkpoint, at::ScalarType dtype,
-                                  const at::Device& device, int n_threads, bool fast) {
+                                  const at::Device& device, int n_threads,
+                                  const kernels::KernelSet* set) {
   return std::make_unique<TorchModel>(load_olmoe(checkpoint, dtype, device), dtype, device,
-                                      n_threads, fast);
+                                      n_threads, set);
 }
 
 struct Architecture {
@@ -26,10 +27,11 @@ constexpr Architecture architectures[] = {{"OlmoeForCausalLM", make_olmoe}};
 }  // namespace
 
 std::unique_ptr<Model> make_model(const Checkpoint& checkpoint, at::ScalarType dtype,
-                                  const at::Device& device, int n_threads, bool fast) {
+                                  const at::Device& device, int n_threads,
+                                  const kernels::KernelSet* set) {
   for (const Architecture& architecture : architectures) {
     if (architecture.name == checkpoint.config().architecture)
-      return architecture.make(checkpoint, dtype, device, n_threads, fast);
+      return architecture.make(checkpoint, dtype, device, n_threads, set);
   }
   throw Error(ErrorKind::data,
               {"no implementation of this architecture",

@@ -6,10 +6,8 @@
 #include <filesystem>
 #include <system_error>
 
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
-
+#include "kernels/kernel_sets.h"
+#include "kernels/processor.h"
 #include "kernels/row_kernels.h"
 #include "memory.h"
 #include "moexray/core/error.h"
@@ -41,24 +39,11 @@ std::string blas_library() {
   return found;
 }
 
-#if defined(__x86_64__)
-bool cpu_has(unsigned subleaf, char reg, unsigned bit) {
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  if (__get_cpuid_count(7, subleaf, &a, &b, &c, &d) == 0) return false;
-  return ((reg == 'a' ? a : d) >> bit & 1U) != 0;
-}
-#endif
-
 // The widest instructions that float32 kernels or libtorch's bfloat16 products may use here.
 std::string instruction_set() {
-  const std::string kernels = kernels::row_kernels().instruction_set;
-#if defined(__x86_64__)
-  if (kernels == "avx512") {
-    if (cpu_has(0, 'd', 22)) return "amx_bf16";
-    if (cpu_has(1, 'a', 5)) return "avx512_bf16";
-  }
-#endif
-  return kernels;
+  if (kernels::has_amx_bf16()) return "amx_bf16";
+  if (kernels::has_avx512_bf16()) return "avx512_bf16";
+  return kernels::row_kernels().instruction_set;
 }
 
 at::ScalarType parse_dtype(const std::string& name) {
@@ -113,7 +98,14 @@ class TorchRuntime : public Runtime {
       keep_freed_memory();
       const int n_threads = options.n_threads > 0 ? options.n_threads : available_threads();
       at::set_num_threads(n_threads);  // for conversions; every pass sets its own model's
-      return make_model(checkpoint, dtype, device, n_threads, kernels_in_use(options) == "fast");
+      const bool has_set = device.is_cpu() && dtype == at::kBFloat16 && options.kernels != "plain";
+      const kernels::KernelSet* set =
+          has_set ? kernels::usable_kernel_set(options.kernels) : nullptr;
+      if (has_set && set == nullptr) {
+        throw Error(ErrorKind::runtime,
+                    {"these kernels do not run on this processor", {}, {}, options.kernels});
+      }
+      return make_model(checkpoint, dtype, device, n_threads, set);
     });
   }
 };

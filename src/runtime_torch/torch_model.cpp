@@ -103,12 +103,8 @@ void observe_router(RouterTap& tap, const ModelConfig& config, int layer, std::i
 }
 
 TorchModel::TorchModel(Olmoe olmoe, at::ScalarType dtype, const at::Device& device, int n_threads,
-                       bool fast)
-    : olmoe_(std::move(olmoe)),
-      dtype_(dtype),
-      device_(device),
-      n_threads_(n_threads),
-      fast_(fast) {}
+                       const kernels::KernelSet* set)
+    : olmoe_(std::move(olmoe)), dtype_(dtype), device_(device), n_threads_(n_threads), set_(set) {}
 
 std::unique_ptr<Session> TorchModel::new_session(std::span<const std::int64_t> capacities) {
   return with_translated_errors("make room for a batch", [&] {
@@ -148,8 +144,8 @@ std::vector<float> TorchModel::run_pass(Session& session, std::span<const Sequen
     return ops.linear(h, olmoe_.lm_head).to(at::kCPU, at::kFloat).contiguous();
   };
   at::Tensor logits;
-  if (fast_) {
-    FastOps ops(olmoe_.config, torch_session, rows.batch);
+  if (set_ != nullptr) {
+    FastOps ops(olmoe_.config, torch_session, rows.batch, *set_);
     logits = run(ops);
   } else if (device_.is_cpu()) {
     CpuOps ops(olmoe_.config, torch_session, rows.batch);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/kernel_sets.h"
 #include "models/olmoe.h"
 #include "moexray/runtime/model.h"
 
@@ -9,7 +10,9 @@ namespace moexray::torch_runtime {
 /// the routers' decisions to the tap.
 class TorchModel : public Model {
  public:
-  TorchModel(Olmoe olmoe, at::ScalarType dtype, const at::Device& device, int n_threads, bool fast);
+  /// @param set as make_model has it
+  TorchModel(Olmoe olmoe, at::ScalarType dtype, const at::Device& device, int n_threads,
+             const kernels::KernelSet* set);
 
   const ModelConfig& config() const override { return olmoe_.config; }
   std::unique_ptr<Session> new_session(std::span<const std::int64_t> capacities) override;
@@ -24,7 +27,7 @@ class TorchModel : public Model {
   at::ScalarType dtype_;
   at::Device device_;
   int n_threads_;
-  bool fast_;
+  const kernels::KernelSet* set_;
 };
 
 /// Passes one layer's routing to a tap, after checking that its shapes are what the config

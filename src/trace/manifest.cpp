@@ -1,6 +1,8 @@
 #include "moexray/trace/manifest.h"
 
+#include <algorithm>
 #include <functional>
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -232,6 +234,7 @@ trace::ManifestEntries trace::manifest_entries(const TraceManifest& m) {
       {"kernels", m.kernels},
       {"device", m.device},
       {"backend", m.backend},
+      {"bits", m.bits},
       {"prompts_sha256", m.prompts_sha256},
       {"prompt_ids_sha256", m.prompt_ids_sha256},
       {"shard.index", m.shard.index},
@@ -293,6 +296,7 @@ TraceManifest manifest_from_json(std::string_view json, std::string_view where) 
   in.text("kernels", m.kernels);
   in.text("device", m.device);
   in.text("backend", m.backend);
+  in.text("bits", m.bits);
   in.text("prompts_sha256", m.prompts_sha256);
   in.hash("prompt_ids_sha256", m.prompt_ids_sha256, "", 64);
   read_shard(in, m);

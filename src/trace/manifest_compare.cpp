@@ -24,7 +24,8 @@ constexpr std::size_t max_shown_bytes = 200;
 
 std::string shown(const Json& value) { return printable(trace::json_text(value), max_shown_bytes); }
 
-constexpr auto computing_keys = {"device", "backend", "kernels", "instruction_set"};
+// What computed. `bits` says of the others what they decide, where there is one.
+constexpr auto computing_keys = {"bits", "device", "backend", "kernels", "instruction_set"};
 
 // Keys that say what was computed, with what, and how; not which prompts, nor how it is written.
 bool is_compared(std::string_view key) {
@@ -105,7 +106,17 @@ std::optional<ManifestDifference> run_difference(const Values& a, const Values& 
 // Whether a key must be the same for a run to go on.
 bool must_be_equal(std::string_view key, const TraceManifest& recorded) {
   if (key == "batch" || key == "plan") return false;
+  const bool is_said_by_bits =
+      key != "bits" &&
+      std::find(computing_keys.begin(), computing_keys.end(), key) != computing_keys.end();
+  if (is_said_by_bits) return false;
   return key != "model.config_sha256" || recorded.absent.contains("model.deciding_config_sha256");
+}
+
+// The name of a set of kernels tells how to compute as before.
+std::string with_kernels(std::string_view key, std::string value, const TraceManifest& manifest) {
+  if (key != "bits" || manifest.kernels.empty()) return value;
+  return value + " (--kernels " + manifest.kernels + ")";
 }
 
 }  // namespace
@@ -123,7 +134,8 @@ void check_same_run(const TraceManifest& recorded, const TraceManifest& wanted,
     } else if (a[i].second != b[i].second) {
       throw Error(ErrorKind::data,
                   {"cannot resume: this run differs from the recorded one in \"" + key + "\"",
-                   std::string(where), shown(a[i].second), shown(b[i].second)});
+                   std::string(where), with_kernels(key, shown(a[i].second), recorded),
+                   with_kernels(key, shown(b[i].second), wanted)});
     }
   }
   // What both have agrees, and is not enough: two models can have the same routers.
@@ -158,6 +170,7 @@ std::vector<std::string> trace::check_agreement(std::span<const TraceManifest> m
                 difference->first + " (as in " + directory->string() + ")", difference->second);
       }
       for (const char* key : computing_keys) {
+        if (both_have(other, values, "bits") && key != std::string_view("bits")) continue;
         const auto difference = first_difference(other, values, {key});
         if (!difference || !told.insert(key).second) continue;
         notices.push_back("the traces differ in \"" + difference->key + "\": " + difference->first +

@@ -10,6 +10,7 @@
 #include "cli/run_command.h"
 #include "cli/trace_fixture.h"
 #include "moexray/core/file.h"
+#include "moexray/runtime/kernels.h"
 #include "moexray/trace/reader.h"
 #include "support/fused_checkpoint.h"
 
@@ -187,7 +188,29 @@ TEST_F(TraceCommand, RecordsTheKernelsAndRefusesToResumeWithOthers) {
                                         "plain"};
   ASSERT_EQ(trace(run).exit_code, 0);
   EXPECT_NE(files("traces").at("manifest.json").find("\"kernels\": \"plain\""), std::string::npos);
-  expect_failure(1, "kernels", {"prompts.jsonl", "--dtype", "bfloat16", "--resume"});
+  EXPECT_NE(files("traces").at("manifest.json").find("\"bits\": \"libtorch "), std::string::npos);
+  expect_failure(1, "--kernels plain", {"prompts.jsonl", "--dtype", "bfloat16", "--resume"});
+  expect_failure(2, "--kernels", {"prompts.jsonl", "--kernels", "nonsense", "-o", "other"});
+  expect_failure(2, "--dtype bfloat16",
+                 {"prompts.jsonl", "--dtype", "float32", "--kernels", "portable", "-o", "other"});
+}
+
+// The environment decides nothing, and every set computes what its name in the manifest says.
+TEST_F(TraceCommand, ComputesWithTheKernelsThatAreNamed) {
+  if (!has_torch_module()) GTEST_SKIP() << "built without libtorch";
+  ASSERT_EQ(trace({"prompts.jsonl", "--dtype", "bfloat16", "-o", "best"}).exit_code, 0);
+  const std::string best = kernels_in_use({}, {}).name;
+  EXPECT_NE(files("best").at("manifest.json").find("\"kernels\": \"" + best + "\""),
+            std::string::npos);
+  for (const std::string& name : kernel_names()) {
+    if (name == "fast" || name == "plain" || !kernels_run_here(name)) continue;
+    ASSERT_EQ(
+        trace({"prompts.jsonl", "--dtype", "bfloat16", "--kernels", name, "-o", name}).exit_code,
+        0);
+    EXPECT_NE(files(name).at("manifest.json").find("\"kernels\": \"" + name + "\""),
+              std::string::npos);
+    if (name == best) EXPECT_EQ(files(name), files("best"));
+  }
 }
 
 TEST_F(TraceCommand, StopsAtCtrlCAndResumesToTheSameBytes) {

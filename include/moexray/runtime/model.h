@@ -71,17 +71,10 @@ struct ModelOptions {
   std::string dtype = "bfloat16";  ///< of the computation: bfloat16 or float32
   std::string device = "cpu";      ///< cpu, cuda or cuda:N
   int n_threads = 0;               ///< 0: all this process may use
-  /// "fast": bfloat16 on the CPU runs on moexray's own products; "plain": on libtorch's. float32
-  /// and other devices know no fast ones and ignore this.
+  /// "fast": bfloat16 on the CPU runs on the best of moexray's own products; "plain": on
+  /// libtorch's; or one of kernel_names(). See kernels_in_use() of kernels.h for what comes of it.
   std::string kernels = "fast";
 };
-
-/// Which kernels a computation of this type on this device uses: "fast" or "plain".
-inline std::string_view kernels_in_use(const ModelOptions& options) {
-  return options.kernels == "fast" && options.dtype == "bfloat16" && options.device == "cpu"
-             ? "fast"
-             : "plain";
-}
 
 /// Facts about a runtime that decide whether two runs can give the same bytes.
 struct RuntimeInfo {

@@ -55,14 +55,17 @@ struct TraceManifest {
   ManifestModel model;
   ManifestTokenizer tokenizer;
   std::int64_t n_prompts = -1;  ///< of this directory: a shard counts its own; −1: not recorded
-  std::string instruction_set;
+  std::string instruction_set;  ///< of the processor
+  std::string device;           ///< "cpu" or "cuda"
+  std::string backend;          ///< "libtorch 1.13.1"
   ManifestGeneration generation;
   std::int64_t batch = 0;  ///< the resolved batch size
   std::vector<std::int64_t>
-      plan;  ///< prompts per batch; batches are consecutive prompts in input order
-  std::string kernels;
-  std::string device;          ///< what computed: "cpu" or "cuda"
-  std::string backend;         ///< and with what: "libtorch 1.13.1"
+      plan;             ///< prompts per batch; batches are consecutive prompts in input order
+  std::string kernels;  ///< what multiplied: a set of kernels, or "plain" for the backend's own
+  /// The class of kernels, device and backend whose computations give the same bits; what resuming
+  /// compares in their place.
+  std::string bits;
   std::string prompts_sha256;  ///< PromptSet::sha256
   /// Of the tokens of this directory's prompts: a line for each, its ids with spaces between, and a
   /// "t" behind those of the template.
@@ -98,11 +101,10 @@ TraceManifest manifest_from_json(std::string_view json, std::string_view where);
 /// @throws Error (data) if it is missing or not a manifest.
 TraceManifest read_manifest(const std::filesystem::path& directory);
 
-/// Checks that `wanted` continues the run that wrote `recorded`: all keys are equal but `batch` and
-/// `plan`, which the recorded run decides, and `model.config_sha256`, for which
-/// `model.deciding_config_sha256` stands.
-/// @throws Error (data) naming the first key that differs, with both values, or the first one that
-///   was not recorded: what cannot be compared cannot be continued.
+/// Checks that `wanted` continues the run that wrote `recorded`: all keys but `batch` and `plan`,
+/// which the recorded run decides, and `instruction_set`, `device`, `backend` and `kernels`, for
+/// which `bits` stands, are equal.
+/// @throws Error (data) naming the first key that differs, with both values.
 void check_same_run(const TraceManifest& recorded, const TraceManifest& wanted,
                     std::string_view where);
 

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "../kernels/row_kernels.h"
 #include "gradients.h"
+#include "kernels/row_kernels.h"
 
 namespace moexray::torch_runtime {
 namespace {

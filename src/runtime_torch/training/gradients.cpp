@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "../kernels/row_kernels.h"
+#include "kernels/row_kernels.h"
 
 namespace moexray::torch_runtime {
 namespace {

@@ -81,7 +81,8 @@ TEST(Manifest, RoundTripsEveryKey) {
                           "device",
                           "backend",
                           "eos_token_ids",
-                          "prompt_ids_sha256"}) {
+                          "prompt_ids_sha256",
+                          "bits"}) {
     EXPECT_NE(json.find('"' + std::string(key) + "\": "), std::string::npos) << key;
   }
 }
@@ -176,11 +177,9 @@ TEST(Manifest, NamesTheKeyThatDiffers) {
              [](TraceManifest& m) { m.model.deciding_config_sha256.back() = '0'; });
   expect_key("generation.eos_token_ids",
              [](TraceManifest& m) { m.generation.eos_token_ids = {2, 3}; });
-  expect_key("device", [](TraceManifest& m) { m.device = "cuda"; });
-  expect_key("backend", [](TraceManifest& m) { m.backend = "made-up 2"; });
   expect_key("shard.n_prompts", [](TraceManifest& m) { m.n_shard_prompts = 9; });
   expect_key("tokenizer.sha256", [](TraceManifest& m) { m.tokenizer.sha256 = "x"; });
-  expect_key("instruction_set", [](TraceManifest& m) { m.instruction_set = "x"; });
+  expect_key("bits", [](TraceManifest& m) { m.bits = "x"; });
   expect_key("generation.seed", [](TraceManifest& m) { m.generation.seed = 5; });
   expect_key("generation.template", [](TraceManifest& m) { m.generation.template_name = "x"; });
   expect_key("prompts_sha256", [](TraceManifest& m) { m.prompts_sha256 = "x"; });
@@ -192,6 +191,12 @@ TEST(Manifest, NamesTheKeyThatDiffers) {
   other_plan.batch = 99;
   other_plan.plan = {8};
   EXPECT_NO_THROW(check_same_run(recorded, other_plan, "m.json"));
+  TraceManifest other_processor = recorded;
+  other_processor.instruction_set = "amx_bf16";
+  other_processor.device = "cuda";
+  other_processor.backend = "libtorch 9";
+  other_processor.kernels = "avx2";
+  EXPECT_NO_THROW(check_same_run(recorded, other_processor, "m.json"));
 }
 
 // What an earlier version wrote: all keys but those that came later.
@@ -202,11 +207,13 @@ TraceManifest of_an_earlier_version() {
   m.generation.eos_token_ids.clear();
   m.device.clear();
   m.backend.clear();
+  m.bits.clear();
   m.absent = {"model.weights_xxh3",
               "model.deciding_config_sha256",
               "generation.eos_token_ids",
               "device",
               "backend",
+              "bits",
               "prompt_ids_sha256",
               "shard.n_prompts"};
   return m;

@@ -79,9 +79,10 @@ TraceManifest make_manifest(const MadeRun& run) {
   m.generation.eos_token_ids = {2};
   m.batch = 3;
   m.plan = run.plan;
-  m.kernels = "plain";
   m.device = "cpu";
   m.backend = "made-up 1";
+  m.kernels = "avx2";
+  m.bits = "float32-fma";
   m.prompts_sha256 = std::string(64, 'd');
   m.prompt_ids_sha256 = std::string(64, '1');
   m.shard = run.shard;

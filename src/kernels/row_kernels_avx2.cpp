@@ -1,5 +1,6 @@
 #define MOEXRAY_KERNEL_SET row_kernels_avx2
 #define MOEXRAY_KERNEL_NAME "avx2"
+#define MOEXRAY_KERNEL_BITS "float32-fma"
 #define MOEXRAY_KERNEL_TILE 2
 
 #include "row_kernels.inc"

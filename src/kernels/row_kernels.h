@@ -10,6 +10,8 @@ namespace moexray::kernels {
 /// and chosen at run time; sets with fused multiply-add give the same bits as each other.
 struct RowKernels {
   const char* instruction_set;
+  /// Sets with the same words here give the same bits: "float32-fma" or "float32-portable".
+  const char* bits;
 
   /// y[r, j] = Σ_i x[r, i] · w[j, i] for all r < n_rows and first ≤ j < last.
   /// x [n_rows, n_in], w [n_out, n_in] row-major, y [n_rows, n_out].

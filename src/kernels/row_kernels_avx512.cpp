@@ -1,5 +1,6 @@
 #define MOEXRAY_KERNEL_SET row_kernels_avx512
 #define MOEXRAY_KERNEL_NAME "avx512"
+#define MOEXRAY_KERNEL_BITS "float32-fma"
 #define MOEXRAY_KERNEL_TILE 4
 
 #include "row_kernels.inc"

@@ -3,7 +3,7 @@
 
 #include <immintrin.h>
 
-#include "bf16_kernels.h"
+#include "bf16_products.h"
 
 namespace moexray::kernels {
 namespace {

@@ -1,13 +1,17 @@
 // The row kernels: against double-precision loops, and the instruction sets against each other.
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstring>
 #include <limits>
 #include <vector>
 
-#include "kernels/bf16_kernels.h"
+#include "kernels/kernel_sets.h"
 #include "kernels/row_kernels.h"
 #include "moexray/core/random.h"
 
@@ -170,35 +174,174 @@ TEST_P(RowKernelSets, CombineGivesTheBitsOfItsAxpys) {
 INSTANTIATE_TEST_SUITE_P(All, RowKernelSets, ::testing::ValuesIn(usable_sets()),
                          [](const auto& info) { return std::string(info.param->instruction_set); });
 
-// Every set against double precision, and each row alone against the same row among others.
-TEST(Bf16Kernels, AllSetsMatchADoubleLoopAndRowsDoNotDependOnEachOther) {
-  for (const Bf16Kernels& set : usable_bf16_kernels()) {
-    for (const std::int64_t n_in : {1, 31, 32, 77, 256}) {
-      for (const std::int64_t n_rows : {1, 2, 3, 4, 5, 6, 7, 13, 50}) {
-        const std::int64_t n_out = 11;
+// y = x · wᵀ by a set, the rows packed together.
+std::vector<float> product(const KernelSet& set, const std::vector<std::uint16_t>& x,
+                           std::int64_t n_rows, std::int64_t n_in, const std::uint16_t* w,
+                           std::int64_t n_out, bool near = false) {
+  std::vector<float> y(static_cast<std::size_t>(n_rows * n_out), -1.0F);
+  const PackedRows packed(set, x.data(), n_rows, n_in);
+  const KernelScope scope(set);
+  set.linear(packed.from(0), n_rows, n_in, w, n_out, y.data(), near);
+  return y;
+}
+
+class UsableKernelSets : public ::testing::TestWithParam<const KernelSet*> {};
+
+// Against double precision, and each row alone against the same row among others.
+TEST_P(UsableKernelSets, MatchADoubleLoopAndRowsDoNotDependOnEachOther) {
+  for (const std::int64_t n_in : {1, 7, 12, 31, 32, 64, 77, 97, 256}) {
+    for (const std::int64_t n_rows : {1, 2, 3, 4, 5, 6, 7, 13, 16, 17, 33, 50}) {
+      for (const std::int64_t n_out : {1, 11, 16, 35, 64, 97}) {
         const auto x = to_bfloat16(random_values(static_cast<std::size_t>(n_rows * n_in), 11));
         const auto w = to_bfloat16(random_values(static_cast<std::size_t>(n_out * n_in), 12));
-        std::vector<float> y(static_cast<std::size_t>(n_rows * n_out)),
-            alone(static_cast<std::size_t>(n_out));
-        set.linear(x.data(), n_rows, n_in, w.data(), n_out, y.data(), false);
-        for (std::int64_t r = 0; r < n_rows; ++r) {
-          set.linear(x.data() + r * n_in, 1, n_in, w.data(), n_out, alone.data(), true);
+        const auto y = product(*GetParam(), x, n_rows, n_in, w.data(), n_out);
+        for (std::int64_t r = 0; r < n_rows; r += 1 + n_rows / 5) {
+          const std::vector<std::uint16_t> row(x.begin() + r * n_in, x.begin() + (r + 1) * n_in);
+          const auto alone = product(*GetParam(), row, 1, n_in, w.data(), n_out, true);
           EXPECT_EQ(std::memcmp(alone.data(), y.data() + r * n_out, alone.size() * sizeof(float)),
                     0)
-              << set.instruction_set;
+              << n_in << ' ' << n_rows << ' ' << n_out;
           for (std::int64_t j = 0; j < n_out; ++j) {
             double exact = 0;
             for (std::int64_t i = 0; i < n_in; ++i) {
-              exact +=
-                  static_cast<double>(from_bfloat16(x[static_cast<std::size_t>(r * n_in + i)])) *
-                  from_bfloat16(w[static_cast<std::size_t>(j * n_in + i)]);
+              exact += static_cast<double>(from_bfloat16(row[static_cast<std::size_t>(i)])) *
+                       from_bfloat16(w[static_cast<std::size_t>(j * n_in + i)]);
             }
-            EXPECT_NEAR(y[static_cast<std::size_t>(r * n_out + j)], exact, 5e-5)
-                << set.instruction_set << ' ' << n_in << ' ' << n_rows;
+            EXPECT_NEAR(alone[static_cast<std::size_t>(j)], exact, 5e-5) << n_in << ' ' << n_rows;
           }
         }
       }
     }
+  }
+}
+
+// A part of packed rows is what the same rows give packed by themselves.
+TEST_P(UsableKernelSets, PackedRowsCanBeTakenInParts) {
+  const KernelSet& set = *GetParam();
+  const std::int64_t n_rows = 3 * set.group + 5, n_in = 45, n_out = 21;
+  const auto x = to_bfloat16(random_values(static_cast<std::size_t>(n_rows * n_in), 31));
+  const auto w = to_bfloat16(random_values(static_cast<std::size_t>(n_out * n_in), 32));
+  const auto whole = product(set, x, n_rows, n_in, w.data(), n_out);
+  const PackedRows packed(set, x.data(), n_rows, n_in);
+  const KernelScope scope(set);
+  const std::int64_t first = 2 * set.group, n = n_rows - first;
+  std::vector<float> part(static_cast<std::size_t>(n * n_out));
+  set.linear(packed.from(first), n, n_in, w.data(), n_out, part.data(), false);
+  EXPECT_EQ(std::memcmp(part.data(), whole.data() + first * n_out, part.size() * sizeof(float)), 0);
+}
+
+// Memory of whole pages with pages around it that no one may touch: sanitizers do not see what
+// tile instructions read.
+class GuardedMemory {
+ public:
+  explicit GuardedMemory(std::size_t n_bytes) : n_bytes_(n_bytes) {
+    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    size_ = (n_bytes + page - 1) / page * page + 2 * page;
+    memory_ = static_cast<std::byte*>(
+        ::mmap(nullptr, size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    ::mprotect(memory_ + page, size_ - 2 * page, PROT_READ | PROT_WRITE);
+    begin_ = memory_ + page;
+    end_ = memory_ + size_ - page;
+  }
+  ~GuardedMemory() { ::munmap(memory_, size_); }
+  GuardedMemory(const GuardedMemory&) = delete;
+  GuardedMemory& operator=(const GuardedMemory&) = delete;
+
+  // At the first byte that may be touched, and up to the last.
+  std::byte* at_begin() const { return begin_; }
+  std::byte* at_end() const { return end_ - n_bytes_; }
+
+ private:
+  std::size_t n_bytes_, size_ = 0;
+  std::byte *memory_ = nullptr, *begin_ = nullptr, *end_ = nullptr;
+};
+
+TEST_P(UsableKernelSets, ReadAndWriteNothingBeyondTheirOperands) {
+  const KernelSet& set = *GetParam();
+  for (const std::int64_t n_in : {7, 12, 32, 97}) {
+    for (const std::int64_t n_rows : {1, 7, 17}) {
+      for (const std::int64_t n_out : {7, 12, 64, 97}) {
+        const auto x = to_bfloat16(random_values(static_cast<std::size_t>(n_rows * n_in), 41));
+        const auto w = to_bfloat16(random_values(static_cast<std::size_t>(n_out * n_in), 42));
+        const auto expected = product(set, x, n_rows, n_in, w.data(), n_out);
+        const GuardedMemory xs(x.size() * 2), ws(w.size() * 2), ys(expected.size() * 4);
+        const auto n_packed = static_cast<std::size_t>(packed_values(set, n_rows, n_in));
+        const GuardedMemory packs(n_packed * 2);
+        for (const auto place : {&GuardedMemory::at_begin, &GuardedMemory::at_end}) {
+          auto* px = reinterpret_cast<std::uint16_t*>((xs.*place)());
+          auto* pw = reinterpret_cast<std::uint16_t*>((ws.*place)());
+          auto* py = reinterpret_cast<float*>((ys.*place)());
+          auto* packed = reinterpret_cast<std::uint16_t*>((packs.*place)());
+          std::copy(x.begin(), x.end(), px);
+          std::copy(w.begin(), w.end(), pw);
+          if (set.pack == nullptr) {
+            packed = px;
+          } else {
+            set.pack(px, n_rows, n_in, packed);
+          }
+          const KernelScope scope(set);
+          set.linear(packed, n_rows, n_in, pw, n_out, py, false);
+          EXPECT_EQ(std::memcmp(py, expected.data(), expected.size() * sizeof(float)), 0);
+        }
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, UsableKernelSets,
+                         ::testing::ValuesIn(usable_kernel_sets().begin(),
+                                             usable_kernel_sets().end()),
+                         [](const auto& info) { return std::string(info.param->name); });
+
+TEST(KernelSets, AreFoundByNameWhereTheyRun) {
+  ASSERT_FALSE(usable_kernel_sets().empty());
+  EXPECT_STREQ(usable_kernel_sets().back()->name, "portable");
+  for (const KernelSet& set : kernel_sets()) {
+    EXPECT_EQ(usable_kernel_set(set.name) != nullptr, set.usable()) << set.name;
+    EXPECT_EQ(set.rows_at_once % set.group, 0) << set.name;
+    EXPECT_LE(set.rows_at_once, max_rows_at_once) << set.name;
+  }
+  EXPECT_EQ(usable_kernel_set("nonsense"), nullptr);
+}
+
+// What a tdpbf16ps adds to one value: the products of the even inputs and those of the odd ones are
+// summed by fused multiply-add, and then together (Intel's description of the instruction).
+// Subnormal numbers count as zero.
+float flushed(float value) { return std::fpclassify(value) == FP_SUBNORMAL ? 0.0F : value; }
+
+float tile_product(const std::uint16_t* x, const std::uint16_t* w, std::int64_t n_in) {
+  float sum = 0;
+  for (std::int64_t first = 0; first < n_in; first += 32) {
+    float parts[2] = {0, 0};
+    for (std::int64_t i = 0; i < 32; ++i) {
+      const bool inside = first + i < n_in;
+      const float a = inside ? flushed(from_bfloat16(x[first + i])) : 0.0F;
+      const float b = inside ? flushed(from_bfloat16(w[first + i])) : 0.0F;
+      parts[i % 2] = flushed(std::fma(a, b, parts[i % 2]));
+    }
+    sum = flushed(sum + flushed(parts[0] + parts[1]));
+  }
+  return sum;
+}
+
+TEST(KernelSets, TilesGiveTheBitsOfTheirDefinition) {
+  const KernelSet* amx = usable_kernel_set("amx_bf16");
+  if (amx == nullptr) GTEST_SKIP() << "no tiles of bfloat16 here";
+  for (const std::int64_t n_in : {7, 32, 97, 256, 1024}) {
+    const std::int64_t n_rows = 40, n_out = 83;
+    auto x = to_bfloat16(random_values(static_cast<std::size_t>(n_rows * n_in), 51));
+    const auto w = to_bfloat16(random_values(static_cast<std::size_t>(n_out * n_in), 52));
+    for (std::size_t i = 0; i < x.size(); i += 19) x[i] = 0x0040;  // subnormal
+    const auto y = product(*amx, x, n_rows, n_in, w.data(), n_out);
+    std::int64_t n_different = 0;
+    for (std::int64_t r = 0; r < n_rows; ++r) {
+      for (std::int64_t j = 0; j < n_out; ++j) {
+        const float expected = tile_product(x.data() + r * n_in, w.data() + j * n_in, n_in);
+        const float found = y[static_cast<std::size_t>(r * n_out + j)];
+        if (std::memcmp(&expected, &found, sizeof found) != 0) ++n_different;
+      }
+    }
+    EXPECT_EQ(n_different, 0) << n_in;
   }
 }
 
