@@ -139,7 +139,7 @@ check_itself() {
 
 # Reports of the traces, with as few draws as will do for their looks, and the pages to look at into `pages`.
 make_reports() {
-  local trace name moexray=$build/bin/moexray
+  local trace name page moexray=$build/bin/moexray
   [[ -x $moexray && -x $build/bin/make_page_traces ]] ||
     fail "no program and traces in $build: build it with its tests"
   "$build/bin/make_page_traces" "$work/traces"
@@ -148,6 +148,10 @@ make_reports() {
     "$moexray" analyze "$trace" -o "$work/reports/$name" --quiet --folds 2 --resamples 99 --permutations 99 --draws 4 \
       --null-draws 4 --rarefactions 2 --nested-repetitions 0 >/dev/null
     pages+=("$work/reports/$name/report.html" "$work/reports/$name/prompts/0001.html")
+    for page in "$work/reports/$name"/experts/*.html; do
+      [[ ! -f $page ]] || pages+=("$page")
+      break
+    done
   done
 }
 

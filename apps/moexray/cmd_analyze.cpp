@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "commands.h"
+#include "expert_categories_output.h"
+#include "expert_view.h"
 #include "html_report.h"
 #include "moexray/core/error.h"
 #include "nested_flags.h"
@@ -110,12 +112,40 @@ Section verdict_section(const AnalysisInput& input, const std::vector<Section>& 
   return {"verdict", verdict_json(verdict), verdict_document(verdict), {}, {}};
 }
 
+// The pages of the experts that the report names, of the first of each category first.
+std::vector<ExpertPage> pages_of_experts(const AnalysisInput& input, const Results& results) {
+  constexpr std::size_t max_pages = 100;
+  if (results.expert_categories == nullptr) return {};
+  const stats::ExpertCategoriesResult& found = *results.expert_categories;
+  std::vector<stats::ExpertName> experts;
+  for (std::size_t rank = 0; rank < found.cells.size(); ++rank) {
+    bool any = false;
+    for (std::size_t c = 0; c < found.significant.size(); ++c) {
+      const std::vector<std::size_t> named = named_cells(found, c);
+      if (rank >= named.size()) continue;
+      any = true;
+      const stats::ExpertCell& cell = found.cells[named[rank]];
+      const stats::ExpertName name{cell.layer, cell.expert};
+      const bool is_known = std::find(experts.begin(), experts.end(), name) != experts.end();
+      if (!is_known && experts.size() < max_pages) experts.push_back(name);
+    }
+    if (!any) break;
+  }
+  return expert_pages(input, found, experts);
+}
+
 // report.html and what it links to.
 std::vector<OutputFile> site_files(const AnalysisInput& input, const std::vector<Section>& sections,
                                    const std::set<std::string>& written) {
-  PromptPages pages = prompt_pages(input);
-  const Site site{written, pages.names, pages.files.size()};
-  std::vector<OutputFile> files = std::move(pages.files);
+  const Results results = results_of(sections);
+  PromptPages prompts = prompt_pages(input);
+  Site site{written, prompts.names, prompts.files.size(), {}};
+  std::vector<OutputFile> files = std::move(prompts.files);
+  for (ExpertPage& page : pages_of_experts(input, results)) {
+    const std::string name = "experts/" + page.name;
+    site.expert_pages[{page.expert.layer, page.expert.expert}] = name;
+    files.push_back(text_file(name, std::move(page.html)));
+  }
   files.push_back(text_file("report.html", html_report(input, sections, site)));
   return files;
 }

@@ -42,11 +42,10 @@ report::Table top_table(const ExpertCategoriesResult& result) {
       {"category", "layer/expert", "rate", "95% interval", "others", "ratio", "adjusted p"},
       {Align::left, Align::right, Align::right, Align::left, Align::right, Align::right,
        Align::right});
-  const std::size_t n_shown = std::clamp<std::size_t>(40 / result.categories.size(), 1, 5);
   for (std::size_t c = 0; c < result.significant.size(); ++c) {
-    const std::vector<std::size_t>& more = result.significant[c].more;
-    for (std::size_t i = 0; i < std::min(n_shown, more.size()); ++i) {
-      const ExpertCell& cell = result.cells[more[i]];
+    const std::vector<std::size_t> named = named_cells(result, c);
+    for (std::size_t i = 0; i < named.size(); ++i) {
+      const ExpertCell& cell = result.cells[named[i]];
       table.add_row({i == 0 ? printable(result.categories[c], 60) : "",
                      fmt::format("{}/{}", cell.layer, cell.expert), fixed(cell.rate, 3),
                      interval_text(cell.ci95, 3), fixed(cell.rate_others, 3),
@@ -209,6 +208,13 @@ std::string summary_of(const ExpertCategoriesResult& result) {
                      result.n_significant, result.cells.size(), shortest(result.level), listed);
 }
 
+std::vector<std::size_t> named_cells(const ExpertCategoriesResult& result, std::size_t category) {
+  const std::size_t n_shown = std::clamp<std::size_t>(40 / result.categories.size(), 1, 5);
+  std::vector<std::size_t> named = result.significant[category].more;
+  named.resize(std::min(n_shown, named.size()));
+  return named;
+}
+
 void describe(const ExpertCategoriesResult& result, report::Document& document) {
   document.paragraph(summary_of(result));
   if (!result.tested()) {
@@ -224,7 +230,8 @@ void describe(const ExpertCategoriesResult& result, report::Document& document) 
   const bool any_more =
       std::any_of(result.significant.begin(), result.significant.end(),
                   [](const stats::CategoryExperts& own) { return !own.more.empty(); });
-  if (any_more) document.table(top_table(result));
+  if (any_more)
+    document.table(top_table(result), "Experts that a category uses more than others do");
 }
 
 Json common_positions_json(const ExpertCategoriesResult& result) {

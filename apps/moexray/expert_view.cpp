@@ -10,6 +10,7 @@
 #include "moexray/core/error.h"
 #include "moexray/stats/units.h"
 #include "shown_prompt.h"
+#include "site.h"
 
 namespace moexray::app {
 namespace {
@@ -209,9 +210,10 @@ std::vector<ExpertPage> expert_pages(const AnalysisInput& input,
                                      std::span<const stats::ExpertName> experts) {
   std::vector<ExpertPage> pages;
   if (experts.empty()) return pages;
+  const std::string navigation = site_navigation("experts-usage", {});
   for (const ExpertView& view : expert_views(input, categories, experts)) {
-    pages.push_back(
-        {expert_page_name(view.profile.name), expert_html(view, input.traces.model_name)});
+    pages.push_back({view.profile.name, expert_page_name(view.profile.name),
+                     expert_html(view, input.traces.model_name, navigation)});
   }
   return pages;
 }

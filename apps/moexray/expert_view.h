@@ -51,10 +51,13 @@ std::string text_of(const stats::ExpertName& name);
 std::string expert_text(const ExpertView& view, std::size_t width);
 report::Json expert_json(const ExpertView& view);
 /// A page of its own.
-std::string expert_html(const ExpertView& view, const std::string& model_name);
+/// @param navigation HTML above the title: links to the pages around this one
+std::string expert_html(const ExpertView& view, const std::string& model_name,
+                        const std::string& navigation = {});
 
 /// A page to be written into the folder of an analysis.
 struct ExpertPage {
+  stats::ExpertName expert;
   std::string name;  ///< "L09E011.html"
   std::string html;
 };

@@ -8,6 +8,7 @@
 #include "moexray/core/escape.h"
 #include "moexray/core/wording.h"
 #include "moexray/report/html_page.h"
+#include "moexray/report/html_table.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
 
@@ -61,7 +62,7 @@ void add_categories(const ExpertView& view, Document& document) {
                    std::isnan(cell.rate_others) ? "n/a" : percent(cell.rate_others),
                    fixed(cell.ratio, 2), p_text(cell.p_adjusted, result.n_permutations)});
   }
-  document.table(std::move(table));
+  document.table(std::move(table), "By category");
   if (result.tested()) {
     document.note(fmt::format("adjusted p: {}, max-T over all experts and categories",
                               result.positions.text()));
@@ -82,7 +83,7 @@ void add_tokens(const ExpertView& view, Document& document) {
                    std::to_string(type.count), std::to_string(type.n_all),
                    std::to_string(type.n_prompts), fixed(type.lift, 2)});
   }
-  document.table(std::move(table));
+  document.table(std::move(table), "Tokens by lift");
   document.note(fmt::format(
       "{} of {} tokens that go to it in at least 3 prompts. lift: a token's share of the expert's "
       "tokens over its share of all; not tested",
@@ -101,7 +102,7 @@ void add_contexts(const ExpertView& view, Document& document) {
                    weight_text(context.weight),
                    context.before + "⟦" + context.token + "⟧" + context.after});
   }
-  document.table(std::move(table));
+  document.table(std::move(table), "Contexts");
   document.note(
       view.profile.has_weights
           ? "the token of the largest weight in each prompt, the prompts where it is largest"
@@ -118,7 +119,7 @@ void add_rates(const ExpertView& view, Document& document) {
           {rate.name, fixed(rate.tokens, 0), percent(rate.rate), interval_percent(rate.ci95)});
     }
   }
-  document.table(std::move(table));
+  document.table(std::move(table), "Parts and positions");
 }
 
 void add_weights(const ExpertView& view, Document& document) {
@@ -145,7 +146,7 @@ void add_companions(const ExpertView& view, Document& document) {
     table.add_row({std::to_string(companion.expert), std::to_string(companion.count),
                    fixed(companion.expected, 1), fixed(companion.lift, 2)});
   }
-  document.table(std::move(table));
+  document.table(std::move(table), "Companions");
   document.note(fmt::format(
       "expected: a token's {} experts drawn at their own rates and otherwise independently; not "
       "tested",
@@ -170,19 +171,20 @@ constexpr NamedPart parts[] = {{"categories", "Categories", add_categories},
 // The contexts with the token marked.
 std::string contexts_html(const ExpertView& view) {
   if (view.contexts.empty()) return {};
-  std::string html =
-      "<div class=\"scroll\"><table>\n<thead><tr><th>prompt</th><th>category</th>"
-      "<th class=\"n\">pos</th><th class=\"n\">weight</th><th>context</th></tr></thead>\n<tbody>\n";
+  report::HtmlTable table("Tokens that go to the expert, marked in their context",
+                          {{"prompt", false, "id"},
+                           {"category", false, "name"},
+                           {"pos", true},
+                           {"weight", true},
+                           {"context", false, "context"}});
   for (const ShownContext& context : view.contexts) {
-    html += fmt::format(
-        "<tr><td>{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>"
-        "<td class=\"context\">{}<mark>{}</mark>{}</td></tr>\n",
-        html_escaped(report::one_line(context.id, max_token_bytes)),
-        html_escaped(report::one_line(context.category, max_token_bytes)), context.pos,
-        weight_text(context.weight), html_escaped(context.before), html_escaped(context.token),
-        html_escaped(context.after));
+    table.add_row({html_escaped(report::one_line(context.id, max_token_bytes)),
+                   html_escaped(report::one_line(context.category, max_token_bytes)),
+                   std::to_string(context.pos), weight_text(context.weight),
+                   html_escaped(context.before) + "<mark>" + html_escaped(context.token) +
+                       "</mark>" + html_escaped(context.after)});
   }
-  return html + "</tbody>\n</table></div>\n";
+  return table.html();
 }
 
 Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
@@ -305,11 +307,15 @@ Json expert_json(const ExpertView& view) {
        {"missing", Json::array(view.missing)}});
 }
 
-std::string expert_html(const ExpertView& view, const std::string& model_name) {
+std::string expert_html(const ExpertView& view, const std::string& model_name,
+                        const std::string& navigation) {
   report::HtmlPage page(fmt::format(
       "Expert {} of layer {}{}", view.profile.name.expert, view.profile.name.layer,
       model_name.empty() ? "" : " of " + report::one_line(model_name, max_token_bytes)));
-  page.style("td.context { font-family: ui-monospace, monospace; overflow-wrap: anywhere; }\n");
+  page.style(
+      "td.context { font-family: ui-monospace, monospace; min-width: 14rem; overflow-wrap: "
+      "anywhere; }\n");
+  page.navigation(navigation);
   page.lead(report::html_paragraph(lead_text(view)));
   for (const std::string& missing : view.missing) page.lead(report::html_paragraph(missing));
   for (const NamedPart& part : parts) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "expert_categories_output.h"
 #include "html_report_parts.h"
 #include "moexray/core/wording.h"
 #include "moexray/report/document.h"
@@ -85,6 +86,28 @@ std::string uses_html(std::string_view title, const std::vector<stats::ExpertUse
                       table.html());
 }
 
+// Links to the pages of the experts that are named, by category.
+std::string expert_pages_html(const Results& results, const Site& site) {
+  if (results.expert_categories == nullptr || site.expert_pages.empty()) return {};
+  const stats::ExpertCategoriesResult& found = *results.expert_categories;
+  std::string items;
+  for (std::size_t c = 0; c < found.significant.size(); ++c) {
+    std::string links;
+    for (const std::size_t index : named_cells(found, c)) {
+      const stats::ExpertCell& cell = found.cells[index];
+      const auto page = site.expert_pages.find({cell.layer, cell.expert});
+      if (page == site.expert_pages.end()) continue;
+      links += (links.empty() ? "" : ", ") +
+               report::html_link(page->second, fmt::format("{}/{}", cell.layer, cell.expert));
+    }
+    if (links.empty()) continue;
+    items += "<li>" + report::html_escaped(one_line(found.categories[c], 256)) + ": " + links +
+             "</li>\n";
+  }
+  return "<p>Pages of single experts (layer/expert): their tokens, in context.</p>\n<ul>\n" +
+         items + "</ul>\n";
+}
+
 std::string experts_html(const std::vector<Section>& sections, const Results& results,
                          const Site& site) {
   const Section* section = section_with(sections, &Results::experts);
@@ -92,7 +115,7 @@ std::string experts_html(const std::vector<Section>& sections, const Results& re
   std::string html =
       html_paragraph("An expert that these prompts do not use may still be used for others.");
   for (const report::Figure& figure : section->figures) html += html_figure(figure, site.files);
-  return html + section->document.html() +
+  return html + section->document.html() + expert_pages_html(results, site) +
          uses_html("Overloaded experts", results.experts->overloaded) +
          uses_html("Experts that are never used", results.experts->unused) +
          uses_html("Experts that are hardly used", results.experts->underused);
@@ -114,10 +137,15 @@ std::string lead_html(const AnalysisInput& input) {
 
 }  // namespace
 
-std::string html_report(const AnalysisInput& input, const std::vector<Section>& sections,
-                        const Site& site) {
+Results results_of(const std::vector<Section>& sections) {
   Results results;
   for (const Section& section : sections) results.merge(section.results);
+  return results;
+}
+
+std::string html_report(const AnalysisInput& input, const std::vector<Section>& sections,
+                        const Site& site) {
+  const Results results = results_of(sections);
   const std::string& model = input.traces.model_name;
   report::HtmlPage page("Routing signatures" + (model.empty() ? "" : " of " + one_line(model, 80)));
   page.lead(lead_html(input));

@@ -8,6 +8,9 @@
 
 namespace moexray::app {
 
+/// What all sections computed.
+Results results_of(const std::vector<Section>& sections);
+
 /// report.html: what `analyze` found, on a page that needs neither network nor script. Sections
 /// that were left out appear with their reason. It holds no times, host names or paths.
 std::string html_report(const AnalysisInput& input, const std::vector<Section>& sections,

@@ -10,10 +10,10 @@
 #include <utility>
 
 #include "moexray/core/error.h"
-#include "moexray/report/html_page.h"
 #include "moexray/stats/other_prompts.h"
 #include "show_html.h"
 #include "shown_prompt.h"
+#include "site.h"
 
 namespace moexray::app {
 namespace {
@@ -51,9 +51,8 @@ std::vector<std::size_t> rows_that_may_fit(const AnalysisInput& input,
 
 // What links stand on a page is part of its size, so it does not depend on which others are there.
 std::string navigation(const AnalysisInput& input, std::size_t row) {
-  return "<nav aria-label=\"Report\"><ul>\n<li>" +
-         report::html_link("../report.html#prompts", "Report") + "</li>\n" +
-         fmt::format("<li>prompt {} of {}</li>\n</ul></nav>\n", row + 1, input.signatures.size());
+  return site_navigation("prompts",
+                         fmt::format("prompt {} of {}", row + 1, input.signatures.size()));
 }
 
 struct Page {

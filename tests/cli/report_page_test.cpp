@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <iterator>
 #include <set>
 
 #include "analysis_support.h"
@@ -189,6 +190,32 @@ TEST(ReportPage, ShowsAMatrixThatIsTooLargeAsAnImage) {
   EXPECT_TRUE(holds(page, "img-src 'self'"));
   if (!fs::exists(out / "fig1_prompts.svg")) GTEST_SKIP() << "nothing here draws figures";
   EXPECT_TRUE(holds(page, "<img src=\"fig1_prompts."));
+}
+
+// Two categories that share no expert.
+TEST(ReportPage, NamesExpertsAndHasAPageForEach) {
+  const TemporaryDirectory place;
+  const auto trace = place.path() / "t";
+  std::vector<TinyPrompt> prompts;
+  for (int i = 0; i < 20; ++i) {
+    std::vector<int> experts;
+    for (int t = 0; t < 20; ++t) experts.push_back((t + i) % 3 == 0 ? 2 + t % 2 : i % 2);
+    prompts.push_back({"p" + std::to_string(i), i % 2 == 0 ? "a" : "b", experts});
+  }
+  write_tiny_trace(trace, 4, prompts);
+  const fs::path out = place.path() / "out";
+  const std::string page = page_of(trace, out, {"--resamples", "9"});
+  const std::string part = part_of(page, "experts-usage");
+  EXPECT_TRUE(holds(part, "<li>a: <a href=\"experts/L00E000.html\">0/0</a></li>")) << part;
+  EXPECT_TRUE(holds(part, "<li>b: <a href=\"experts/L00E001.html\">0/1</a></li>"));
+  EXPECT_EQ(page.find("<figure "), page.find("<figure id=\"experts_by_category\""))
+      << "the first figure says which experts the categories use";
+  for (const char* name : {"experts/L00E000.html", "experts/L00E001.html"}) {
+    const std::string expert = file_content(out / name);
+    expect_sound(expert, name);
+    EXPECT_TRUE(holds(expert, "<a href=\"../report.html#experts-usage\">Report</a>"));
+  }
+  EXPECT_EQ(std::distance(fs::directory_iterator(out / "experts"), {}), 2);
 }
 
 TEST(ReportPage, ForeignTextIsEscaped) {
