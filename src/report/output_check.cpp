@@ -163,12 +163,10 @@ void Obstacles::refuse_if_any() const {
   if (n_ == 0) return;
   const std::string more =
       n_ > n_named ? " and " + std::to_string(n_ - n_named) + " more" : std::string();
-  throw Error(ErrorKind::data,
-              {"not replaced even with --force: " + text_ + more,
-               directory_.string(),
-               "nothing in the way of the results: move it away or delete it, or choose another "
-               "directory",
-               {}});
+  throw Error(ErrorKind::data, {"not replaced even with --force: " + text_ + more,
+                                directory_.string(),
+                                "these files moved away or deleted, or another directory",
+                                {}});
 }
 
 std::string_view why_kept(OnDisk state) {

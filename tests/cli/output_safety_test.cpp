@@ -83,7 +83,7 @@ TEST_F(OutputSafety, OfADirectoryThatHoldsOtherThings) {
   EXPECT_EQ(read("out/thesis.txt"), "years of work");
   write("taken/labels.tsv", "mine");
   expect_refusal({"signatures", "-o", "taken", "--force"},
-                 "labels.tsv (not written by moexray): expected nothing in the way");
+                 "labels.tsv (not written by moexray): expected these files moved away");
   EXPECT_EQ(read("taken/labels.tsv"), "mine");
   EXPECT_EQ(std::distance(fs::directory_iterator(place_.path() / "taken"), {}), 1);
 }
