@@ -67,7 +67,8 @@ class HeatmapDrawing {
 
  private:
   bool has_groups() const { return !map_.group_sizes.empty(); }
-  bool is_square() const { return n_rows_ == n_cols_; }
+  // Of things with one another: 64 rows and 64 columns of different things are not.
+  bool is_square() const { return n_rows_ == n_cols_ && map_.row_labels == map_.column_labels; }
   double x_of(std::size_t column) const {
     return left_ + cell_width_ * static_cast<double>(column);
   }

@@ -1,6 +1,7 @@
 #include "category_contrasts.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace moexray::stats {
 namespace {
@@ -9,6 +10,36 @@ using Row = Eigen::Array<double, 1, Eigen::Dynamic>;
 
 // What is this small beside the values it is made of is a rounding error.
 constexpr double noise = 1e-13;
+
+// Factors of the rate and variance of a set of units.
+struct SetOfUnits {
+  double per_token;
+  double per_unit;
+  double per_degree;
+  double unit_factor;  // n / (Σ T)²
+  double token_squares;
+
+  SetOfUnits(double n, double tokens, double squares)
+      : per_token(1 / tokens),
+        per_unit(1 / n),
+        per_degree(1 / std::max(n - 1, 1.0)),
+        unit_factor(n / (tokens * tokens)),
+        token_squares(squares) {}
+
+  // Σ (A − T π)², where all T are equal: from Σ A and Σ A².
+  double residuals(double sum, double squares) const {
+    const double result = squares - sum * sum * per_unit;
+    return result > noise * squares ? result : 0;
+  }
+  // Where they are not: from π, Σ A² and Σ A·T.
+  double residuals(double rate, double squares, double products) const {
+    const double result = squares - 2 * rate * products + rate * rate * token_squares;
+    return result > noise * squares ? result : 0;
+  }
+  double variance(double squares, double pooled) const {
+    return std::max(squares * per_degree, pooled) * unit_factor;
+  }
+};
 
 }  // namespace
 
@@ -84,34 +115,32 @@ void CategoryContrasts::t_values(std::span<const int> labels, Eigen::Index first
   const Row product_sum = equal_tokens_ ? Row() : Row(scratch.products.colwise().sum());
   // The typical size of a rate, which differences are compared with.
   const Row scale = (square_sum / all.n).sqrt() * (all.n / all.tokens);
-  Row rate;
-  // Σ (A − T π)² of a set, whose rate is left in `rate`.
-  const auto residuals = [&](const Sizes& size, const Row& s, const Row& ss, const Row& products) {
-    rate = s / size.tokens;
-    Row squares = ss - s * s / size.n;
-    if (!equal_tokens_) squares = ss - 2 * rate * products + rate.square() * size.token_squares;
-    return Row((squares > noise * ss).select(squares, 0.0));
-  };
+  const double pooled_factor = 1 / std::max(all.n - 2, 1.0);
   t.resize(static_cast<Eigen::Index>(n_categories_), n);
+  // One loop for everything: what a column needs stays in registers.
   for (Eigen::Index c = 0; c < t.rows(); ++c) {
-    const Sizes& own = sizes[static_cast<std::size_t>(c)];
-    const Sizes others{all.n - own.n, all.tokens - own.tokens,
-                       all.token_squares - own.token_squares};
-    const Row s = scratch.sums.row(c);
-    const Row ss = scratch.squares.row(c);
-    const Row products = equal_tokens_ ? Row() : Row(scratch.products.row(c));
-    const Row own_squares = residuals(own, s, ss, products);
-    Row difference = rate;
-    const Row other_squares = residuals(others, sum - s, square_sum - ss,
-                                        equal_tokens_ ? Row() : Row(product_sum - products));
-    difference -= rate;
-    const Row pooled = (own_squares + other_squares) / std::max(all.n - 2, 1.0);
-    const auto variance = [&](const Sizes& size, const Row& squares) {
-      const double degrees = std::max(size.n - 1, 1.0);
-      return (squares / degrees).max(pooled) * (size.n / (size.tokens * size.tokens));
-    };
-    const Row total = variance(own, own_squares) + variance(others, other_squares);
-    t.row(c) = (difference.abs() <= noise * scale).select(0.0, difference / total.sqrt()).matrix();
+    const Sizes& size = sizes[static_cast<std::size_t>(c)];
+    const SetOfUnits own(size.n, size.tokens, size.token_squares);
+    const SetOfUnits others(all.n - size.n, all.tokens - size.tokens,
+                            all.token_squares - size.token_squares);
+    for (Eigen::Index j = 0; j < n; ++j) {
+      const double s = scratch.sums(c, j);
+      const double ss = scratch.squares(c, j);
+      const double own_rate = s * own.per_token;
+      const double other_rate = (sum(j) - s) * others.per_token;
+      double own_squares = own.residuals(s, ss);
+      double other_squares = others.residuals(sum(j) - s, square_sum(j) - ss);
+      if (!equal_tokens_) {
+        const double products = scratch.products(c, j);
+        own_squares = own.residuals(own_rate, ss, products);
+        other_squares = others.residuals(other_rate, square_sum(j) - ss, product_sum(j) - products);
+      }
+      const double pooled = (own_squares + other_squares) * pooled_factor;
+      const double variance =
+          own.variance(own_squares, pooled) + others.variance(other_squares, pooled);
+      const double difference = own_rate - other_rate;
+      t(c, j) = std::abs(difference) <= noise * scale(j) ? 0 : difference / std::sqrt(variance);
+    }
   }
 }
 

@@ -82,7 +82,9 @@ Null relabelled(const CategoryContrasts& contrasts, const CategoryIndex& categor
         contrasts.t_values(labels[static_cast<std::size_t>(r - begin)], first, width, scratch, t);
         double& largest = null.largest[static_cast<std::size_t>(r)];
         largest = std::max(largest, t.cwiseAbs().maxCoeff());
-        for (const double value : t.reshaped()) pooled.add(value);
+        for (const double value : std::span(t.data(), static_cast<std::size_t>(t.size()))) {
+          pooled.add(value);
+        }
       }
     }
     {
@@ -358,7 +360,7 @@ std::int64_t default_permutations(std::size_t n_units, const RoutingShape& shape
   const double n_columns = static_cast<double>(shape.n_layers) * shape.n_experts;
   const double operations =
       n_columns * (2 * static_cast<double>(n_units) + 12 * static_cast<double>(n_categories));
-  const double n = std::max(std::min(2e9 / operations, 9999.0), std::min(4e10 / operations, 999.0));
+  const double n = std::max(std::min(1e9 / operations, 9999.0), std::min(4e10 / operations, 999.0));
   return std::max<std::int64_t>(static_cast<std::int64_t>(n), 199);
 }
 

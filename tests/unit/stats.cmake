@@ -17,7 +17,7 @@ target_include_directories(stats_test PRIVATE ${PROJECT_SOURCE_DIR}/src/stats ${
 
 # Simulations: `ctest -LE slow` leaves them out.
 moexray_test(calibration_test
-  SOURCES stats/calibration_test.cpp stats/inference_calibration_test.cpp
+  SOURCES stats/calibration_test.cpp stats/expert_calibration_test.cpp stats/inference_calibration_test.cpp
   LABELS slow
   PRIVATE moexray::stats)
 target_include_directories(calibration_test PRIVATE ${PROJECT_SOURCE_DIR}/src/stats ${PROJECT_SOURCE_DIR}/bench)

@@ -41,8 +41,9 @@ struct Heatmap {
   std::string value_title = {};  ///< of the colour scale
   bool show_values = false;      ///< prints every value in its cell, where there is room
   int n_decimals = 2;
-  /// Consecutive rows (and, if the matrix is square, columns) that belong together, by size: lines
-  /// separate them and their names stand in place of the labels. Empty: every row has its label.
+  /// Consecutive rows (and, if rows and columns have the same labels, columns) that belong
+  /// together, by size: lines separate them and their names stand in place of the labels. Empty:
+  /// every row has its label.
   std::vector<std::string> group_names = {};
   std::vector<int> group_sizes = {};
   /// Shown behind the label when the pointer rests on a cell of the row or column: a prompt's text,

@@ -102,7 +102,7 @@ ExpertCategoriesResult expert_categories(const Signatures& signatures, const Rou
                                          std::span<const std::string> groups,
                                          const ExpertCategoriesOptions& options);
 
-/// As many relabellings as 2·10⁹ operations allow, from 999 to 9,999; beyond 4·10¹⁰ operations
+/// As many relabellings as 10⁹ operations allow, from 999 to 9,999; beyond 4·10¹⁰ operations
 /// fewer, down to 199.
 std::int64_t default_permutations(std::size_t n_units, const RoutingShape& shape,
                                   std::size_t n_categories);

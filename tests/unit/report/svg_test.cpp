@@ -97,6 +97,16 @@ TEST(Svg, HeatmapOfGroupsNamesThemOnce) {
   EXPECT_EQ(count_of(text, "class=\"split\""), 2U);
 }
 
+TEST(Svg, GroupsOfRowsAreNoGroupsOfOtherColumns) {
+  // As many columns as rows, of other things.
+  Heatmap map{{"a1", "a2", "b1"}, {"0", "1", "2"}, {1, 0.5, 0, 0.5, 1, 0, 0, 0, 1}};
+  map.group_names = {"alpha", "beta"};
+  map.group_sizes = {2, 1};
+  const std::string text = svg(figure_of(map));
+  EXPECT_EQ(count_of(text, ">alpha</text>"), 1U);
+  EXPECT_EQ(count_of(text, ">1</text>"), 1U);
+}
+
 TEST(Svg, HeatmapOfManyColumnsLabelsSomeOfThem) {
   Heatmap map;
   for (int layer = 0; layer < 16; ++layer) map.row_labels.push_back(std::to_string(layer));

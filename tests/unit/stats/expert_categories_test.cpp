@@ -273,7 +273,7 @@ TEST(ExpertCategories, SayWhatCannotBeTested) {
 }
 
 TEST(ExpertCategories, DrawsDependOnSizesAlone) {
-  EXPECT_EQ(default_permutations(80, {16, 64, 8}, 4), 9390);
+  EXPECT_EQ(default_permutations(80, {16, 64, 8}, 4), 4695);
   EXPECT_EQ(default_permutations(80, {2, 8, 2}, 4), 9999);
   EXPECT_EQ(default_permutations(300, {61, 256, 8}, 57), 999);
   EXPECT_EQ(default_permutations(10'000, {61, 256, 8}, 57), 199);
