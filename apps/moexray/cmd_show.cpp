@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <string_view>
+#include <utility>
 
 #include "analysis_flags.h"
 #include "commands.h"
@@ -37,10 +38,12 @@ Json token_json(const ShownToken& token, const ShowOptions& options) {
     if (options.layer && static_cast<std::size_t>(*options.layer) != layer) continue;
     layers.push_back(routing_json(token.layers[layer], layer));
   }
+  Json id;
+  if (token.id >= 0) id = Json(token.id);
   return Json::object({{"pos", token.pos},
                        {"type", token.type == TokenType::generation ? "generation" : "prompt"},
                        {"template", token.is_template},
-                       {"token_id", token.id < 0 ? Json() : Json(token.id)},
+                       {"token_id", std::move(id)},
                        {"token", text_or_null(token.text)},
                        {"distance", token.distance},
                        {"layers", std::move(layers)}});
