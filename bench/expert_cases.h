@@ -39,7 +39,10 @@ struct ExpertWorld {
 
 /// A token's experts are the k largest of preferences plus noise of standard deviation 1.28, as a
 /// draw without replacement has it.
-inline ExpertWorld expert_world(const ExpertWorldOptions& o, std::uint64_t seed) {
+/// @param seed of what experts, categories and positions are like
+/// @param own_seed of the prompts
+inline ExpertWorld expert_world(const ExpertWorldOptions& o, std::uint64_t seed,
+                                std::uint64_t own_seed = 0) {
   RandomStream random(seed);
   const auto d = static_cast<std::size_t>(o.n_layers * o.n_experts);
   const auto normals = [&](double size) {
@@ -66,6 +69,7 @@ inline ExpertWorld expert_world(const ExpertWorldOptions& o, std::uint64_t seed)
   const RoutingShape shape{o.n_layers, o.n_experts, o.top_k};
   stats::SignatureAccumulator signatures(shape, labels, {});
   stats::TokenAccumulator tokens(shape, labels.size(), {});
+  random = RandomStream(own_seed, "prompts of " + std::to_string(seed));
   for (std::size_t i = 0; i < labels.size(); ++i) {
     const auto c = static_cast<std::size_t>(std::stoi(labels[i].category.substr(1)));
     const std::vector<double> own =
@@ -99,6 +103,51 @@ inline ExpertWorld expert_world(const ExpertWorldOptions& o, std::uint64_t seed)
   ExpertWorld world{std::move(signatures).finish(), {}};
   world.tokens = std::move(tokens).finish(world.signatures);
   return world;
+}
+
+struct ExpertOutcome {
+  bool tested = false;
+  std::size_t n_significant = 0;  ///< max-T
+  std::size_t n_listed = 0;       ///< Benjamini–Hochberg
+};
+
+inline ExpertOutcome outcome_of(const stats::Signatures& signatures,
+                                const stats::RoutedTokens& tokens, std::int64_t n_permutations,
+                                std::uint64_t seed) {
+  const stats::ExpertCategoriesResult result = stats::expert_categories(
+      signatures, tokens, {}, {.n_permutations = n_permutations, .seed = seed});
+  return {result.tested(), result.n_significant, result.n_listed};
+}
+
+/// Data set `i` of a world that is another one each time.
+inline ExpertOutcome expert_outcome(const ExpertWorldOptions& options, std::uint64_t seed, int i,
+                                    std::int64_t n_permutations) {
+  const std::uint64_t own = RandomStream(seed, "data set " + std::to_string(i))();
+  const ExpertWorld world = expert_world(options, own);
+  return outcome_of(world.signatures, world.tokens, n_permutations, own);
+}
+
+/// The names that worlds have in docs/statistics.md.
+struct NamedExpertWorld {
+  const char* name;
+  ExpertWorldOptions options;
+};
+
+inline std::vector<NamedExpertWorld> null_expert_worlds() {
+  const ExpertWorldOptions lengths{.n_tokens = {15, 30, 60, 120}};
+  ExpertWorldOptions positions = lengths;
+  positions.position_effect = 1;
+  ExpertWorldOptions correlated = lengths;
+  correlated.autocorrelation = 0.8;
+  ExpertWorldOptions all = positions;
+  all.autocorrelation = 0.8;
+  ExpertWorldOptions two{.n_prompts = {30, 6}, .n_tokens = {80, 15}};
+  two.position_effect = 1;
+  two.autocorrelation = 0.8;
+  return {
+      {"4 × 20 prompts of 40 tokens", {}},          {"lengths 15, 30, 60, 120", lengths},
+      {"lengths, positions differ", positions},     {"lengths, autocorrelation 0.8", correlated},
+      {"lengths, positions, autocorrelation", all}, {"30 of 80 tokens, 6 of 15, the same", two}};
 }
 
 }  // namespace moexray::bench

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <utility>
@@ -48,34 +49,6 @@ void check_outputs(const AnalysisSettings& settings) {
   }
 }
 
-AnalysisInput read_input(AnalysisSettings settings, bool needs_tokens, Console& console) {
-  AnalysisInput input;
-  input.traces = open_traces(settings.traces, settings.reading);
-  for (const std::string& notice : input.traces.notices) console.notice(notice);
-  std::vector<stats::PromptLabel> labels;
-  for (const TracePrompt& prompt : input.traces.prompts) {
-    labels.push_back({prompt.id, prompt.category});
-  }
-  stats::SignatureAccumulator signatures(input.traces.shape, std::move(labels), settings.selection);
-  std::optional<stats::TokenAccumulator> tokens;
-  if (needs_tokens) {
-    tokens.emplace(input.traces.shape, input.traces.prompts.size(), settings.selection);
-  }
-  AnalysisVisitor visitor(signatures, tokens ? &*tokens : nullptr, console.stop_requested());
-  read_events(input.traces, visitor, settings.reading);
-  input.signatures = std::move(signatures).finish();
-  if (tokens) input.tokens = std::move(*tokens).finish(input.signatures);
-  if (!settings.reading.group_key.empty()) {
-    for (const std::size_t index : input.signatures.prompt_indices) {
-      input.groups.push_back(input.traces.prompts[index].group);
-    }
-  }
-  input.settings = std::move(settings);
-  input.stop = &console.stop_requested();
-  input.console = &console;
-  return input;
-}
-
 // "3 prompts left out: a, b, c (no generated tokens)".
 void tell_left_out(const std::vector<stats::LeftOut>& left_out, Console& console) {
   if (left_out.empty()) return;
@@ -91,27 +64,9 @@ void tell_left_out(const std::vector<stats::LeftOut>& left_out, Console& console
 
 Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
 
-Json head(const std::string& command, const AnalysisInput& input) {
-  const stats::Selection& selection = input.settings.selection;
-  Json result = Json::object();
-  result.set(
-      "moexray",
-      Json::object({{"version", version()}, {"command", command}, {"seed", input.settings.seed}}));
-  result.set("trace", Json::object({{"model", text_or_null(input.traces.model_name)},
-                                    {"n_prompts", input.traces.prompts.size()},
-                                    {"n_layers", input.traces.shape.n_layers},
-                                    {"n_experts", input.traces.shape.n_experts},
-                                    {"top_k", input.traces.shape.top_k}}));
-  result.set("selection", Json::object({{"tokens", name_of(selection.tokens)},
-                                        {"exclude_template", selection.exclude_template},
-                                        {"weighted", selection.weighted},
-                                        {"category_key", text_or_null(selection.category_key)}}));
-  return result;
-}
-
 Json report_json(const std::string& command, const AnalysisInput& input,
                  const std::vector<Section>& sections) {
-  Json result = head(command, input);
+  Json result = analysis_head(command, input);
   for (const Section& section : sections) result.set(section.name, section.json);
   return result;
 }
@@ -119,7 +74,7 @@ Json report_json(const std::string& command, const AnalysisInput& input,
 Json command_json(const std::string& command, const AnalysisInput& input,
                   const std::vector<Section>& sections) {
   if (sections.size() > 1) return report_json(command, input, sections);
-  Json result = head(command, input);
+  Json result = analysis_head(command, input);
   for (const auto& [key, value] : sections.at(0).json.members()) result.set(key, value);
   return result;
 }
@@ -171,6 +126,29 @@ std::vector<std::string> write_figures(const std::vector<Section>& sections,
   return plots.names;
 }
 
+// Writes files that may lie in folders; returns their names, those of a folder together.
+std::string write_files(const std::vector<OutputFile>& files,
+                        const std::filesystem::path& directory, Console& console) {
+  std::map<std::string, std::size_t> n_in_folder;
+  std::string names;
+  for (const OutputFile& file : files) {
+    if (console.stop_requested()) throw Error(ErrorKind::interrupted, "interrupted");
+    const std::filesystem::path path = directory / file.name;
+    std::filesystem::create_directories(path.parent_path());
+    file.write(path);
+    const std::size_t slash = file.name.find('/');
+    if (slash == std::string::npos) {
+      names += file.name + ", ";
+    } else {
+      ++n_in_folder[file.name.substr(0, slash)];
+    }
+  }
+  for (const auto& [folder, n] : n_in_folder) {
+    names += fmt::format("{}/ ({} page{}), ", folder, n, n == 1 ? "" : "s");
+  }
+  return names;
+}
+
 void write_directory(const AnalysisInput& input, const std::vector<Section>& sections,
                      FilesFunction closing_files, const Json& report, Console& console) {
   const AnalysisSettings& settings = input.settings;
@@ -184,12 +162,11 @@ void write_directory(const AnalysisInput& input, const std::vector<Section>& sec
       names += file.name + ", ";
     }
   }
-  names += names_of_figures(write_figures(sections, directory.path(), console));
+  const std::vector<std::string> figures = write_figures(sections, directory.path(), console);
+  names += names_of_figures(figures);
+  written.insert(figures.begin(), figures.end());
   if (closing_files != nullptr) {
-    for (const OutputFile& file : closing_files(input, sections)) {
-      file.write(directory.path() / file.name);
-      names += file.name + ", ";
-    }
+    names += write_files(closing_files(input, sections, written), directory.path(), console);
   }
   write_file_atomically(directory.path() / "report.json", report.dump());
   directory.commit();
@@ -197,6 +174,52 @@ void write_directory(const AnalysisInput& input, const std::vector<Section>& sec
 }
 
 }  // namespace
+
+AnalysisInput read_analysis_input(AnalysisSettings settings, bool needs_tokens, Console& console) {
+  AnalysisInput input;
+  input.traces = open_traces(settings.traces, settings.reading);
+  for (const std::string& notice : input.traces.notices) console.notice(notice);
+  std::vector<stats::PromptLabel> labels;
+  for (const TracePrompt& prompt : input.traces.prompts) {
+    labels.push_back({prompt.id, prompt.category});
+  }
+  stats::SignatureAccumulator signatures(input.traces.shape, std::move(labels), settings.selection);
+  std::optional<stats::TokenAccumulator> tokens;
+  if (needs_tokens) {
+    tokens.emplace(input.traces.shape, input.traces.prompts.size(), settings.selection);
+  }
+  AnalysisVisitor visitor(signatures, tokens ? &*tokens : nullptr, console.stop_requested());
+  read_events(input.traces, visitor, settings.reading);
+  input.signatures = std::move(signatures).finish();
+  if (tokens) input.tokens = std::move(*tokens).finish(input.signatures);
+  if (!settings.reading.group_key.empty()) {
+    for (const std::size_t index : input.signatures.prompt_indices) {
+      input.groups.push_back(input.traces.prompts[index].group);
+    }
+  }
+  input.settings = std::move(settings);
+  input.stop = &console.stop_requested();
+  input.console = &console;
+  return input;
+}
+
+Json analysis_head(const std::string& command, const AnalysisInput& input) {
+  const stats::Selection& selection = input.settings.selection;
+  Json result = Json::object();
+  result.set(
+      "moexray",
+      Json::object({{"version", version()}, {"command", command}, {"seed", input.settings.seed}}));
+  result.set("trace", Json::object({{"model", text_or_null(input.traces.model_name)},
+                                    {"n_prompts", input.traces.prompts.size()},
+                                    {"n_layers", input.traces.shape.n_layers},
+                                    {"n_experts", input.traces.shape.n_experts},
+                                    {"top_k", input.traces.shape.top_k}}));
+  result.set("selection", Json::object({{"tokens", name_of(selection.tokens)},
+                                        {"exclude_template", selection.exclude_template},
+                                        {"weighted", selection.weighted},
+                                        {"category_key", text_or_null(selection.category_key)}}));
+  return result;
+}
 
 OutputFile text_file(std::string name, std::string content) {
   return {std::move(name), [content = std::move(content)](const std::filesystem::path& path) {
@@ -207,7 +230,7 @@ OutputFile text_file(std::string name, std::string content) {
 void run_analysis(const AnalysisRun& run, const Arguments& arguments, Console& console) {
   AnalysisSettings settings = analysis_settings(arguments);
   check_outputs(settings);
-  const AnalysisInput input = read_input(std::move(settings), run.needs_tokens, console);
+  const AnalysisInput input = read_analysis_input(std::move(settings), run.needs_tokens, console);
   tell_left_out(input.signatures.left_out, console);
   std::vector<Section> sections;
   std::set<std::string> told;

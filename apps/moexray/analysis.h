@@ -3,6 +3,7 @@
 #include <atomic>
 #include <filesystem>
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -55,8 +56,9 @@ struct Section {
 using SectionFunction = Section (*)(const AnalysisInput&, const Arguments&);
 
 /// Files of the output directory that are made from all sections together.
-using FilesFunction = std::vector<OutputFile> (*)(const AnalysisInput&,
-                                                  const std::vector<Section>&);
+/// @param written the names of the files that are there already
+using FilesFunction = std::vector<OutputFile> (*)(const AnalysisInput&, const std::vector<Section>&,
+                                                  const std::set<std::string>& written);
 
 /// What an analysis command consists of.
 struct AnalysisRun {
@@ -65,6 +67,13 @@ struct AnalysisRun {
   FilesFunction closing_files = nullptr;
   bool needs_tokens = false;  ///< a section looks at single tokens
 };
+
+/// Reads the traces once: what every analysis starts from. Tells notices.
+/// @param needs_tokens keep the routing of every token
+AnalysisInput read_analysis_input(AnalysisSettings settings, bool needs_tokens, Console& console);
+
+/// The first members of a command's JSON: `moexray`, `trace`, `selection`.
+report::Json analysis_head(const std::string& command, const AnalysisInput& input);
 
 /// Runs an analysis command: reads the traces once, computes the sections, writes the output
 /// directory (with report.json) and the JSON file if they are wanted, and prints.

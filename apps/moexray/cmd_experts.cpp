@@ -1,10 +1,12 @@
 #include <fmt/core.h>
 
 #include "commands.h"
+#include "expert_categories_output.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
 #include "moexray/stats/experts.h"
 #include "sections.h"
+#include "work_progress.h"
 
 namespace moexray::app {
 namespace {
@@ -44,7 +46,8 @@ Json json_of(const ExpertsResult& result, const stats::ExpertOptions& options) {
                                    {"busiest", use_json(load.busiest)},
                                    {"n_unused", load.n_unused},
                                    {"n_underused", load.n_underused},
-                                   {"n_overloaded", load.n_overloaded}}));
+                                   {"n_overloaded", load.n_overloaded},
+                                   {"collapsed", load.collapsed}}));
   }
   return Json::object({{"counted", options.weighted ? "router weights" : "selections"},
                        {"thresholds", Json::object({{"underused_below", options.underused},
@@ -85,9 +88,21 @@ void list_experts(const std::string& name, const std::vector<ExpertUse>& uses, b
   document.note(text);
 }
 
-report::Document document_of(const ExpertsResult& result, const stats::ExpertOptions& options,
-                             const RoutingShape& shape) {
-  report::Document document;
+// "no layer has collapsed (…)".
+std::string collapse_text(const ExpertsResult& result, const stats::ExpertOptions& options) {
+  if (result.too_few_tokens) return "too few tokens to tell whether a layer has collapsed";
+  std::string names;
+  for (std::size_t i = 0; i < result.layers.size(); ++i) {
+    if (result.layers[i].collapsed) names += (names.empty() ? "" : ", ") + std::to_string(i);
+  }
+  const std::string meaning =
+      fmt::format("half of its experts below {} × uniform", shortest(options.underused));
+  return names.empty() ? "no layer has collapsed (" + meaning + ")"
+                       : "collapsed (" + meaning + "): layer " + names;
+}
+
+void describe_load(const ExpertsResult& result, const stats::ExpertOptions& options,
+                   const RoutingShape& shape, report::Document& document) {
   document.paragraph(fmt::format(
       "expert usage: × uniform is an expert's share of its layer's {} over the even share 1/{}{}\n"
       "underused: used, but below {} × uniform; overloaded: above {} × uniform",
@@ -96,10 +111,10 @@ report::Document document_of(const ExpertsResult& result, const stats::ExpertOpt
                        : fmt::format(", {} if every token uses it",
                                      shortest(static_cast<double>(shape.n_experts) / shape.top_k)),
       shortest(options.underused), shortest(options.overloaded)));
-  document.table(layers_table(result));
+  document.table(layers_table(result), "The load of each layer");
   list_experts("unused (layer/expert)", result.unused, false, document);
   list_experts("overloaded (layer/expert, × uniform)", result.overloaded, true, document);
-  return document;
+  document.note(collapse_text(result, options));
 }
 
 // `scope` tells the rows of all prompts from those of a category, whatever it is called.
@@ -147,26 +162,50 @@ report::Figure figure_of(const ExpertsResult& result) {
 }
 
 void run(const Arguments& arguments, Console& console) {
-  run_analysis({"experts", {experts_section}}, arguments, console);
+  run_analysis({.command = "experts", .sections = {experts_section}, .needs_tokens = true},
+               arguments, console);
 }
 
 }  // namespace
+
+stats::ExpertCategoriesResult expert_categories_result(const AnalysisInput& input,
+                                                       const Arguments& arguments) {
+  stats::ExpertCategoriesOptions options;
+  options.tokens = input.settings.selection.tokens;
+  options.seed = input.settings.seed;
+  options.n_threads = input.settings.n_threads;
+  if (arguments.given("permutations")) options.n_permutations = arguments.integer("permutations");
+  if (arguments.given("common-tokens")) {
+    options.positions.n_tokens = arguments.integer("common-tokens");
+  }
+  WorkProgress progress(input, "experts", stats::expert_categories_steps(input.signatures, options),
+                        "steps");
+  options.work = progress.work();
+  return stats::expert_categories(input.signatures, input.tokens, input.groups, options);
+}
 
 Section experts_section(const AnalysisInput& input, const Arguments& arguments) {
   stats::ExpertOptions options;
   options.underused = arguments.number("underused");
   options.overloaded = arguments.number("overloaded");
   options.weighted = input.settings.selection.weighted;
-  const ExpertsResult result = stats::expert_usage(input.signatures, options);
-  Section section{"experts",
-                  json_of(result, options),
-                  document_of(result, options, input.signatures.shape),
-                  {},
-                  result.notices};
-  // Not experts.tsv, which is the figure's.
-  section.files.push_back(text_file("expert_usage.tsv", tsv_of(result)));
-  section.figures.push_back(figure_of(result));
-  section.results.experts = kept(result);
+  const ExpertsResult load = stats::expert_usage(input.signatures, options);
+  const stats::ExpertCategoriesResult categories = expert_categories_result(input, arguments);
+  Section section{"experts", json_of(load, options), {}, {}, load.notices};
+  add_json(categories, section.json);
+  describe(categories, section.document);
+  describe_load(load, options, input.signatures.shape, section.document);
+  section.notices.insert(section.notices.end(), categories.notices.begin(),
+                         categories.notices.end());
+  // Not named as the figures, whose numbers have files of their own.
+  section.files.push_back(text_file("expert_usage.tsv", tsv_of(load)));
+  if (!categories.cells.empty()) {
+    section.files.push_back(text_file("expert_categories.tsv", tsv_of(categories)));
+  }
+  if (categories.tested()) section.figures.push_back(figure_of(categories));
+  section.figures.push_back(figure_of(load));
+  section.results.experts = kept(load);
+  section.results.expert_categories = kept(categories);
   return section;
 }
 
@@ -184,25 +223,43 @@ std::vector<Flag> experts_flags() {
            .default_value = "4",
            .help = "an expert counts as overloaded above X times the uniform share",
            .min = 1,
-           .max = 1e9}};
+           .max = 1e9},
+          {.name = "--common-tokens",
+           .type = FlagType::integer,
+           .value_name = "N",
+           .help = "test experts on the first N tokens of every prompt that has them (default: the "
+                   "most that nine of ten prompts have)",
+           .min = 8,
+           .max = 1e9},
+          {.name = "--permutations",
+           .type = FlagType::integer,
+           .value_name = "N",
+           .help = "relabellings of the prompts (default: 999 to 9,999 by the size of the trace)",
+           .min = 1,
+           .max = 10'000'000},
+          group_by_flag()};
 }
 
 Command experts_command() {
-  return {.name = "experts",
-          .summary = "Expert usage by layer and category; unused and overloaded experts",
-          .description =
-              "How often each layer selects each expert: its share of the layer's selections, "
-              "relative to the uniform share, and how even each layer's load is. Names experts "
-              "that are never used, hardly used or overloaded. With --weighted sums of router "
-              "weights take the place of counts. Categories are not needed. With -o DIR it writes "
-              "expert_usage.tsv (layer, expert, over all prompts and by category), the figure "
-              "experts and report.json.",
-          .positionals = trace_positionals(),
-          .flags = with_analysis_flags(experts_flags()),
-          .examples = {{"moexray experts traces", "the load of each layer"},
-                       {"moexray experts traces --overloaded 3 -o usage",
-                        "a lower threshold, and the table of all experts"}},
-          .run = run};
+  return {
+      .name = "experts",
+      .summary = "Which experts each category uses; the load of every layer",
+      .description =
+          "How often the tokens of each category select each expert, with intervals over "
+          "prompts, and which experts a category uses more or less than the other categories: "
+          "tests on the first tokens that prompts have in common, adjusted for all experts and "
+          "categories together. Then how evenly each layer uses its experts, and which are "
+          "never used, hardly used or overloaded; for this --weighted sums router weights in "
+          "place of counts, and categories are not needed. With -o DIR it writes "
+          "expert_categories.tsv (layer, expert, category), expert_usage.tsv, the figures "
+          "experts_by_category and experts, and report.json.",
+      .positionals = trace_positionals(),
+      .flags = with_analysis_flags(experts_flags()),
+      .examples = {{"moexray experts traces", "the experts of each category, and the load"},
+                   {"moexray experts traces --tokens generation", "of the generated tokens alone"},
+                   {"moexray experts traces --overloaded 3 -o usage",
+                    "a lower threshold, and the tables of all experts"}},
+      .run = run};
 }
 
 }  // namespace moexray::app

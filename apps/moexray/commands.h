@@ -10,6 +10,7 @@ Command baselines_command();
 Command classify_command();
 Command completions_command();
 Command confounds_command();
+Command expert_command();
 Command experts_command();
 Command information_command();
 Command layers_command();

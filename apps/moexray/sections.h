@@ -21,6 +21,9 @@ Section stats_section(const AnalysisInput& input, const Arguments& arguments);
 /// The same with fewer draws where there are many prompts: for `analyze`.
 Section affordable_stats_section(const AnalysisInput& input, const Arguments& arguments);
 Section experts_section(const AnalysisInput& input, const Arguments& arguments);
+/// What `experts` says of experts and categories.
+stats::ExpertCategoriesResult expert_categories_result(const AnalysisInput& input,
+                                                       const Arguments& arguments);
 Section confounds_section(const AnalysisInput& input, const Arguments& arguments);
 Section information_section(const AnalysisInput& input, const Arguments& arguments);
 

@@ -55,6 +55,8 @@ void add_layer(int layer, const ExpertOptions& options, ExpertsResult& result) {
       result.overloaded.push_back(use);
     }
   }
+  load.collapsed =
+      !result.too_few_tokens && 2 * (load.n_unused + load.n_underused) >= counts.size();
   result.layers.push_back(load);
 }
 
@@ -64,6 +66,7 @@ void tell_if_few(const Signatures& signatures, ExpertsResult& result) {
   const double expected =
       static_cast<double>(n_tokens) * signatures.shape.top_k / signatures.shape.n_experts;
   if (expected < 5 && signatures.shape.top_k < signatures.shape.n_experts) {
+    result.too_few_tokens = true;
     result.notices.push_back("only " + std::to_string(n_tokens) + " token" +
                              (n_tokens == 1 ? "" : "s") +
                              ": experts may be unused or overloaded by chance");
@@ -78,18 +81,19 @@ ExpertsResult expert_usage(const Signatures& signatures, const ExpertOptions& op
     members[signatures.categories[i]].push_back(static_cast<Eigen::Index>(i));
   }
   ExpertsResult result;
+  result.overloaded_above = options.overloaded;
   result.counts = Matrix::Zero(signatures.shape.n_layers, signatures.shape.n_experts);
   for (const auto& [category, rows] : members) {
     result.categories.push_back(category);
     result.category_counts.push_back(summed_counts(signatures, rows, options.weighted));
     result.counts += result.category_counts.back();
   }
+  tell_if_few(signatures, result);
   for (int layer = 0; layer < signatures.shape.n_layers; ++layer) {
     add_layer(layer, options, result);
   }
   std::stable_sort(result.overloaded.begin(), result.overloaded.end(),
                    [](const ExpertUse& a, const ExpertUse& b) { return a.share > b.share; });
-  tell_if_few(signatures, result);
   return result;
 }
 

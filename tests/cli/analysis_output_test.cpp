@@ -24,7 +24,12 @@ TEST(AnalyzeCommand, WritesEverythingTheSameEveryTime) {
   const auto files = directory_contents(place.path() / "analysis");
   std::vector<std::string> names;
   std::set<std::string> figures;
+  int n_prompt_pages = 0;
   for (const auto& [name, bytes] : files) {
+    if (name.starts_with("prompts/")) {
+      ++n_prompt_pages;
+      continue;
+    }
     const std::string stem = name.substr(0, name.rfind('.'));
     // Drawings are there if gnuplot is, scripts always.
     if (files.contains(stem + ".gp")) {
@@ -33,10 +38,11 @@ TEST(AnalyzeCommand, WritesEverythingTheSameEveryTime) {
       names.push_back(name);
     }
   }
-  EXPECT_EQ(names, (std::vector<std::string>{"baselines.tsv", "classify.tsv", "expert_usage.tsv",
-                                             "labels.tsv", "layers.tsv", "report.html",
-                                             "report.json", "signatures.npy", "similarity.npy",
-                                             "stats_layers.tsv", "top_experts.tsv"}));
+  EXPECT_EQ(names, (std::vector<std::string>{
+                       "baselines.tsv", "classify.tsv", "expert_categories.tsv", "expert_usage.tsv",
+                       "labels.tsv", "layers.tsv", "report.html", "report.json", "signatures.npy",
+                       "similarity.npy", "stats_layers.tsv", "top_experts.tsv"}));
+  EXPECT_EQ(n_prompt_pages, 12);
   EXPECT_EQ(figures,
             (std::set<std::string>{"experts", "fig1_prompts", "fig1_similarity", "fig2_baselines",
                                    "fig3_layers", "fig4_pca", "fig5_tsne"}));

@@ -163,6 +163,8 @@ TEST(ExpertsCommand, WritesEveryExpert) {
   EXPECT_EQ(result.out,
             "2 prompts, 1 layer × 4 experts, top-1; all tokens\n"
             "\n"
+            "cannot tell which experts categories use: some prompts have no category\n"
+            "\n"
             "expert usage: × uniform is an expert's share of its layer's selections over the even "
             "share 1/4, 4 if every token uses it\n"
             "underused: used, but below 0.2 × uniform; overloaded: above 2.5 × uniform\n"
@@ -170,7 +172,8 @@ TEST(ExpertsCommand, WritesEveryExpert) {
             "layer  entropy  load CV  busiest  × uniform  unused  underused  overloaded\n"
             "    0    0.406     1.22        0       3.00       2          0           1\n"
             "unused (layer/expert): 0/2, 0/3\n"
-            "overloaded (layer/expert, × uniform): 0/0 (3.00)\n");
+            "overloaded (layer/expert, × uniform): 0/0 (3.00)\n"
+            "too few tokens to tell whether a layer has collapsed\n");
   EXPECT_EQ(file_content(out / "expert_usage.tsv"),
             "layer\texpert\tscope\tcategory\tcount\tshare\tshare_over_uniform\n"
             "0\t0\tall\t\t3\t0.75\t3\n"
@@ -194,9 +197,9 @@ TEST(ExpertsCommand, HasStableKeys) {
   EXPECT_EQ(found.at("categories"), json({"code", "math", "story"}));
   ASSERT_EQ(found.at("layers").size(), 2U);
   const json& layer = found.at("layers").at(0);
-  EXPECT_EQ(keys_of(layer),
-            (std::vector<std::string>{"busiest", "count", "layer", "load_cv", "n_overloaded",
-                                      "n_underused", "n_unused", "normalized_entropy"}));
+  EXPECT_EQ(keys_of(layer), (std::vector<std::string>{"busiest", "collapsed", "count", "layer",
+                                                      "load_cv", "n_overloaded", "n_underused",
+                                                      "n_unused", "normalized_entropy"}));
   // 12 prompts of 4 to 6 prompt tokens and 2 or 3 generated ones, none for the last: two experts
   // for each.
   EXPECT_EQ(layer.at("count"), 2 * (60 + 30 - 3));

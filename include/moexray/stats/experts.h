@@ -34,9 +34,12 @@ struct LayerLoad {
   int n_unused = 0;
   int n_underused = 0;  ///< unused ones not included
   int n_overloaded = 0;
+  bool collapsed = false;  ///< half of the experts or more are unused or underused; false if there
+                           ///< are too few tokens to tell
 };
 
 struct ExpertsResult {
+  double overloaded_above = undefined;  ///< ExpertOptions::overloaded, as used
   Matrix counts;                        ///< [L, E] over all prompts
   std::vector<std::string> categories;  ///< [K] alphabetical; empty name: prompts without one
   std::vector<Matrix> category_counts;  ///< [K] of [L, E]; they add up to `counts`
@@ -44,6 +47,8 @@ struct ExpertsResult {
   std::vector<ExpertUse> unused;        ///< by layer and expert
   std::vector<ExpertUse> underused;     ///< by layer and expert
   std::vector<ExpertUse> overloaded;    ///< most used first
+  /// Fewer than five selections an expert: some may be unused by chance.
+  bool too_few_tokens = false;
   std::vector<std::string> notices;
 };
 

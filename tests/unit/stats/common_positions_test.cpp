@@ -82,7 +82,7 @@ TEST(CommonPositions, AreTheTokensThatNineOfTenPromptsHave) {
 }
 
 TEST(CommonPositions, SkipTheTemplateWhateverIsSelected) {
-  for (const Selection selection : {Selection{}, Selection{.exclude_template = true}}) {
+  for (const Selection& selection : {Selection{}, Selection{.exclude_template = true}}) {
     const Case c = routed(prompts_of("a", 3, 9), selection);
     EXPECT_EQ(comparable_tokens(c.tokens, TokenType::prompt), (std::vector<std::int64_t>{9, 9, 9}));
     CommonPositions positions = common_positions(c.tokens, TokenType::prompt, {.n_tokens = 4});

@@ -223,7 +223,9 @@ TEST(ExpertCategories, FindPlantedExpertsAndSayWhichWay) {
   for (const CategoryExperts& own : result.significant) {
     for (std::size_t i = 0; i < own.more.size(); ++i) {
       EXPECT_GT(result.cells[own.more[i]].rate, result.cells[own.more[i]].rate_others);
-      if (i > 0) EXPECT_GE(result.cells[own.more[i - 1]].t, result.cells[own.more[i]].t);
+      if (i > 0) {
+        EXPECT_GE(result.cells[own.more[i - 1]].t, result.cells[own.more[i]].t);
+      }
     }
     for (const std::size_t i : own.less) EXPECT_LT(result.cells[i].t, 0);
   }

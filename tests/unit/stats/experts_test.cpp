@@ -49,6 +49,18 @@ TEST(Experts, NamesCollapsedAndOverloadedOnes) {
   EXPECT_TRUE(strict.overloaded.empty());
 }
 
+TEST(Experts, SayWhetherALayerHasCollapsed) {
+  // Two of four experts of layer 0 are never used; layer 1 is even.
+  const ExpertsResult result = expert_usage(four_prompts(), {});
+  EXPECT_FALSE(result.too_few_tokens);
+  EXPECT_TRUE(result.layers[0].collapsed);
+  EXPECT_FALSE(result.layers[1].collapsed);
+  const ExpertsResult few =
+      expert_usage(test::signatures_from_counts({{4, 0, 0, 0}}, 1, 4, 1, {"a"}), {});
+  EXPECT_TRUE(few.too_few_tokens);
+  EXPECT_FALSE(few.layers[0].collapsed);
+}
+
 TEST(Experts, SummariseTheLoadOfALayer) {
   const ExpertsResult result = expert_usage(four_prompts(), {});
   const LayerLoad& uneven = result.layers[0];

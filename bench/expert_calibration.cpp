@@ -1,0 +1,215 @@
+// How often the test of experts and categories finds something where there is nothing, on made-up
+// data and on halves of one category of a trace, how often it finds what is there, and how often
+// the intervals of rates cover. docs/statistics.md has the tables.
+#include <fmt/core.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <numeric>
+#include <set>
+#include <span>
+
+#include "expert_cases.h"
+#include "moexray/core/error.h"
+#include "moexray/core/system.h"
+#include "moexray/trace/reader.h"
+#include "parallel.h"
+
+namespace {
+
+using namespace moexray;
+using namespace moexray::bench;
+using stats::parallel_for;
+
+constexpr std::int64_t n_permutations = 199;
+
+// A share with its binomial standard error, in percent.
+std::string percent(double n, double all) {
+  const double p = n / all;
+  return fmt::format("{:.1f} ± {:.1f}", 100 * p, 100 * std::sqrt(p * (1 - p) / all));
+}
+
+void print_row(const std::string& name, const std::vector<ExpertOutcome>& outcomes) {
+  const auto n = static_cast<double>(outcomes.size());
+  double n_refused = 0;
+  double n_claims = 0;
+  double n_lists = 0;
+  double n_cells = 0;
+  for (const ExpertOutcome& o : outcomes) {
+    n_refused += o.tested ? 0 : 1;
+    n_claims += o.n_significant > 0 ? 1 : 0;
+    n_lists += o.n_listed > 0 ? 1 : 0;
+    n_cells += static_cast<double>(o.n_significant) / n;
+  }
+  fmt::print("{:<40} {:>8} {:>14} {:>14} {:>12.2f}\n", name, n_refused, percent(n_claims, n),
+             percent(n_lists, n), n_cells);
+  std::fflush(stdout);
+}
+
+void print_head(int n_sets) {
+  fmt::print("{} data sets, {} permutations; data sets with a finding, %\n", n_sets,
+             n_permutations);
+  fmt::print("{:<40} {:>8} {:>14} {:>14} {:>12}\n", "", "refused", "max-T", "BH", "cells");
+}
+
+void level_and_power(int n_sets, std::uint64_t seed) {
+  print_head(n_sets);
+  std::vector<NamedExpertWorld> worlds = null_expert_worlds();
+  for (const double effect : {0.3, 0.45}) {
+    for (const NamedExpertWorld& null : null_expert_worlds()) {
+      worlds.push_back(null);
+      worlds.back().options.effect = effect;
+    }
+  }
+  for (const NamedExpertWorld& world : worlds) {
+    std::vector<ExpertOutcome> outcomes(static_cast<std::size_t>(n_sets));
+    parallel_for(n_sets, available_threads(), [&](int i) {
+      outcomes[static_cast<std::size_t>(i)] =
+          expert_outcome(world.options, seed, i, n_permutations);
+    });
+    print_row(fmt::format("{}, effect {}", world.name, world.options.effect), outcomes);
+  }
+}
+
+// Collects the tokens of a trace.
+class Visitor : public EventVisitor {
+ public:
+  explicit Visitor(stats::SignatureAccumulator& signatures, stats::TokenAccumulator& tokens)
+      : signatures_(signatures), tokens_(tokens) {}
+  void on_record(std::size_t prompt, const RoutingRecord& record) override {
+    signatures_.add(prompt, record);
+    tokens_.add(prompt, record);
+  }
+
+ private:
+  stats::SignatureAccumulator& signatures_;
+  stats::TokenAccumulator& tokens_;
+};
+
+ExpertWorld read_trace(const std::filesystem::path& directory) {
+  const TraceSet traces = open_traces(std::span(&directory, 1), {});
+  std::vector<stats::PromptLabel> labels;
+  for (const TracePrompt& prompt : traces.prompts) labels.push_back({prompt.id, prompt.category});
+  stats::SignatureAccumulator signatures(traces.shape, labels, {});
+  stats::TokenAccumulator tokens(traces.shape, labels.size(), {});
+  Visitor visitor(signatures, tokens);
+  read_events(traces, visitor, {});
+  ExpertWorld world{std::move(signatures).finish(), {}};
+  world.tokens = std::move(tokens).finish(world.signatures);
+  return world;
+}
+
+// The prompts of one category as two categories, at random; the second keeps n_kept tokens beside
+// the template's.
+ExpertWorld halves(const ExpertWorld& trace, const std::string& category, std::size_t n_kept,
+                   RandomStream random) {
+  std::vector<std::size_t> rows;
+  for (std::size_t i = 0; i < trace.signatures.size(); ++i) {
+    if (trace.signatures.categories[i] == category) rows.push_back(i);
+  }
+  for (std::size_t i = rows.size(); i > 1; --i) std::swap(rows[i - 1], rows[random.below(i)]);
+  ExpertWorld result;
+  result.signatures.shape = trace.signatures.shape;
+  result.tokens.shape = trace.tokens.shape;
+  result.tokens.first.push_back(0);
+  const auto width = static_cast<std::size_t>(trace.tokens.shape.n_layers) *
+                     static_cast<std::size_t>(trace.tokens.shape.top_k);
+  for (std::size_t j = 0; j < rows.size(); ++j) {
+    const bool second = 2 * j >= rows.size();
+    result.signatures.ids.push_back(trace.signatures.ids[rows[j]]);
+    result.signatures.categories.emplace_back(second ? "second" : "first");
+    std::size_t n = 0;
+    for (std::size_t t = trace.tokens.first[rows[j]]; t < trace.tokens.first[rows[j] + 1]; ++t) {
+      if (second && n >= n_kept) break;
+      n += trace.tokens.tokens[t].is_template ? 0 : 1;
+      result.tokens.tokens.push_back(trace.tokens.tokens[t]);
+      const auto begin = trace.tokens.experts.begin() + static_cast<std::ptrdiff_t>(t * width);
+      result.tokens.experts.insert(result.tokens.experts.end(), begin,
+                                   begin + static_cast<std::ptrdiff_t>(width));
+    }
+    result.tokens.first.push_back(result.tokens.tokens.size());
+  }
+  return result;
+}
+
+void halves_of_trace(const char* directory, int n_sets, std::uint64_t seed) {
+  const ExpertWorld trace = read_trace(directory);
+  print_head(n_sets);
+  const std::set<std::string> categories(trace.signatures.categories.begin(),
+                                         trace.signatures.categories.end());
+  for (const std::size_t n_kept : {std::size_t{1} << 30, std::size_t{20}}) {
+    for (const std::string& category : categories) {
+      std::vector<ExpertOutcome> outcomes(static_cast<std::size_t>(n_sets));
+      parallel_for(n_sets, available_threads(), [&](int i) {
+        RandomStream random(seed, category + std::to_string(i));
+        const ExpertWorld half = halves(trace, category, n_kept, random);
+        outcomes[static_cast<std::size_t>(i)] =
+            outcome_of(half.signatures, half.tokens, n_permutations, random());
+      });
+      print_row(
+          fmt::format("halves of {}{}", category, n_kept == 20 ? ", one cut to 20 tokens" : ""),
+          outcomes);
+    }
+  }
+}
+
+// How often intervals hold the rate of 1,000 further prompts, by the size of the rate.
+void coverage(int n_sets, std::uint64_t seed) {
+  constexpr int n_worlds = 20;
+  fmt::print("{} data sets of 20 prompts in each of {} worlds; intervals that cover, %\n", n_sets,
+             n_worlds);
+  fmt::print("{:<40} {:>14} {:>14} {:>14}\n", "", "rate < 0.03", "0.03 to 0.2", "above");
+  for (const double autocorrelation : {0.0, 0.8}) {
+    std::array<double, 3> n_covered{};
+    std::array<double, 3> n_all{};
+    for (int w = 0; w < n_worlds; ++w) {
+      const auto world = static_cast<std::uint64_t>(w) + 1000 * seed;
+      ExpertWorldOptions options{.n_prompts = {1000}, .n_tokens = {40}};
+      options.autocorrelation = autocorrelation;
+      const auto rates = [&](int n_prompts, std::uint64_t own) {
+        options.n_prompts = {n_prompts};
+        const ExpertWorld drawn = expert_world(options, world, own);
+        return stats::expert_categories(drawn.signatures, drawn.tokens, {}, {});
+      };
+      const auto truth = rates(1000, 0);
+      for (int i = 1; i <= n_sets; ++i) {
+        const auto result = rates(20, static_cast<std::uint64_t>(i));
+        for (std::size_t j = 0; j < result.cells.size(); ++j) {
+          const double rate = truth.cells[j].rate;
+          const std::size_t size = rate < 0.03 ? 0 : rate < 0.2 ? 1 : 2;
+          const auto [low, high] = result.cells[j].ci95;
+          n_all[size] += 1;
+          n_covered[size] += low <= rate && rate <= high ? 1 : 0;
+        }
+      }
+    }
+    fmt::print("{:<40} {:>14} {:>14} {:>14}\n", fmt::format("autocorrelation {}", autocorrelation),
+               percent(n_covered[0], n_all[0]), percent(n_covered[1], n_all[1]),
+               percent(n_covered[2], n_all[2]));
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string what = argc > 1 ? argv[1] : "";
+  const int first = what == "halves" ? 3 : 2;
+  const int n_sets = argc > first ? std::atoi(argv[first]) : 0;
+  const auto seed = static_cast<std::uint64_t>(argc > first + 1 ? std::atoi(argv[first + 1]) : 1);
+  if (n_sets < 1 || argc > first + 2 ||
+      (what != "level" && what != "halves" && what != "coverage")) {
+    fmt::print(stderr,
+               "usage: expert_calibration level DATA_SETS [SEED]\n"
+               "       expert_calibration halves TRACE DATA_SETS [SEED]\n"
+               "       expert_calibration coverage DATA_SETS [SEED]\n");
+    return 2;
+  }
+  try {
+    if (what == "level") level_and_power(n_sets, seed);
+    if (what == "halves") halves_of_trace(argv[2], n_sets, seed);
+    if (what == "coverage") coverage(n_sets, seed);
+  } catch (const Error& error) {
+    fmt::print(stderr, "expert_calibration: {}\n", error.what());
+    return 1;
+  }
+}
