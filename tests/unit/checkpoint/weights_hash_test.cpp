@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <string>
 #include <vector>
@@ -99,7 +100,8 @@ TEST(WeightsHash, SeesOneBitInAnyTensor) {
     for (const std::uint64_t at : {entry.begin, (entry.begin + entry.end) / 2, entry.end - 1}) {
       std::string changed = whole;
       changed[file.header().data_offset + at] ^= 4;
-      write_file_atomically(path, changed);
+      std::filesystem::remove(path);
+      std::ofstream(path, std::ios::binary) << changed;
       EXPECT_NE(hash_of(directory.path()), hash) << entry.name << " byte " << at;
     }
   }
@@ -127,9 +129,9 @@ TEST(WeightsHash, SeesNamesTypesAndShapes) {
 
 // Tensors of several chunks, on any number of threads.
 TEST(WeightsHash, DoesNotDependOnThreadsAndTellsItsProgress) {
-  OwnedTensors tensors(3, 20'000'000);
+  OwnedTensors tensors(3, 9'000'000);
   const Tensors views = tensors.views();
-  EXPECT_EQ(n_weight_bytes(views), 60'000'000U);
+  EXPECT_EQ(n_weight_bytes(views), 27'000'000U);
   WeightsHashOptions options;
   std::string hash;
   for (const int n_threads : {1, 2, 3, 64, 0}) {
@@ -140,15 +142,15 @@ TEST(WeightsHash, DoesNotDependOnThreadsAndTellsItsProgress) {
     if (hash.empty()) hash = found;
     EXPECT_EQ(found, hash) << n_threads;
     EXPECT_TRUE(std::is_sorted(seen.begin(), seen.end()));
-    EXPECT_EQ(seen.size(), 9U);
-    EXPECT_EQ(seen.back(), 60'000'000U);
+    EXPECT_EQ(seen.size(), 6U);
+    EXPECT_EQ(seen.back(), 27'000'000U);
   }
-  tensors.at("t1").at(19'999'999) ^= std::byte{1};
+  tensors.at("t1").at(8'999'999) ^= std::byte{1};
   EXPECT_NE(weights_xxh3(tensors.views(), options), hash);
 }
 
 TEST(WeightsHash, StopsWhenAskedTo) {
-  const OwnedTensors tensors(2, 20'000'000);
+  const OwnedTensors tensors(2, 9'000'000);
   std::atomic<bool> stop = false;
   for (const int n_threads : {1, 2}) {
     WeightsHashOptions options{n_threads, &stop, [&](std::uint64_t) { stop = true; }};

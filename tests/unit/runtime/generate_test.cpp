@@ -115,15 +115,21 @@ TEST(Generate, ContinuesARaggedBatchAsEachPromptAlone) {
 TEST(Generate, DropsFinishedSequencesFromThePasses) {
   FakeModel model;
   const auto prompts = ragged_prompts(17);
-  std::int64_t n_reported = 0;
+  std::int64_t n_prompt = 0;
+  std::int64_t n_generated = 0;
   const auto outputs = generate(model, inputs_of(prompts), options_of(model, 12), never,
-                                [&](std::int64_t n) { n_reported += n; });
+                                [&](TokenType type, std::int64_t n) {
+                                  (type == TokenType::prompt ? n_prompt : n_generated) += n;
+                                });
   std::int64_t n_expected = 0;
   for (const GenerationOutput& output : outputs) n_expected += output.routing.n_positions();
   std::int64_t n_rows = 0;
   for (const std::int64_t rows : model.pass_rows) n_rows += rows;
   EXPECT_EQ(n_rows, n_expected);
-  EXPECT_EQ(n_reported, n_expected);
+  std::int64_t n_in_prompts = 0;
+  for (const auto& prompt : prompts) n_in_prompts += std::ssize(prompt.token_ids);
+  EXPECT_EQ(n_prompt, n_in_prompts);
+  EXPECT_EQ(n_generated, n_expected - n_in_prompts);
   EXPECT_TRUE(std::is_sorted(model.pass_rows.rbegin(), model.pass_rows.rend()));
 }
 
