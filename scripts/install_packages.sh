@@ -17,6 +17,7 @@ test_packages=(libgtest-dev)
 # The tests do without these, and say so.
 optional_test_packages=(
   clang-19 libclang-rt-19-dev  # the fuzz targets: compiler and sanitizer runtimes
+  chromium                     # looks at the report's pages
   clang-format-19 mandoc munge shellcheck slurm-wlm tidy zsh
 )
 

@@ -9,7 +9,8 @@ if (($# > 0)); then
 Usage: scripts/test.sh
 
 Installs what the tests need (as root or through sudo), then: checks the formatting and the shell scripts; builds
-with warnings as errors into build-dev/ and runs the unit, parity and command-line tests; builds with
+with warnings as errors into build-dev/ and runs the unit, parity and command-line tests; looks at the pages of reports
+in a browser; builds with
 AddressSanitizer and UndefinedBehaviorSanitizer into build-asan/ (without libtorch) and runs its tests, simulations aside; gives the
 parsers of foreign files mutated input for a minute each (with clang, into build-fuzz/); and traces as an array job on a
 Slurm of this machine. What needs an optional package that is not to be had is skipped. Ends with a summary and status 0
@@ -85,9 +86,11 @@ if step "Packages" scripts/install_packages.sh --test; then
   step "Shell scripts" check_scripts
   if step "Build with warnings as errors" build dev; then
     step "Unit, parity and command-line tests" run_tests dev
+    step "The report's pages in a browser" scripts/check_pages.sh --build build-dev
     step "A Slurm array that is interrupted" scripts/try_slurm.sh build-dev
   else
     skip "Unit, parity and command-line tests"
+    skip "The report's pages in a browser"
     skip "A Slurm array that is interrupted"
   fi
   if step "Build with AddressSanitizer and UndefinedBehaviorSanitizer" build asan; then

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <utility>
@@ -125,6 +126,29 @@ std::vector<std::string> write_figures(const std::vector<Section>& sections,
   return plots.names;
 }
 
+// Writes files that may lie in folders; returns their names, those of a folder together.
+std::string write_files(const std::vector<OutputFile>& files,
+                        const std::filesystem::path& directory, Console& console) {
+  std::map<std::string, std::size_t> n_in_folder;
+  std::string names;
+  for (const OutputFile& file : files) {
+    if (console.stop_requested()) throw Error(ErrorKind::interrupted, "interrupted");
+    const std::filesystem::path path = directory / file.name;
+    std::filesystem::create_directories(path.parent_path());
+    file.write(path);
+    const std::size_t slash = file.name.find('/');
+    if (slash == std::string::npos) {
+      names += file.name + ", ";
+    } else {
+      ++n_in_folder[file.name.substr(0, slash)];
+    }
+  }
+  for (const auto& [folder, n] : n_in_folder) {
+    names += fmt::format("{}/ ({} page{}), ", folder, n, n == 1 ? "" : "s");
+  }
+  return names;
+}
+
 void write_directory(const AnalysisInput& input, const std::vector<Section>& sections,
                      FilesFunction closing_files, const Json& report, Console& console) {
   const AnalysisSettings& settings = input.settings;
@@ -138,12 +162,11 @@ void write_directory(const AnalysisInput& input, const std::vector<Section>& sec
       names += file.name + ", ";
     }
   }
-  names += names_of_figures(write_figures(sections, directory.path(), console));
+  const std::vector<std::string> figures = write_figures(sections, directory.path(), console);
+  names += names_of_figures(figures);
+  written.insert(figures.begin(), figures.end());
   if (closing_files != nullptr) {
-    for (const OutputFile& file : closing_files(input, sections)) {
-      file.write(directory.path() / file.name);
-      names += file.name + ", ";
-    }
+    names += write_files(closing_files(input, sections, written), directory.path(), console);
   }
   write_file_atomically(directory.path() / "report.json", report.dump());
   directory.commit();

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <filesystem>
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -55,8 +56,9 @@ struct Section {
 using SectionFunction = Section (*)(const AnalysisInput&, const Arguments&);
 
 /// Files of the output directory that are made from all sections together.
-using FilesFunction = std::vector<OutputFile> (*)(const AnalysisInput&,
-                                                  const std::vector<Section>&);
+/// @param written the names of the files that are there already
+using FilesFunction = std::vector<OutputFile> (*)(const AnalysisInput&, const std::vector<Section>&,
+                                                  const std::set<std::string>& written);
 
 /// What an analysis command consists of.
 struct AnalysisRun {

@@ -1,9 +1,12 @@
 #include <algorithm>
+#include <set>
+#include <utility>
 
 #include "commands.h"
 #include "html_report.h"
 #include "moexray/core/error.h"
 #include "nested_flags.h"
+#include "prompt_pages.h"
 #include "sections.h"
 
 namespace moexray::app {
@@ -74,9 +77,14 @@ std::vector<Flag> section_flags() {
   return flags;
 }
 
-std::vector<OutputFile> page_file(const AnalysisInput& input,
-                                  const std::vector<Section>& sections) {
-  return {text_file("report.html", html_report(input, sections))};
+// report.html and what it links to.
+std::vector<OutputFile> site_files(const AnalysisInput& input, const std::vector<Section>& sections,
+                                   const std::set<std::string>& written) {
+  PromptPages pages = prompt_pages(input);
+  const Site site{written, pages.names, pages.files.size()};
+  std::vector<OutputFile> files = std::move(pages.files);
+  files.push_back(text_file("report.html", html_report(input, sections, site)));
+  return files;
 }
 
 void run(const Arguments& arguments, Console& console) {
@@ -84,7 +92,7 @@ void run(const Arguments& arguments, Console& console) {
       .command = "analyze",
       .sections = {signatures_section, similarity_part, baselines_part, layers_part, stats_part,
                    projections_section, classify_part, experts_section},
-      .closing_files = page_file,
+      .closing_files = site_files,
       .needs_tokens = true};
   if (arguments.on("full")) {
     analysis.sections.push_back(confounds_part);

@@ -92,7 +92,7 @@ report::Document document_of(const ConfoundsResult& result, int n_repetitions) {
   }
   report::Document document;
   if (!result.features.empty()) {
-    document.table(std::move(table));
+    document.table(std::move(table), "How well features tell the categories apart");
     document.note(n_repetitions > 0
                       ? fmt::format("intervals: nested cross-validation, {} repetitions; coverage: "
                                     "share of a held-out prompt's tokens that could be used",
@@ -105,7 +105,7 @@ report::Document document_of(const ConfoundsResult& result, int n_repetitions) {
       differences.add_row(
           {difference.name, fixed(difference.mean, 3), interval_text(difference.ci95, 3)});
     }
-    document.table(std::move(differences));
+    document.table(std::move(differences), "Differences between features");
     document.note("shown, and decide nothing: see the documentation");
   }
   document.paragraph(verdict_text(result.verdict));

@@ -111,7 +111,7 @@ void describe_load(const ExpertsResult& result, const stats::ExpertOptions& opti
                        : fmt::format(", {} if every token uses it",
                                      shortest(static_cast<double>(shape.n_experts) / shape.top_k)),
       shortest(options.underused), shortest(options.overloaded)));
-  document.table(layers_table(result));
+  document.table(layers_table(result), "The load of each layer");
   list_experts("unused (layer/expert)", result.unused, false, document);
   list_experts("overloaded (layer/expert, × uniform)", result.overloaded, true, document);
   document.note(collapse_text(result, options));

@@ -109,8 +109,8 @@ report::Document document_of(const InformationResult& result) {
                                              : ""));
   }
   document.paragraph(summary(result));
-  document.table(experts_table(result));
-  document.table(layers_table(result));
+  document.table(experts_table(result), "Experts that tell most about the category");
+  document.table(layers_table(result), "What each layer tells about the category");
   document.note(
       "bits = plug-in − its mean under permuted labels; Miller–Madow: what it would be "
       "if tokens were independent, which they are not");

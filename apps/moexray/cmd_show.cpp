@@ -1,6 +1,8 @@
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <optional>
 #include <string_view>
 
 #include "analysis_flags.h"
@@ -65,6 +67,14 @@ std::string json_of(const ShownPrompt& shown, const ShowOptions& options) {
       .dump();
 }
 
+// None if the selection leaves the prompt no token.
+std::optional<std::size_t> row_of(const stats::Signatures& signatures, std::size_t index) {
+  const auto& indices = signatures.prompt_indices;
+  const auto found = std::find(indices.begin(), indices.end(), index);
+  if (found == indices.end()) return std::nullopt;
+  return static_cast<std::size_t>(found - indices.begin());
+}
+
 // https://no-color.org: set and not empty means no colours.
 bool wants_colour(const std::string& choice, const Console& console) {
   if (choice != "auto") return choice == "always";
@@ -110,8 +120,10 @@ void run(const Arguments& arguments, Console& console) {
   const std::size_t index = find_prompt(traces, arguments.positionals().front());
   ShownPrompt shown = read_shown_prompt(traces, index, settings.reading);
   if (options.colour_by == ColourBy::distance) {
-    const std::string reason = add_distances(traces, index, settings.selection, settings.reading,
-                                             console.stop_requested(), shown);
+    const stats::Signatures signatures =
+        read_signatures(traces, settings.selection, settings.reading, console.stop_requested());
+    const std::string reason =
+        add_distances(stats::OtherPrompts(signatures), row_of(signatures, index), shown);
     if (!reason.empty()) console.notice(reason);
   }
   if (!html.empty()) write(html, show_html(shown, options), console);

@@ -91,7 +91,8 @@ std::string duplicates_text(const InferenceResult& result, const stats::Signatur
 
 report::Document document_of(const InferenceResult& result, const stats::Signatures& signatures) {
   report::Document document;
-  document.table(intervals_table(result));
+  document.table(intervals_table(result),
+                 "Similarities and what follows from them, with intervals");
   document.note(fmt::format(
       "studentised bootstrap, {} resamples of {} {}; balanced: every category, and every pair of "
       "categories, counts the same",
@@ -105,13 +106,13 @@ report::Document document_of(const InferenceResult& result, const stats::Signatu
                             result.permanova_is_location ? "" : " (no evidence of location)"));
   document.note(fmt::format("PERMDISP: F {}, {}", fixed(result.dispersion.f.statistic, 2),
                             p_text(result.dispersion.f)));
-  document.table(nulls_table(result));
+  document.table(nulls_table(result), "Beside what routing without preferences would give");
   const stats::SplitHalf& halves = result.noise_corrected.split_half;
   document.note(fmt::format(
       "noise-corrected: assumes independent tokens; {} prompts. Halves of one prompt: cosine {}, "
       "corrected {} (1 if its tokens are independent)",
       result.noise_corrected.n_prompts, fixed(halves.cosine, 4), fixed(halves.corrected, 3)));
-  document.table(layers_table(result));
+  document.table(layers_table(result), "Separation of the categories by layer");
   document.note("adjusted p: of all layers together (max-T on |d|)");
   document.note(duplicates_text(result, signatures));
   return document;

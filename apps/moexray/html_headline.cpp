@@ -6,182 +6,198 @@
 
 #include "html_report_parts.h"
 #include "moexray/report/document.h"
+#include "moexray/report/html_page.h"
+#include "moexray/report/html_table.h"
 #include "moexray/report/number.h"
-#include "moexray/report/table.h"
-#include "report_results.h"
 
 namespace moexray::app {
 namespace {
 
 using report::fixed;
+using report::html_details;
 using report::html_escaped;
-using report::Json;
 using report::shortest;
-
-std::string joined(const Json& names, std::string_view separator) {
-  std::string text;
-  for (const Json& name : names.elements()) {
-    text += (text.empty() ? "" : std::string(separator)) + std::string(name.text());
-  }
-  std::replace(text.begin(), text.end(), '_', ' ');
-  return text;
-}
-
-// "0.81 to 0.87", "not calibrated" said; empty without an interval.
-std::string interval_of(const Json& ci95, int n_decimals, std::string_view method = {}) {
-  const auto ends = ci95.elements();
-  if (ends.size() != 2) return {};
-  return fixed(ends[0].number(), n_decimals) + " to " + fixed(ends[1].number(), n_decimals) +
-         (method.find("not calibrated") != std::string_view::npos ? " (not calibrated)" : "");
-}
-
-std::string interval_of(const ReportResults& results, std::string_view name, int n_decimals) {
-  return interval_of(results.at("stats", {"bootstrap", name, "ci95"}), n_decimals,
-                     results.at("stats", {"bootstrap", name, "method"}).text());
-}
+using stats::IntervalEstimate;
 
 // Two digits are what permutations support at best.
 std::string p_text(double p) { return std::isfinite(p) ? fmt::format("{:.2g}", p) : "n/a"; }
 
-void add_similarity_rows(const ReportResults& results, report::Table& table) {
-  if (!results.has("similarity")) return;
-  for (const std::string_view side : {"within", "across"}) {
-    std::string remark = whole(results.number("similarity", {side, "n_pairs"})) +
-                         " pairs, ± over pairs; uniform routing " +
-                         fixed(results.number("similarity", {"uniform", side}), 4);
-    if (results.has("stats")) {
-      remark +=
-          ", popular experts " + fixed(results.number("stats", {"nulls", "popularity", side}), 4);
-    }
-    table.add_row({fmt::format("similarity {} categories", side),
-                   with_spread(results.number("similarity", {side, "mean"}),
-                               results.number("similarity", {side, "std"}), 4),
-                   interval_of(results, side, 4), std::move(remark)});
-  }
-  std::string gap_remark = "within − across";
-  if (results.has("stats")) {
-    gap_remark +=
-        "; p = " + p_text(results.number("stats", {"permutation", "p_value"})) + " by relabelling";
-  }
-  table.add_row({"gap", fixed(results.number("similarity", {"gap"}), 4),
-                 interval_of(results, "gap", 4), std::move(gap_remark)});
-  table.add_row({"Cohen's d", fixed(results.number("similarity", {"cohens_d"}), 2),
-                 interval_of(results, "cohens_d", 2), "gap over the pooled standard deviation"});
+std::string interval_of(const IntervalEstimate& estimate, int n_decimals) {
+  if (!estimate.has_interval()) return {};
+  return fixed(estimate.low, n_decimals) + " to " + fixed(estimate.high, n_decimals);
 }
 
-void add_stats_rows(const ReportResults& results, report::Table& table) {
-  if (!results.has("stats")) return;
-  table.add_row({"AUC", fixed(results.number("stats", {"bootstrap", "auc", "estimate"}), 3),
-                 interval_of(results, "auc", 3),
-                 "how often a pair within is more similar than a pair across"});
-  table.add_row({"PERMANOVA", "R² " + fixed(results.number("stats", {"permanova", "r2"}), 3), "",
-                 fmt::format("p = {}; spread (PERMDISP) p = {}",
-                             p_text(results.number("stats", {"permanova", "p_value"})),
-                             p_text(results.number("stats", {"permdisp", "p_value"})))});
-  const double corrected = results.number("stats", {"noise_corrected", "gap"});
-  if (std::isfinite(corrected)) {
-    table.add_row({"gap, noise-corrected", fixed(corrected, 4), "", "assumes independent tokens"});
-  }
+std::string interval_of(const std::array<double, 2>& ends, int n_decimals) {
+  if (std::isnan(ends[0])) return {};
+  return fixed(ends[0], n_decimals) + " to " + fixed(ends[1], n_decimals);
 }
 
-void add_baseline_rows(const ReportResults& results, report::Table& table) {
-  if (!results.has("baselines")) return;
-  table.add_row({"load-balance baseline",
-                 with_spread(results.number("baselines", {"load_balance", "mean"}),
-                             results.number("baselines", {"load_balance", "std"}), 4),
-                 "",
-                 "uniform routing, same numbers of tokens; closed form " +
-                     fixed(results.number("baselines", {"load_balance", "expected"}), 4)});
-  table.add_row({"permutation baseline",
-                 fixed(results.number("baselines", {"permutation", "expected"}), 4), "",
-                 "experts permuted in every prompt and layer; exact expectation"});
-  const Json& ordering = results.at("baselines", {"ordering"});
-  if (!ordering.elements().empty()) {
-    table.add_row({"ordering", joined(ordering, " < "), "", "mean similarities"});
+// Rows of quantity, value, 95% interval and a remark.
+class NumberTable {
+ public:
+  explicit NumberTable(std::string_view caption)
+      : table_(caption, {{"quantity", false, "name"},
+                         {"value", false, "short"},
+                         {"95% interval", false, "short"},
+                         {"of what", false, "text"}}) {}
+
+  void add(std::string_view quantity, std::string_view value, std::string_view interval,
+           std::string_view remark) {
+    table_.add_row({html_escaped(quantity), html_escaped(value), html_escaped(interval),
+                    html_escaped(remark)});
   }
-  table.add_row({"label shuffle",
-                 "p = " + p_text(results.number("baselines", {"label_shuffle", "p_value"})), "",
-                 "of the gap, " + whole(results.number("baselines", {"label_shuffle", "draws"})) +
-                     " shuffles of the categories"});
+  std::string html() const { return table_.html(); }
+
+ private:
+  report::HtmlTable table_;
+};
+
+// The difference and its test lead: what a similarity is worth shows beside the other one only.
+void add_difference(const Results& results, NumberTable& table) {
+  if (results.similarity == nullptr) return;
+  const stats::SimilarityResult& similarity = *results.similarity;
+  std::string remark = "similarity within less similarity across categories";
+  if (results.inference != nullptr) {
+    remark +=
+        fmt::format("; p = {} by {} relabellings", p_text(results.inference->location.gap.p_value),
+                    results.inference->location.gap.n_draws);
+  } else if (results.baselines != nullptr) {
+    remark +=
+        fmt::format("; p = {} by {} relabellings", p_text(results.baselines->label_shuffle.p_value),
+                    results.baselines->label_shuffle.n_draws);
+  }
+  const auto* bootstrap = results.inference == nullptr ? nullptr : &results.inference->bootstrap;
+  table.add("difference of similarities", fixed(similarity.gap, 4),
+            bootstrap == nullptr ? "" : interval_of(bootstrap->gap, 4), remark);
+  table.add("Cohen’s d", fixed(similarity.cohens_d, 2),
+            bootstrap == nullptr ? "" : interval_of(bootstrap->cohens_d, 2),
+            "the difference over the pooled standard deviation");
 }
 
-void add_layer_rows(const ReportResults& results, report::Table& table) {
-  const double peak = results.number("layers", {"peak_layer"});
-  if (!std::isfinite(peak)) return;
-  const auto index = static_cast<std::size_t>(peak);
-  const auto at_peak = [&](std::string_view section, std::string_view key) {
-    const auto layers = results.at(section, {"layers"}).elements();
-    const Json* value = index < layers.size() ? layers[index].find(key) : nullptr;
-    return value == nullptr ? NAN : value->number();
+void add_accuracy(const Results& results, NumberTable& table) {
+  if (results.classify == nullptr) return;
+  const stats::ClassifyResult& found = *results.classify;
+  table.add(
+      "classification accuracy", with_spread(found.accuracy.mean, found.accuracy.std, 3),
+      interval_of(found.accuracy.ci95, 3),
+      fmt::format("chance {}; {} folds, ± over folds; Wilson 95% {}–{}", fixed(found.chance, 3),
+                  found.accuracy.folds.size(), fixed(found.accuracy.wilson95[0], 3),
+                  fixed(found.accuracy.wilson95[1], 3)));
+}
+
+void add_confounds(const Results& results, NumberTable& table) {
+  if (results.confounds == nullptr) return;
+  const stats::ConfoundsVerdict& verdict = results.confounds->verdict;
+  table.add("beyond the token types, routing", stats::name_of(verdict.outcome), "",
+            std::isfinite(verdict.p_value)
+                ? "p = " + p_text(verdict.p_value) + ", signature minus expected"
+                : verdict.reason);
+}
+
+// A layer stands out only if its test, adjusted for all of them, says so.
+void add_layer(const Results& results, NumberTable& table) {
+  if (results.layers == nullptr || results.layers->peak_layer < 0) return;
+  const auto peak = static_cast<std::size_t>(results.layers->peak_layer);
+  const std::string d = fixed(results.layers->layers[peak].cohens_d, 2);
+  if (results.inference == nullptr || peak >= results.inference->layers.size()) {
+    table.add("layer of the largest separation", std::to_string(peak), "",
+              "counted from 0; Cohen’s d " + d + "; not tested");
+    return;
+  }
+  const double p = results.inference->layers[peak].p_adjusted;
+  const bool stands_out = p <= 0.05;
+  table.add("layer of the largest separation", stands_out ? std::to_string(peak) : "none", "",
+            stands_out
+                ? "counted from 0; Cohen’s d " + d + ", p = " + p_text(p) + " among all layers"
+                : fmt::format("the largest Cohen’s d, {} at layer {}, is within what chance gives "
+                              "(p = {} among all layers)",
+                              d, peak, p_text(p)));
+}
+
+void add_similarities(const Results& results, NumberTable& table) {
+  if (results.similarity == nullptr) return;
+  const auto* inference = results.inference.get();
+  const auto add = [&](std::string_view side, const stats::PairStatistics& pairs, double uniform,
+                       double popular, const IntervalEstimate* interval) {
+    std::string remark =
+        fmt::format("{} pairs, ± over pairs; uniform routing {}", pairs.n_pairs, fixed(uniform, 4));
+    if (inference != nullptr) remark += ", popular experts " + fixed(popular, 4);
+    table.add(fmt::format("similarity {} categories", side), with_spread(pairs.mean, pairs.std, 4),
+              interval == nullptr ? "" : interval_of(*interval, 4), remark);
   };
-  std::string remark = "counted from 0; Cohen's d " + fixed(at_peak("layers", "cohens_d"), 2);
-  const double p = at_peak("stats", "p_adjusted");
-  if (std::isfinite(p)) remark += ", p = " + p_text(p) + " among all layers";
-  table.add_row({"layer of the largest separation", whole(peak), "", std::move(remark)});
+  const stats::SimilarityResult& found = *results.similarity;
+  const auto popular =
+      inference == nullptr ? stats::ExpectedSimilarity{} : inference->popularity.simulated;
+  add("within", found.within, found.uniform.within, popular.within,
+      inference == nullptr ? nullptr : &inference->bootstrap.within);
+  add("across", found.across, found.uniform.across, popular.across,
+      inference == nullptr ? nullptr : &inference->bootstrap.across);
 }
 
-void add_projection_rows(const ReportResults& results, report::Table& table) {
-  const auto ratios = results.at("project", {"pca", "explained_variance_ratio"}).elements();
-  if (ratios.size() >= 2) {
-    table.add_row({"variance along two principal components",
-                   fixed(100 * (ratios[0].number() + ratios[1].number()), 1) + " %", "",
-                   "of the centred signatures"});
-  }
-  const double trust = results.number("project", {"tsne", "trustworthiness"});
-  if (std::isfinite(trust)) {
-    table.add_row({"trustworthiness of t-SNE", fixed(trust, 3), "",
-                   fmt::format("perplexity {:.4g}, KL divergence {}",
-                               results.number("project", {"tsne", "perplexity"}),
-                               fixed(results.number("project", {"tsne", "kl_divergence"}), 3))});
-  }
-}
-
-void add_classifier_rows(const ReportResults& results, report::Table& table) {
-  if (!results.has("classify")) return;
-  const Json& wilson = results.at("classify", {"accuracy", "wilson95"});
-  std::string remark = fmt::format("{} folds, ± over folds; chance {}",
-                                   results.at("classify", {"accuracy", "folds"}).elements().size(),
-                                   fixed(results.number("classify", {"chance"}), 3));
-  if (wilson.elements().size() == 2) {
-    remark += fmt::format("; Wilson 95% {}–{}", fixed(wilson.elements()[0].number(), 3),
-                          fixed(wilson.elements()[1].number(), 3));
-  }
-  table.add_row({"classification accuracy",
-                 with_spread(results.number("classify", {"accuracy", "mean"}),
-                             results.number("classify", {"accuracy", "std"}), 3),
-                 interval_of(results.at("classify", {"accuracy", "ci95"}), 3), std::move(remark)});
-  table.add_row({"macro F1", fixed(results.number("classify", {"macro_f1"}), 3), "",
-                 "pooled held-out predictions"});
-}
-
-void add_inference_rows(const ReportResults& results, report::Table& table) {
-  if (results.has("confounds")) {
-    const double p = results.number("confounds", {"verdict", "p_value"});
-    table.add_row({"beyond the token types, routing",
-                   std::string(results.at("confounds", {"verdict", "outcome"}).text()), "",
-                   std::isfinite(p)
-                       ? "p = " + p_text(p) + ", signature minus expected"
-                       : std::string(results.at("confounds", {"verdict", "reason"}).text())});
-  }
-  if (results.has("information")) {
-    table.add_row(
-        {"information about the category",
-         "at least " + fixed(results.number("information", {"bound", "bits"}), 3),
-         interval_of(results.at("information", {"bound", "ci95"}), 3),
-         "bits a prompt, of " + fixed(results.number("information", {"bound", "entropy"}), 3)});
+void add_inference(const Results& results, NumberTable& table) {
+  if (results.inference == nullptr) return;
+  const stats::InferenceResult& found = *results.inference;
+  const stats::BootstrapResult& bootstrap = found.bootstrap;
+  std::string interval = interval_of(bootstrap.auc, 3);
+  if (!interval.empty() && !bootstrap.auc_calibrated) interval += " (not calibrated)";
+  table.add("AUC", fixed(bootstrap.auc.estimate, 3), interval,
+            "how often a pair within is more similar than a pair across");
+  table.add(
+      "PERMANOVA", "R² " + fixed(found.location.r_squared, 3), "",
+      fmt::format("p = {}; spread (PERMDISP) p = {}", p_text(found.location.permanova.p_value),
+                  p_text(found.dispersion.f.p_value)));
+  if (std::isfinite(found.noise_corrected.gap)) {
+    table.add("difference, noise-corrected", fixed(found.noise_corrected.gap, 4), "",
+              "assumes independent tokens");
   }
 }
 
-void add_expert_rows(const ReportResults& results, report::Table& table) {
-  if (!results.has("experts")) return;
-  const auto n = [&](std::string_view key) {
-    return std::to_string(results.at("experts", {key}).elements().size());
-  };
-  table.add_row({"experts that are never used", n("unused"), "", "in all layers together"});
-  table.add_row({"overloaded experts", n("overloaded"), "",
-                 "above " +
-                     shortest(results.number("experts", {"thresholds", "overloaded_above"})) +
-                     " × an even share"});
+void add_baselines(const Results& results, NumberTable& table) {
+  if (results.baselines == nullptr) return;
+  const stats::BaselinesResult& found = *results.baselines;
+  table.add("load-balance baseline",
+            with_spread(found.load_balance.all.mean, found.load_balance.all.std, 4), "",
+            "uniform routing, same numbers of tokens; closed form " +
+                fixed(found.load_balance.expected, 4));
+  table.add("permutation baseline", fixed(found.permutation.expected, 4), "",
+            "experts permuted in every prompt and layer; exact expectation");
+  std::string ordering;
+  for (const std::string& name : found.ordering) ordering += (ordering.empty() ? "" : " < ") + name;
+  std::replace(ordering.begin(), ordering.end(), '_', ' ');
+  if (!ordering.empty()) table.add("ordering", ordering, "", "mean similarities");
+  table.add(
+      "label shuffle", "p = " + p_text(found.label_shuffle.p_value), "",
+      fmt::format("of the difference, {} shuffles of the categories", found.label_shuffle.n_draws));
+}
+
+void add_projections(const Results& results, NumberTable& table) {
+  if (results.pca != nullptr && results.pca->explained_variance_ratio.size() >= 2) {
+    table.add("variance along two principal components",
+              fixed(100 * results.pca->explained_variance_ratio.head(2).sum(), 1) + " %", "",
+              "of the centred signatures");
+  }
+  if (results.tsne != nullptr) {
+    table.add("trustworthiness of t-SNE", fixed(results.tsne->trustworthiness, 3), "",
+              fmt::format("perplexity {:.4g}, KL divergence {}", results.tsne->perplexity,
+                          fixed(results.tsne->kl_divergence, 3)));
+  }
+}
+
+void add_others(const Results& results, NumberTable& table) {
+  if (results.classify != nullptr) {
+    table.add("macro F1", fixed(results.classify->macro_f1, 3), "", "pooled held-out predictions");
+  }
+  if (results.information != nullptr) {
+    const stats::InformationBound& bound = results.information->bound;
+    table.add("information about the category", "at least " + fixed(bound.bits, 3),
+              interval_of(bound.ci95, 3), "bits a prompt, of " + fixed(bound.entropy, 3));
+  }
+  if (results.experts != nullptr) {
+    table.add("experts that are never used", std::to_string(results.experts->unused.size()), "",
+              "in all layers together");
+    table.add("overloaded experts", std::to_string(results.experts->overloaded.size()), "",
+              "above " + shortest(results.experts->overloaded_above) + " × an even share");
+  }
 }
 
 // What sections, the reader and the selection had to say, each once.
@@ -191,6 +207,7 @@ std::string notices_html(const AnalysisInput& input, const std::vector<Section>&
     notices.push_back("prompt \"" + prompt.id + "\" left out: " + prompt.reason);
   }
   for (const Section& section : sections) {
+    if (section.json.is_null()) continue;  // what it says stands above
     notices.insert(notices.end(), section.notices.begin(), section.notices.end());
   }
   std::set<std::string> seen;
@@ -201,22 +218,35 @@ std::string notices_html(const AnalysisInput& input, const std::vector<Section>&
   return items.empty() ? "" : "<h3>Notices</h3>\n<ul>\n" + items + "</ul>\n";
 }
 
+// Why a section is missing.
+std::string left_out_html(const std::vector<Section>& sections) {
+  std::string html;
+  for (const Section& section : sections) {
+    if (!section.json.is_null()) continue;
+    for (const std::string& notice : section.notices) {
+      html += "<p class=\"note\">" + html_escaped(notice) + "</p>\n";
+    }
+  }
+  return html;
+}
+
 }  // namespace
 
-std::string headline_html(const AnalysisInput& input, const std::vector<Section>& sections) {
-  const ReportResults results(sections);
-  using Align = report::Table::Align;
-  report::Table table({"quantity", "value", "95% interval", "of what"},
-                      {Align::left, Align::left, Align::left, Align::left});
-  add_similarity_rows(results, table);
-  add_stats_rows(results, table);
-  add_baseline_rows(results, table);
-  add_layer_rows(results, table);
-  add_projection_rows(results, table);
-  add_classifier_rows(results, table);
-  add_inference_rows(results, table);
-  add_expert_rows(results, table);
-  return table.html() + notices_html(input, sections);
+std::string headline_html(const AnalysisInput& input, const std::vector<Section>& sections,
+                          const Results& results) {
+  NumberTable first("The numbers to look at first");
+  add_difference(results, first);
+  add_accuracy(results, first);
+  add_confounds(results, first);
+  add_layer(results, first);
+  NumberTable rest("The numbers behind them");
+  add_similarities(results, rest);
+  add_inference(results, rest);
+  add_baselines(results, rest);
+  add_projections(results, rest);
+  add_others(results, rest);
+  return left_out_html(sections) + first.html() + html_details("All other numbers", rest.html()) +
+         notices_html(input, sections);
 }
 
 }  // namespace moexray::app

@@ -7,7 +7,7 @@
 
 #include "moexray/core/version.h"
 #include "moexray/report/document.h"
-#include "moexray/report/html_page.h"
+#include "moexray/report/html_table.h"
 #include "moexray/report/number.h"
 #include "moexray/stats/uniform_null.h"
 
@@ -25,21 +25,18 @@ std::string positive(std::int64_t value) { return value > 0 ? std::to_string(val
 // A table of names and values; what is not known is said to be so.
 class Facts {
  public:
-  void group(std::string_view title) {
-    html_ += "<tr><th colspan=\"2\">" + html_escaped(title) + "</th></tr>\n";
-  }
+  void group(std::string_view title) { table_.group(title); }
   void add(std::string_view name, std::string_view value, bool is_hash = false) {
-    const std::string text = value.empty() ? "<span class=\"soft\">not recorded</span>"
-                                           : html_escaped(one_line(value, 400));
-    html_ += fmt::format("<tr><td>{}</td><td{}>{}</td></tr>\n", html_escaped(name),
-                         is_hash ? " class=\"hash\"" : "", text);
+    std::string text = value.empty() ? "<span class=\"soft\">not recorded</span>"
+                                     : html_escaped(one_line(value, 400));
+    if (is_hash) text = "<span class=\"hash\">" + text + "</span>";
+    table_.add_row({html_escaped(name), text});
   }
-  std::string html() const {
-    return "<div class=\"scroll\"><table>\n<tbody>\n" + html_ + "</tbody>\n</table></div>\n";
-  }
+  std::string html() const { return table_.html(); }
 
  private:
-  std::string html_;
+  report::HtmlTable table_{"Facts of the model, the trace and the analysis",
+                           {{"fact", false, "name"}, {"value", false, "value"}}};
 };
 
 // The values that the manifests of all parts have, each once.

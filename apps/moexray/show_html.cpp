@@ -7,6 +7,7 @@
 
 #include "moexray/report/document.h"
 #include "moexray/report/html_page.h"
+#include "moexray/report/html_table.h"
 #include "moexray/report/number.h"
 
 namespace moexray::app {
@@ -15,6 +16,7 @@ namespace {
 using report::fixed;
 using report::html_escaped;
 using report::html_paragraph;
+using report::HtmlTable;
 using report::one_line;
 
 // The same colours in light and dark: each brings its own ink.
@@ -47,7 +49,7 @@ td.e2, td.e3, td.e4, td.e5, td.e6, td.e7, .key { -webkit-print-color-adjust: exa
 }
 .views input:checked + label { background: var(--ink); color: var(--paper); }
 .views input:focus-visible + label { outline: 2px solid var(--link); }
-td.token { font-family: ui-monospace, monospace; white-space: nowrap; }
+td.token { font-family: ui-monospace, monospace; min-width: 6rem; overflow-wrap: anywhere; }
 )";
 
 std::string label_of(const ShownToken& token) {
@@ -79,10 +81,11 @@ class ShowPage {
     }
   }
 
-  std::string html() {
+  std::string html(const std::string& navigation) {
     report::HtmlPage page("Routing of " + one_line(shown_.prompt->id, 120));
     page.style(token_styles);
     page.style(view_rules());
+    page.navigation(navigation);
     page.lead(lead());
     page.section("tokens", "The text", tokens_html());
     page.section("overview", "Top experts", overview_html());
@@ -195,51 +198,50 @@ class ShowPage {
     return html + "</div>\n";
   }
 
-  std::string overview_html() const {
-    std::string html =
-        "<p>The most probable expert of every token at each layer.</p>\n<div "
-        "class=\"scroll\"><table>\n"
-        "<thead><tr><th class=\"n\">pos</th><th>token</th><th>type</th>";
-    if (shown_.has_distances()) html += "<th class=\"n\">distance</th>";
-    for (const int layer : layers_) html += fmt::format("<th class=\"n\">{}</th>", layer);
-    html += "</tr></thead>\n<tbody>\n";
-    for (const ShownToken& token : shown_.tokens) {
-      html += first_cells(token, token.distance);
-      for (const int layer : layers_) {
-        const TokenRouting& routing = token.layers[static_cast<std::size_t>(layer)];
-        html +=
-            fmt::format("<td class=\"n {}\" title=\"{}\">{}</td>", cell_class(routing, layer),
-                        layer_hover(token, layer),
-                        routing.experts.empty() ? "-" : std::to_string(routing.experts.front()));
-      }
-      html += "</tr>\n";
-    }
-    return html + "</tbody>\n</table></div>\n";
+  // The columns that every table of tokens begins with.
+  std::vector<HtmlTable::Column> first_columns() const {
+    std::vector<HtmlTable::Column> columns{{"pos", true}, {"token", false, "token"}, {"type"}};
+    if (shown_.has_distances()) columns.push_back({"distance", true});
+    return columns;
   }
 
-  std::string first_cells(const ShownToken& token, double distance) const {
-    std::string html =
-        fmt::format("<tr><td class=\"n\">{}</td><td class=\"token\">{}</td><td>{}</td>", token.pos,
-                    label_of(token), type_name(token));
-    if (shown_.has_distances()) html += fmt::format("<td class=\"n\">{}</td>", fixed(distance, 2));
-    return html;
+  std::vector<HtmlTable::Cell> first_cells(const ShownToken& token, double distance) const {
+    std::vector<HtmlTable::Cell> cells{
+        {std::to_string(token.pos)}, {label_of(token)}, {std::string(type_name(token))}};
+    if (shown_.has_distances()) cells.push_back({fixed(distance, 2)});
+    return cells;
+  }
+
+  std::string overview_html() const {
+    std::vector<HtmlTable::Column> columns = first_columns();
+    for (const int layer : layers_) columns.push_back({std::to_string(layer), true});
+    HtmlTable table("The most probable expert of every token at each layer, from 0", columns);
+    for (const ShownToken& token : shown_.tokens) {
+      std::vector<HtmlTable::Cell> cells = first_cells(token, token.distance);
+      for (const int layer : layers_) {
+        const TokenRouting& routing = token.layers[static_cast<std::size_t>(layer)];
+        cells.push_back({routing.experts.empty() ? "-" : std::to_string(routing.experts.front()),
+                         cell_class(routing, layer), layer_hover(token, layer)});
+      }
+      table.add_cells(cells);
+    }
+    return table.html();
   }
 
   std::string layers_html() const {
     std::string html;
     for (const int layer : layers_) {
-      std::string table =
-          "<div class=\"scroll\"><table>\n<thead><tr><th class=\"n\">pos</th><th>token</th>"
-          "<th>type</th>";
-      if (shown_.has_distances()) table += "<th class=\"n\">distance</th>";
-      table += "<th>experts (weights), most probable first</th></tr></thead>\n<tbody>\n";
+      std::vector<HtmlTable::Column> columns = first_columns();
+      columns.push_back({"experts (weights), most probable first"});
+      HtmlTable table(fmt::format("The experts of every token at layer {}", layer), columns);
       for (const ShownToken& token : shown_.tokens) {
         const TokenRouting& routing = token.layers[static_cast<std::size_t>(layer)];
-        table += first_cells(token, routing.distance) +
-                 fmt::format("<td>{}</td></tr>\n", experts_text(routing));
+        std::vector<HtmlTable::Cell> cells = first_cells(token, routing.distance);
+        cells.push_back({experts_text(routing)});
+        table.add_cells(cells);
       }
-      table += "</tbody>\n</table></div>\n";
-      html += options_.layer ? table : report::html_details(fmt::format("Layer {}", layer), table);
+      html += options_.layer ? table.html()
+                             : report::html_details(fmt::format("Layer {}", layer), table.html());
     }
     return html;
   }
@@ -253,8 +255,9 @@ class ShowPage {
 
 }  // namespace
 
-std::string show_html(const ShownPrompt& shown, const ShowOptions& options) {
-  return ShowPage(shown, options).html();
+std::string show_html(const ShownPrompt& shown, const ShowOptions& options,
+                      const std::string& navigation) {
+  return ShowPage(shown, options).html(navigation);
 }
 
 }  // namespace moexray::app

@@ -13,7 +13,6 @@
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
 #include "moexray/stats/routing_distance.h"
-#include "moexray/stats/signatures.h"
 
 namespace moexray::app {
 namespace {
@@ -48,6 +47,29 @@ class PromptVisitor : public EventVisitor {
   std::map<std::int64_t, ShownToken> tokens_;
 };
 
+// The same for several prompts of a pass over all events. Each has a visitor of its own, because
+// records of different prompts may come from different threads.
+class PromptsVisitor : public EventVisitor {
+ public:
+  PromptsVisitor(const RoutingShape& shape, std::span<const std::size_t> indices,
+                 const std::atomic<bool>& stop)
+      : stop_(stop) {
+    for (const std::size_t index : indices) visitors_.try_emplace(index, shape);
+  }
+
+  void on_record(std::size_t prompt_index, const RoutingRecord& record) override {
+    if (stop_.load(std::memory_order_relaxed)) throw Error(ErrorKind::interrupted, "interrupted");
+    const auto found = visitors_.find(prompt_index);
+    if (found != visitors_.end()) found->second.on_record(prompt_index, record);
+  }
+
+  std::vector<ShownToken> take(std::size_t index) { return visitors_.at(index).take(); }
+
+ private:
+  std::map<std::size_t, PromptVisitor> visitors_;
+  const std::atomic<bool>& stop_;
+};
+
 class SignatureVisitor : public EventVisitor {
  public:
   SignatureVisitor(stats::SignatureAccumulator& signatures, const std::atomic<bool>& stop)
@@ -61,16 +83,6 @@ class SignatureVisitor : public EventVisitor {
   stats::SignatureAccumulator& signatures_;
   const std::atomic<bool>& stop_;
 };
-
-stats::Signatures read_signatures(const TraceSet& traces, const stats::Selection& selection,
-                                  const ReadOptions& reading, const std::atomic<bool>& stop) {
-  std::vector<stats::PromptLabel> labels;
-  for (const TracePrompt& prompt : traces.prompts) labels.push_back({prompt.id, prompt.category});
-  stats::SignatureAccumulator signatures(traces.shape, std::move(labels), selection);
-  SignatureVisitor visitor(signatures, stop);
-  read_events(traces, visitor, reading);
-  return std::move(signatures).finish();
-}
 
 // The byte that a character of a byte-level vocabulary stands for: printable ones of Latin-1 for
 // themselves, U+0100 and on for the others in order (GPT-2's table).
@@ -110,6 +122,25 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
        at = text.find(from, at + to.size())) {
     text.replace(at, from.size(), to);
   }
+}
+
+// A prompt with its tokens' texts and ids, as far as the trace has them.
+ShownPrompt shown_prompt(const TraceSet& traces, std::size_t index,
+                         std::vector<ShownToken> tokens) {
+  ShownPrompt shown;
+  shown.prompt = &traces.prompts[index];
+  shown.shape = traces.shape;
+  shown.model_name = traces.model_name;
+  shown.tokens = std::move(tokens);
+  const std::string& kind = traces.manifests.at(shown.prompt->part).tokenizer.kind;
+  for (ShownToken& token : shown.tokens) {
+    const auto at = static_cast<std::size_t>(token.pos);
+    if (at < shown.prompt->tokens.size()) {
+      token.text = visible_token(shown.prompt->tokens[at], kind);
+    }
+    if (token.id < 0 && at < shown.prompt->token_ids.size()) token.id = shown.prompt->token_ids[at];
+  }
+  return shown;
 }
 
 std::string in_quotes(const std::string& text) { return '"' + text + '"'; }
@@ -177,42 +208,46 @@ ShownPrompt read_shown_prompt(const TraceSet& traces, std::size_t index,
                               const ReadOptions& reading) {
   PromptVisitor visitor(traces.shape);
   read_prompt_events(traces, index, visitor, reading);
-  ShownPrompt shown;
-  shown.prompt = &traces.prompts[index];
-  shown.shape = traces.shape;
-  shown.model_name = traces.model_name;
-  shown.tokens = visitor.take();
-  const std::string& kind = traces.manifests.at(shown.prompt->part).tokenizer.kind;
-  for (ShownToken& token : shown.tokens) {
-    const auto at = static_cast<std::size_t>(token.pos);
-    if (at < shown.prompt->tokens.size()) {
-      token.text = visible_token(shown.prompt->tokens[at], kind);
-    }
-    if (token.id < 0 && at < shown.prompt->token_ids.size()) token.id = shown.prompt->token_ids[at];
-  }
-  return shown;
+  return shown_prompt(traces, index, visitor.take());
 }
 
-std::string add_distances(const TraceSet& traces, std::size_t index,
-                          const stats::Selection& selection, const ReadOptions& reading,
-                          const std::atomic<bool>& stop, ShownPrompt& shown) {
-  const std::string& category = shown.prompt->category;
-  const stats::Signatures signatures = read_signatures(traces, selection, reading, stop);
-  std::vector<std::size_t> rows;
-  for (std::size_t row = 0; row < signatures.size(); ++row) {
-    if (signatures.prompt_indices[row] == index) continue;
-    if (category.empty() || signatures.categories[row] == category) rows.push_back(row);
+std::vector<ShownPrompt> read_shown_prompts(const TraceSet& traces,
+                                            std::span<const std::size_t> indices,
+                                            const ReadOptions& reading,
+                                            const std::atomic<bool>& stop) {
+  PromptsVisitor visitor(traces.shape, indices, stop);
+  if (!indices.empty()) read_events(traces, visitor, reading);
+  std::vector<ShownPrompt> prompts;
+  for (const std::size_t index : indices) {
+    prompts.push_back(shown_prompt(traces, index, visitor.take(index)));
   }
-  if (rows.empty()) {
+  return prompts;
+}
+
+stats::Signatures read_signatures(const TraceSet& traces, const stats::Selection& selection,
+                                  const ReadOptions& reading, const std::atomic<bool>& stop) {
+  std::vector<stats::PromptLabel> labels;
+  for (const TracePrompt& prompt : traces.prompts) labels.push_back({prompt.id, prompt.category});
+  stats::SignatureAccumulator signatures(traces.shape, std::move(labels), selection);
+  SignatureVisitor visitor(signatures, stop);
+  read_events(traces, visitor, reading);
+  return std::move(signatures).finish();
+}
+
+std::string add_distances(const stats::OtherPrompts& others, std::optional<std::size_t> row,
+                          ShownPrompt& shown) {
+  const std::string& category = shown.prompt->category;
+  const std::size_t n = others.size(category, row);
+  if (n == 0) {
     return category.empty() ? "no distances: there is no other prompt to compare with"
                             : "no distances: there is no other prompt of category " +
                                   in_quotes(printable(category)) + " to compare with";
   }
   shown.reference =
-      fmt::format("the mean of {} other prompt{}{}", rows.size(), rows.size() == 1 ? "" : "s",
+      fmt::format("the mean of {} other prompt{}{}", n, n == 1 ? "" : "s",
                   category.empty() ? "" : " of category " + in_quotes(printable(category)));
   std::vector<stats::RoutingDistance> distances;
-  for (std::vector<double>& mean : stats::mean_signature(signatures, rows)) {
+  for (std::vector<double>& mean : others.mean_signature(category, row)) {
     distances.emplace_back(std::move(mean), shown.shape.top_k);
     shown.typical.push_back(distances.back().typical());
     shown.uniform.push_back(distances.back().uniform());

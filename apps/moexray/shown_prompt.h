@@ -3,13 +3,17 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "moexray/core/routing.h"
 #include "moexray/stats/matrix.h"
+#include "moexray/stats/other_prompts.h"
 #include "moexray/stats/selection.h"
+#include "moexray/stats/signatures.h"
 #include "moexray/trace/reader.h"
 
 namespace moexray::app {
@@ -52,13 +56,25 @@ std::size_t find_prompt(const TraceSet& traces, const std::string& id);
 ShownPrompt read_shown_prompt(const TraceSet& traces, std::size_t index,
                               const ReadOptions& reading);
 
-/// Fills in distances from the mean signature of the other prompts of the same category (of all
-/// other prompts if this one has no category), which takes a pass over all events.
+/// Reads the events of several prompts in one pass over the trace.
+/// @param indices of different prompts
 /// @param stop ends the work with an Error (interrupted) once it is true
+std::vector<ShownPrompt> read_shown_prompts(const TraceSet& traces,
+                                            std::span<const std::size_t> indices,
+                                            const ReadOptions& reading,
+                                            const std::atomic<bool>& stop);
+
+/// The signatures of all prompts of a trace, which takes a pass over all events.
+/// @param stop ends the work with an Error (interrupted) once it is true
+stats::Signatures read_signatures(const TraceSet& traces, const stats::Selection& selection,
+                                  const ReadOptions& reading, const std::atomic<bool>& stop);
+
+/// Fills in distances from the mean signature of the other prompts of the same category (of all
+/// other prompts if this one has no category).
+/// @param row of the prompt among the signatures of `others`; none if it has no signature
 /// @return why there are no distances; empty if there are.
-std::string add_distances(const TraceSet& traces, std::size_t index,
-                          const stats::Selection& selection, const ReadOptions& reading,
-                          const std::atomic<bool>& stop, ShownPrompt& shown);
+std::string add_distances(const stats::OtherPrompts& others, std::optional<std::size_t> row,
+                          ShownPrompt& shown);
 
 /// The mean of the defined ones.
 double defined_mean(const std::vector<double>& values);

@@ -45,14 +45,16 @@ void Document::paragraph(std::string text) { blocks_.emplace_back(Lines{std::mov
 
 void Document::note(std::string text) { blocks_.emplace_back(Lines{std::move(text), true}); }
 
-void Document::table(Table table) { blocks_.emplace_back(std::move(table)); }
+void Document::table(Table table, std::string caption) {
+  blocks_.emplace_back(Captioned{std::move(table), std::move(caption)});
+}
 
 std::string Document::text() const {
   std::string out;
   for (const auto& block : blocks_) {
     const auto* lines = std::get_if<Lines>(&block);
     if (!out.empty() && !(lines && lines->attached)) out += '\n';
-    out += lines ? lines->text + '\n' : std::get<Table>(block).text();
+    out += lines ? lines->text + '\n' : std::get<Captioned>(block).table.text();
   }
   return out;
 }
@@ -60,8 +62,8 @@ std::string Document::text() const {
 std::string Document::html() const {
   std::string out;
   for (const auto& block : blocks_) {
-    if (const auto* table = std::get_if<Table>(&block)) {
-      out += table->html();
+    if (const auto* captioned = std::get_if<Captioned>(&block)) {
+      out += captioned->table.html(captioned->caption);
       continue;
     }
     std::string_view rest = std::get<Lines>(block).text;

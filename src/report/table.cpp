@@ -1,14 +1,14 @@
 #include "moexray/report/table.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <utility>
 
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
 #include "moexray/report/document.h"
+#include "moexray/report/html_table.h"
 
 namespace moexray::report {
 namespace {
@@ -114,19 +114,18 @@ std::string Table::text() const {
   return out;
 }
 
-std::string Table::html() const {
-  std::string out = "<div class=\"scroll\"><table>\n";
-  for (std::size_t i = 0; i < rows_.size(); ++i) {
-    const char* cell = i == 0 ? "th" : "td";
-    out += i == 0 ? "<thead><tr>" : i == 1 ? "<tbody>\n<tr>" : "<tr>";
-    for (std::size_t j = 0; j < rows_[i].size(); ++j) {
-      out += fmt::format("<{}{}>{}</{}>", cell, alignment_[j] == Align::right ? " class=\"n\"" : "",
-                         html_escaped(rows_[i][j]), cell);
-    }
-    out += i == 0 ? "</tr></thead>\n" : "</tr>\n";
+std::string Table::html(std::string_view caption) const {
+  std::vector<HtmlTable::Column> columns;
+  for (std::size_t j = 0; j < rows_[0].size(); ++j) {
+    columns.push_back({rows_[0][j], alignment_[j] == Align::right});
   }
-  if (rows_.size() > 1) out += "</tbody>\n";
-  return out + "</table></div>\n";
+  HtmlTable table(caption, std::move(columns));
+  for (std::size_t i = 1; i < rows_.size(); ++i) {
+    std::vector<std::string> cells;
+    for (const std::string& cell : rows_[i]) cells.push_back(html_escaped(cell));
+    table.add_row(cells);
+  }
+  return table.html();
 }
 
 void Tsv::add_row(const std::vector<std::string>& cells) {

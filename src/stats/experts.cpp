@@ -81,6 +81,7 @@ ExpertsResult expert_usage(const Signatures& signatures, const ExpertOptions& op
     members[signatures.categories[i]].push_back(static_cast<Eigen::Index>(i));
   }
   ExpertsResult result;
+  result.overloaded_above = options.overloaded;
   result.counts = Matrix::Zero(signatures.shape.n_layers, signatures.shape.n_experts);
   for (const auto& [category, rows] : members) {
     result.categories.push_back(category);

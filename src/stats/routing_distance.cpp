@@ -4,8 +4,6 @@
 #include <functional>
 #include <numeric>
 
-#include "moexray/core/error.h"
-
 namespace moexray::stats {
 
 RoutingDistance::RoutingDistance(std::vector<double> mean, int top_k) : mean_(std::move(mean)) {
@@ -26,22 +24,6 @@ double RoutingDistance::of(std::span<const ExpertId> experts) const {
   for (const ExpertId expert : experts) chosen += mean_.at(static_cast<std::size_t>(expert));
   // Rounding must not make the most typical token negative.
   return std::max(0.0, 1 - chosen / largest_);
-}
-
-std::vector<std::vector<double>> mean_signature(const Signatures& signatures,
-                                                std::span<const std::size_t> rows) {
-  if (rows.empty()) throw Error(ErrorKind::runtime, "a mean signature of no prompts");
-  Vector sum = Vector::Zero(signatures.values.cols());
-  for (const std::size_t row : rows) {
-    sum += signatures.values.row(static_cast<Eigen::Index>(row)).transpose();
-  }
-  sum /= static_cast<double>(rows.size());
-  std::vector<std::vector<double>> layers;
-  for (Eigen::Index layer = 0; layer < signatures.shape.n_layers; ++layer) {
-    const auto block = sum.segment(layer * signatures.shape.n_experts, signatures.shape.n_experts);
-    layers.emplace_back(block.begin(), block.end());
-  }
-  return layers;
 }
 
 }  // namespace moexray::stats

@@ -18,12 +18,13 @@ inline std::string file_content(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-/// The bytes of every file of a directory by its name.
+/// The bytes of every file of a directory and its folders by its name: "a.txt", "folder/b.txt".
 inline std::map<std::string, std::string> directory_contents(
     const std::filesystem::path& directory) {
   std::map<std::string, std::string> files;
-  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
-    files[entry.path().filename()] = file_content(entry.path());
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory)) {
+    if (entry.is_directory()) continue;
+    files[entry.path().lexically_relative(directory)] = file_content(entry.path());
   }
   return files;
 }

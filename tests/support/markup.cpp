@@ -8,7 +8,7 @@ namespace moexray::test {
 namespace {
 
 bool is_void_element(std::string_view name) {
-  constexpr std::array<std::string_view, 6> names{"meta", "br", "wbr", "input", "hr", "link"};
+  constexpr std::array<std::string_view, 7> names{"meta", "br", "wbr", "input", "hr", "link", "img"};
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 

@@ -17,7 +17,8 @@ class Document {
   void paragraph(std::string text);
   /// Adds lines of text right below the block before.
   void note(std::string text);
-  void table(Table table);
+  /// @param caption of the table in html(): what it shows
+  void table(Table table, std::string caption = {});
 
   /// Plain text that ends in a newline; empty without a block.
   std::string text() const;
@@ -29,7 +30,11 @@ class Document {
     std::string text;
     bool attached;
   };
-  std::vector<std::variant<Lines, Table>> blocks_;
+  struct Captioned {
+    Table table;
+    std::string caption;
+  };
+  std::vector<std::variant<Lines, Captioned>> blocks_;
 };
 
 /// `text` with the characters that mean something to HTML replaced, fit for elements and quoted

@@ -24,8 +24,8 @@ class Table {
   void add_row(const std::vector<std::string>& cells);
   /// Headings and rows, each line ended by a newline and free of trailing blanks.
   std::string text() const;
-  /// A `<table>` element inside a `<div class="scroll">`; cells aligned right have the class "n".
-  std::string html() const;
+  /// The same as an HtmlTable, whose first column names the rows.
+  std::string html(std::string_view caption = {}) const;
 
  private:
   std::vector<Align> alignment_;

@@ -39,6 +39,7 @@ struct LayerLoad {
 };
 
 struct ExpertsResult {
+  double overloaded_above = undefined;  ///< ExpertOptions::overloaded, as used
   Matrix counts;                        ///< [L, E] over all prompts
   std::vector<std::string> categories;  ///< [K] alphabetical; empty name: prompts without one
   std::vector<Matrix> category_counts;  ///< [K] of [L, E]; they add up to `counts`

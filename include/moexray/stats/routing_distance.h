@@ -5,7 +5,6 @@
 
 #include "moexray/core/routing.h"
 #include "moexray/stats/matrix.h"
-#include "moexray/stats/signatures.h"
 
 namespace moexray::stats {
 
@@ -33,11 +32,5 @@ class RoutingDistance {
   double typical_ = undefined;
   double uniform_ = undefined;
 };
-
-/// The mean signature of some rows of a set, cut into layers: [L] of [E]. Every prompt has the same
-/// weight, whatever its number of tokens.
-/// @throws Error (runtime) for no rows.
-std::vector<std::vector<double>> mean_signature(const Signatures& signatures,
-                                                std::span<const std::size_t> rows);
 
 }  // namespace moexray::stats

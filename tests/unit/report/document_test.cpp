@@ -10,7 +10,7 @@ Document example() {
   document.paragraph("first\nsecond");
   Table table({"name", "value"});
   table.add_row({"<b>&\"'", "1"});
-  document.table(std::move(table));
+  document.table(std::move(table), "What & why");
   document.note("right below");
   return document;
 }
@@ -21,13 +21,17 @@ TEST(Document, IsTextWithBlankLinesBetweenBlocks) {
 }
 
 TEST(Document, IsHtmlWithForeignTextEscaped) {
-  EXPECT_EQ(example().html(),
-            "<p>first<br>\nsecond</p>\n"
-            "<div class=\"scroll\"><table>\n"
-            "<thead><tr><th>name</th><th class=\"n\">value</th></tr></thead>\n"
-            "<tbody>\n<tr><td>&lt;b&gt;&amp;&quot;&#39;</td><td class=\"n\">1</td></tr>\n</tbody>\n"
-            "</table></div>\n"
-            "<p>right below</p>\n");
+  EXPECT_EQ(
+      example().html(),
+      "<p>first<br>\nsecond</p>\n"
+      "<div class=\"scroll\" role=\"group\" tabindex=\"0\" aria-label=\"What &amp; why\"><table>\n"
+      "<caption>What &amp; why</caption>\n"
+      "<thead><tr><th scope=\"col\">name</th><th scope=\"col\" class=\"n\">value</th></tr>"
+      "</thead>\n"
+      "<tbody>\n<tr><th scope=\"row\">&lt;b&gt;&amp;&quot;&#39;</th>"
+      "<td class=\"n\">1</td></tr>\n</tbody>\n"
+      "</table></div>\n"
+      "<p>right below</p>\n");
 }
 
 TEST(HtmlEscaped, EscapesControlCharactersAndBadBytes) {

@@ -34,26 +34,91 @@ TEST(HtmlPage, IsOneSelfContainedFile) {
   }
 }
 
+TEST(HtmlPage, StylesForPaperComeLast) {
+  HtmlPage page("p");
+  page.style(".chart { max-width: 99rem; }\n");
+  const std::string html = page.html();
+  const std::size_t print = html.find("@media print");
+  ASSERT_NE(print, std::string::npos);
+  EXPECT_GT(print, html.find("max-width: 99rem"));
+  // Nothing may come behind it that changes figures on paper back.
+  EXPECT_EQ(html.find("@media", print + 1), std::string::npos);
+  EXPECT_GT(html.find("</style>"), print);
+}
+
+TEST(HtmlPage, LeavesOutSectionsWithoutContent) {
+  HtmlPage page("p");
+  page.navigation("<p>above</p>\n");
+  page.section("first", "First", html_paragraph("a"));
+  page.section("second", "Second", "");
+  const std::string html = page.html();
+  EXPECT_FALSE(holds(html, "second"));
+  EXPECT_LT(html.find("<p>above</p>"), html.find("<h1>"));
+}
+
+const Figure bars{"fig2_baselines", "Baselines", "Bars & errors.",
+                  BarChart{{"within"}, {0.84}, {0.09}, "similarity", "std"}};
+
 TEST(HtmlFigure, HasDrawingCaptionAndValues) {
-  const Figure figure{"fig2_baselines", "Baselines", "Bars & errors.",
-                      BarChart{{"within"}, {0.84}, {0.09}, "similarity", "std"}};
-  const std::string html = html_figure(figure);
+  const std::string html = html_figure(bars, {});
   EXPECT_EQ(markup_fault(html), "");
   EXPECT_TRUE(html.starts_with("<figure id=\"fig2_baselines\">\n<h3>Baselines</h3>\n"));
   EXPECT_TRUE(holds(html, "<svg class=\"chart\""));
   EXPECT_TRUE(holds(html, "<figcaption>Bars &amp; errors.</figcaption>"));
-  EXPECT_TRUE(holds(html, "<td>within</td><td class=\"n\">0.8400</td><td class=\"n\">0.0900</td>"));
+  EXPECT_TRUE(holds(html, "<caption>Baselines</caption>"));
+  EXPECT_TRUE(holds(
+      html, "<th scope=\"row\">within</th><td class=\"n\">0.8400</td><td class=\"n\">0.0900</td>"));
+  EXPECT_FALSE(holds(html, "<a ")) << "no files, no links";
 }
 
-TEST(HtmlFigure, LeavesOutAMatrixThatIsTooLarge) {
+TEST(HtmlFigure, LinksToItsFilesThatAreThere) {
+  const std::string html =
+      html_figure(bars, {"fig2_baselines.svg", "fig2_baselines.tsv", "fig3_layers.png"});
+  EXPECT_EQ(markup_fault(html), "");
+  EXPECT_TRUE(holds(html,
+                    "Full size: <a href=\"fig2_baselines.svg\">SVG</a>. "
+                    "Values: <a href=\"fig2_baselines.tsv\">TSV</a>."));
+  EXPECT_EQ(count_of(html, "<a "), 2U);
+}
+
+Figure matrix_of(int n) {
   Heatmap map;
-  for (int i = 0; i < 151; ++i) map.row_labels.push_back(std::to_string(i));
+  for (int i = 0; i < n; ++i) map.row_labels.push_back("prompt " + std::to_string(i));
   map.column_labels = map.row_labels;
-  map.values.assign(151 * 151, 0.5);
-  const std::string html = html_figure({"fig1_prompts", "Prompts", "", map});
+  map.values.assign(static_cast<std::size_t>(n * n), 0.5);
+  return {"fig1_prompts", "Prompts", "", map};
+}
+
+TEST(HtmlFigure, AMatrixThatIsTooLargeIsAnImage) {
+  const std::string html =
+      html_figure(matrix_of(151), {"fig1_prompts.svg", "fig1_prompts.png", "fig1_prompts.tsv"});
   EXPECT_EQ(markup_fault(html), "");
   EXPECT_FALSE(holds(html, "<svg"));
-  EXPECT_TRUE(holds(html, "draws up to 22500 cells: see fig1_prompts.svg beside it"));
+  EXPECT_FALSE(holds(html, "<table"));
+  EXPECT_TRUE(holds(html, "<img src=\"fig1_prompts.png\" alt=\"Prompts\">"));
+  EXPECT_TRUE(holds(html, "<a href=\"fig1_prompts.tsv\">"));
+  EXPECT_TRUE(
+      holds(html_figure(matrix_of(151), {"fig1_prompts.svg"}), "<img src=\"fig1_prompts.svg\""));
+  const std::string none = html_figure(matrix_of(151), {"fig1_prompts.tsv"});
+  EXPECT_FALSE(holds(none, "<img"));
+  EXPECT_TRUE(holds(none, "draws up to 22500 cells"));
+}
+
+TEST(HtmlFigure, AMatrixThatIsDrawnHasAllItsValues) {
+  const std::string html = html_figure(matrix_of(150), {});
+  EXPECT_EQ(markup_fault(html), "");
+  EXPECT_EQ(count_of(html, "<td class=\"n\">0.5000</td>"), 150U * 150U);
+  EXPECT_EQ(count_of(html, "<th scope=\"col\""), 151U);
+}
+
+TEST(HtmlFigure, NamesAreNeitherCutNorMerged) {
+  Figure figure = matrix_of(2);
+  std::get<Heatmap>(figure.chart).row_labels = {
+      "a category with a long name that goes on and on: high school macroeconomics, once more",
+      "a category with a long name that goes on and on: high school mathematics, for ever"};
+  const std::string html = html_figure(figure, {});
+  EXPECT_TRUE(holds(html, "macroeconomics, once more</th>"));
+  EXPECT_TRUE(holds(html, "mathematics, for ever</th>"));
 }
 
 }  // namespace

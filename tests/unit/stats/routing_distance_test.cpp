@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "moexray/core/error.h"
 #include "moexray/core/random.h"
 
 namespace moexray::stats {
@@ -85,17 +84,6 @@ TEST(RoutingDistance, TokensOfNoKnownExpertAreFarthest) {
   EXPECT_EQ(distance.of(std::vector<ExpertId>{2, 3}), 1);
   EXPECT_EQ(distance.of(std::vector<ExpertId>{0, 3}), 0.5);
   EXPECT_TRUE(std::isnan(RoutingDistance({0, 0}, 1).of(std::vector<ExpertId>{0})));
-}
-
-TEST(MeanSignature, WeighsPromptsAlike) {
-  Signatures signatures;
-  signatures.shape = {2, 2, 1};
-  signatures.values.resize(3, 4);
-  signatures.values << 1, 0, 0.5, 0.5, 0, 1, 1, 0, 0, 1, 0, 1;
-  const std::vector<std::size_t> rows{0, 1};
-  EXPECT_EQ(mean_signature(signatures, rows),
-            (std::vector<std::vector<double>>{{0.5, 0.5}, {0.75, 0.25}}));
-  EXPECT_THROW(mean_signature(signatures, {}), Error);
 }
 
 }  // namespace
