@@ -17,20 +17,6 @@ std::string name_cell(std::string_view text) { return html_escaped(one_line(text
 
 std::string or_value(const std::string& title) { return title.empty() ? "value" : title; }
 
-// Both ends of intervals, where there are any.
-void add_end_columns(const std::vector<double>& lows, std::vector<HtmlTable::Column>& columns) {
-  if (lows.empty()) return;
-  columns.push_back({"from", true});
-  columns.push_back({"to", true});
-}
-
-void add_ends(const std::vector<double>& lows, const std::vector<double>& highs, std::size_t i,
-              std::vector<std::string>& cells) {
-  if (lows.empty()) return;
-  cells.push_back(fixed(lows[i], 4));
-  cells.push_back(fixed(highs[i], 4));
-}
-
 struct TableOf {
   const std::string& caption;
 
@@ -53,46 +39,48 @@ struct TableOf {
   }
 
   std::string operator()(const BarChart& chart) const {
+    const bool has_ends = !chart.lows.empty();
+    const bool has_errors = !chart.errors.empty();
     std::vector<HtmlTable::Column> columns{{"bar"}, {or_value(chart.value_title), true}};
-    add_end_columns(chart.lows, columns);
-    if (!chart.errors.empty()) columns.push_back({"±", true});
+    if (has_ends) columns.insert(columns.end(), {{"from", true}, {"to", true}});
+    if (has_errors) columns.push_back({"±", true});
     HtmlTable table(caption, std::move(columns));
     for (std::size_t i = 0; i < chart.values.size(); ++i) {
       std::vector<std::string> cells{name_cell(chart.labels[i]), fixed(chart.values[i], 4)};
-      add_ends(chart.lows, chart.highs, i, cells);
-      if (!chart.errors.empty()) cells.push_back(fixed(chart.errors[i], 4));
+      if (has_ends) cells.insert(cells.end(), {fixed(chart.lows[i], 4), fixed(chart.highs[i], 4)});
+      if (has_errors) cells.push_back(fixed(chart.errors[i], 4));
       table.add_row(cells);
     }
     return table.html();
   }
 
   std::string operator()(const LineChart& chart) const {
+    const bool has_ends = !chart.lows.empty();
     std::vector<HtmlTable::Column> columns{{chart.x_title, true},
                                            {or_value(chart.value_title), true}};
-    add_end_columns(chart.lows, columns);
+    if (has_ends) columns.insert(columns.end(), {{"from", true}, {"to", true}});
     HtmlTable table(caption, std::move(columns));
     for (std::size_t i = 0; i < std::min(chart.values.size(), max_figure_table_rows); ++i) {
       std::vector<std::string> cells{std::to_string(i), fixed(chart.values[i], 4)};
-      add_ends(chart.lows, chart.highs, i, cells);
+      if (has_ends) cells.insert(cells.end(), {fixed(chart.lows[i], 4), fixed(chart.highs[i], 4)});
       table.add_row(cells);
     }
     return table.html();
   }
 
-  // A row a bin, by the value where it begins.
   std::string operator()(const Distribution& chart) const {
     if (chart.series.empty()) return {};
-    std::vector<HtmlTable::Column> columns{{or_value(chart.value_title) + ", from", true}};
+    std::vector<HtmlTable::Column> columns{{or_value(chart.value_title) + " from", true}};
     for (const Distribution::Series& series : chart.series) {
       columns.push_back({one_line(series.name, 256), true});
     }
     HtmlTable table(caption, std::move(columns));
     const std::size_t n_bins = chart.series[0].shares.size();
     const double bin = (chart.high - chart.low) / static_cast<double>(n_bins);
-    for (std::size_t i = 0; i < std::min(n_bins, max_figure_table_rows); ++i) {
+    for (std::size_t i = 0; i < n_bins; ++i) {
       std::vector<std::string> cells{fixed(chart.low + bin * static_cast<double>(i), 3)};
       for (const Distribution::Series& series : chart.series) {
-        cells.push_back(i < series.shares.size() ? fixed(series.shares[i], 4) : "");
+        cells.push_back(series.shares.empty() ? "" : fixed(series.shares[i], 4));
       }
       table.add_row(cells);
     }

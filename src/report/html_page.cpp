@@ -102,7 +102,7 @@ std::string html_figure(const Figure& figure, const std::set<std::string>& files
   std::string out = fmt::format("<figure id=\"{}\">\n<h3>{}</h3>\n", html_escaped(figure.name),
                                 html_escaped(figure.title));
   out += is_too_large(figure) ? image_of(figure, files)
-                              : "<div class=\"drawing\">\n" + svg(figure) + "</div>\n";
+                              : "<div class=\"drawing\" tabindex=\"0\">\n" + svg(figure) + "</div>\n";
   if (!figure.caption.empty()) {
     out += "<figcaption>" + html_escaped(figure.caption) + "</figcaption>\n";
   }

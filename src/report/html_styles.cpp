@@ -44,6 +44,7 @@ td.text { min-width: 14rem; overflow-wrap: anywhere; }
 td.value { min-width: 10rem; overflow-wrap: anywhere; }
 .hash { font-family: ui-monospace, monospace; }
 figure { margin: 1.4rem 0 2rem; }
+.drawing { overflow-x: auto; }
 figure img { display: block; max-width: 100%; height: auto; margin: 0 auto; background: #ffffff; }
 figcaption { color: var(--soft); font-size: .92rem; max-width: 46rem; margin: .4rem auto 0; }
 .files { color: var(--soft); font-size: .92rem; max-width: 46rem; margin: .2rem auto; }
@@ -72,7 +73,8 @@ std::string_view print_styles() {
   a { color: inherit; text-decoration: none; }
   h2, h3, caption { break-after: avoid; }
   figure, tr { break-inside: avoid; }
-  .chart, figure img { min-width: 0 !important; max-width: 12cm !important; max-height: 20cm; }
+  .chart { min-width: 0 !important; max-width: 12cm !important; max-height: 20cm; }
+  figure img { max-width: 12cm; max-height: 20cm; }
   tr:has(th[colspan]) { break-after: avoid; }
   .scroll { overflow: visible; }
   thead { display: table-header-group; }
