@@ -79,13 +79,22 @@ TEST_F(SentencePiece, unsupported_configurations_are_refused) {
   config["tokenizer_class"] = "T5Tokenizer";
   expect_error(ErrorKind::data, "tokenizer_class", [&] { open(model_bytes(), config); });
   config = bundled_config();
-  config["bos_token"] = "<nowhere>";
-  expect_error(ErrorKind::data, "<nowhere>", [&] { open(model_bytes(), config); });
-  config = bundled_config();
   config["added_tokens_decoder"] = {{"5", {{"content", "<new>"}}}};
   expect_error(ErrorKind::data, "not its own", [&] { open(model_bytes(), config); });
   config["added_tokens_decoder"] = {{"x", {{"content", "<new>"}}}};
   expect_error(ErrorKind::data, "added_tokens_decoder", [&] { open(model_bytes(), config); });
+}
+
+TEST_F(SentencePiece, a_named_token_outside_the_vocabulary_gets_the_next_id) {
+  Json config = bundled_config();
+  config["bos_token"] = "<nowhere>";
+  config["add_bos_token"] = true;
+  const auto tokenizer = open(model_bytes(), config);
+  EXPECT_EQ(tokenizer->vocab_size(), 701);
+  EXPECT_EQ(tokenizer->encode("<nowhere>").ids, std::vector<TokenId>{700});
+  EXPECT_EQ(tokenizer->begin_ids().front(), 700);
+  config["bos_token"] = nullptr;
+  expect_error(ErrorKind::data, "add_bos_token", [&] { open(model_bytes(), config); });
 }
 
 TEST_F(SentencePiece, a_missing_module_is_no_fault_of_the_model) {
