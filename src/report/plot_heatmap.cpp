@@ -56,7 +56,7 @@ AxisNames names_of_groups(const Heatmap& chart) {
 bool is_grouped(const Heatmap& chart) { return !chart.group_names.empty(); }
 
 bool is_square(const Heatmap& chart) {
-  return chart.row_labels == chart.column_labels;
+  return chart.row_labels.size() == chart.column_labels.size();
 }
 
 double longest(const std::vector<AxisName>& names) {
