@@ -226,7 +226,9 @@ Section similarity_section(const AnalysisInput& input, const Arguments& argument
   // The pairs are worth their time only where they are drawn.
   if (input.settings.output) {
     if (signatures.size() >= 2 && signatures.size() <= max_matrix_prompts) {
-      section.figures.push_back(pairs_figure(result, input));
+      if (result.within.n_pairs + result.across.n_pairs > 0) {
+        section.figures.push_back(pairs_figure(result, input));
+      }
     }
     if (signatures.size() <= max_figure_prompts) {
       section.figures.push_back(prompts_figure(result, input));

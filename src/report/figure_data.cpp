@@ -59,7 +59,7 @@ void check(const ScatterPlot& chart) {
 
 void check(const Distribution& chart) {
   for (const Distribution::Series& series : chart.series) {
-    check_optional("bins of a distribution", series.shares.size(), chart.series[0].shares.size());
+    check_optional("bins of a distribution", series.shares.size(), chart.n_bins());
   }
 }
 

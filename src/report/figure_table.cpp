@@ -75,7 +75,7 @@ struct TableOf {
       columns.push_back({one_line(series.name, 256), true});
     }
     HtmlTable table(caption, std::move(columns));
-    const std::size_t n_bins = chart.series[0].shares.size();
+    const std::size_t n_bins = chart.n_bins();
     const double bin = (chart.high - chart.low) / static_cast<double>(n_bins);
     for (std::size_t i = 0; i < n_bins; ++i) {
       std::vector<std::string> cells{fixed(chart.low + bin * static_cast<double>(i), 3)};

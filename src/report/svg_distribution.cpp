@@ -35,10 +35,7 @@ std::string outline(const Frame& frame, const Distribution& chart,
 
 // What all kinds have in a bin.
 void draw_hovers(Canvas& canvas, const Frame& frame, const Distribution& chart) {
-  std::size_t n_bins = 0;
-  for (const Distribution::Series& series : chart.series) {
-    n_bins = std::max(n_bins, series.shares.size());
-  }
+  const std::size_t n_bins = chart.n_bins();
   const double width = (frame.right - frame.left) / static_cast<double>(n_bins);
   const double bin = (chart.high - chart.low) / static_cast<double>(n_bins);
   for (std::size_t i = 0; i < n_bins; ++i) {

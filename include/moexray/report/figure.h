@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <string>
 #include <variant>
 #include <vector>
@@ -113,7 +115,7 @@ struct ScatterPlot {
 struct Distribution {
   struct Series {
     std::string name;
-    std::vector<double> shares;  ///< [bins] of the series' values
+    std::vector<double> shares;  ///< [bins] of the series' values; empty: there are none
   };
   double low = 0;   ///< where the first bin begins
   double high = 1;  ///< where the last one ends
@@ -123,6 +125,12 @@ struct Distribution {
   std::string share_title = {};
   std::string series_key = "series";
   std::string value_key = "value";
+
+  std::size_t n_bins() const {
+    std::size_t n = 0;
+    for (const Series& one : series) n = std::max(n, one.shares.size());
+    return n;
+  }
 };
 
 /// What is to be drawn, as files for print or on the page of the report.
