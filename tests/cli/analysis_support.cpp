@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 
@@ -12,6 +13,20 @@
 namespace moexray::test {
 namespace fs = std::filesystem;
 using nlohmann::json;
+
+namespace {
+
+// Tests look for phrases, which lines of 80 columns would break; what is printed in a pipe without
+// COLUMNS has tests of its own.
+class WideLines : public testing::Environment {
+ public:
+  void SetUp() override { ::setenv("COLUMNS", "1000", 1); }
+};
+
+[[maybe_unused]] const testing::Environment* const wide_lines =
+    testing::AddGlobalTestEnvironment(new WideLines);
+
+}  // namespace
 
 fs::path small_trace() { return fs::path(MOEXRAY_TEST_DATA) / "trace-small"; }
 

@@ -56,13 +56,19 @@ CommandResult run_at_width(int columns, std::vector<std::string> words) {
   return run_command(words);
 }
 
+// As in a pipe, where nothing says how wide lines may be.
+CommandResult run_in_pipe(std::vector<std::string> words) {
+  words.insert(words.begin(), {"env", "-u", "COLUMNS", program_path().string()});
+  return run_command(words);
+}
+
 TEST(AnalyzeScreen, FitsWhateverTheCategoriesAndLayers) {
   const TemporaryDirectory place;
   write_made_trace(place.path() / "t", wide_trace());
   const std::vector<std::string> words{
       "analyze", place.path() / "t", "-o",      place.path() / "out",
       "--force", "--quick",          "--draws", "4"};
-  const CommandResult piped = run_moexray(words);
+  const CommandResult piped = run_in_pipe(words);
   ASSERT_EQ(piped.exit_code, 0) << piped.err;
   EXPECT_LE(lines_of(piped.out).size(), 60U);
   EXPECT_LE(widest(piped.out), 80U) << piped.out;
@@ -76,7 +82,7 @@ TEST(AnalyzeScreen, FitsWhateverTheCategoriesAndLayers) {
   }
   std::vector<std::string> verbose = words;
   verbose.emplace_back("--verbose");
-  const CommandResult all = run_moexray(verbose);
+  const CommandResult all = run_in_pipe(verbose);
   ASSERT_EQ(all.exit_code, 0) << all.err;
   EXPECT_GT(lines_of(all.out).size(), 200U);
   EXPECT_LE(widest(all.out), 80U);
@@ -100,7 +106,7 @@ TEST(AnalyzeScreen, SingleCommandsKeepToTheWidthToo) {
            {"information", "--permutations", "99", "--nested-repetitions", "0"}}) {
     std::vector<std::string> all = words;
     all.push_back(place.path() / "t");
-    const CommandResult found = run_moexray(all);
+    const CommandResult found = run_in_pipe(all);
     ASSERT_EQ(found.exit_code, 0) << found.err;
     EXPECT_LE(widest(found.out), 80U) << words[0] << '\n' << found.out;
   }
