@@ -152,7 +152,7 @@ TEST_F(TrainerTest, AnExportedCheckpointComputesWhatWasTrained) {
   const auto expected =
       parameters.model.forward(embedded, ops, {}).matmul(parameters.model.lm_head.t());
 
-  TorchModel model(load_olmoe(checkpoint, at::kFloat, at::kCPU), at::kFloat, at::kCPU, 1, false);
+  TorchModel model(load_olmoe(checkpoint, at::kFloat, at::kCPU), at::kFloat, at::kCPU, 1, nullptr);
   const std::int64_t capacity = 8;
   const auto session = model.new_session({&capacity, 1});
   const SequenceChunk chunk{0, ids};

@@ -362,7 +362,6 @@ TEST_F(TraceRun, PlansAsTheManifestSays) {
   EXPECT_EQ(job.manifest.n_prompts, 11);
   EXPECT_EQ(job.manifest.generation.template_name, "none");
   EXPECT_EQ(job.manifest.model.router_sha256, "router");
-  EXPECT_EQ(job.manifest.device, "cpu");
   EXPECT_EQ(job.manifest.n_shard_prompts, 11);
   EXPECT_EQ(job.manifest.generation.eos_token_ids, (std::vector<TokenId>{FakeTokenizer::eos_id}));
   EXPECT_EQ(job.generation.eos_token_ids, (std::vector<TokenId>{FakeTokenizer::eos_id}));
@@ -372,12 +371,10 @@ TEST_F(TraceRun, RecordsWhatTheShardsTogetherTrace) {
   TraceSettings settings = test_settings();
   settings.limit = 9;
   settings.shard = {1, 2};
-  settings.device = "cuda:1";
   settings.generation.max_new_tokens = 0;
   const TraceManifest manifest = plan(settings).manifest;
   EXPECT_EQ(manifest.n_prompts, 5);
   EXPECT_EQ(manifest.n_shard_prompts, 9);
-  EXPECT_EQ(manifest.device, "cuda");
   // Where nothing is generated, no token ends anything.
   EXPECT_TRUE(manifest.generation.eos_token_ids.empty());
 }

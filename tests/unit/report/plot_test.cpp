@@ -81,7 +81,7 @@ TEST(PlotData, NamesItsColumns) {
   map.row_key = "category";
   map.column_key = "other_category";
   map.value_key = "mean_similarity";
-  EXPECT_EQ(data(map), "category\tother_category\tmean_similarity\na\\tb\tc\t0.5\n");
+  EXPECT_EQ(data(map), "category\tother_category\tmean_similarity\n\"a\tb\"\tc\t0.5\n");
   BarChart bars{{"a"}, {0.5}, {0.125}};
   bars.label_key = "condition";
   EXPECT_EQ(data(bars), "condition\tvalue\terror\na\t0.5\t0.125\n");

@@ -155,10 +155,26 @@ TEST_F(JointReading, ComparesWhatBothHave) {
   expect_refusal("\"model.config_sha256\"");
 }
 
-TEST_F(JointReading, TellsWhatComputedDifferently) {
+TEST_F(JointReading, TellsWhoseBitsDiffer) {
   add("a");
-  add("b", [](TraceManifest& m) { m.kernels = "fast"; });
-  add("c", [](TraceManifest& m) {
+  add("b", [](TraceManifest& m) { m.kernels = "avx512"; });  // of the same class
+  add("c", [](TraceManifest& m) { m.bits = "float32-portable"; });
+  const std::vector<std::string> found = notices();
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_NE(found[0].find("\"bits\": \"float32-fma\" in " + directories_[0].string() +
+                          ", \"float32-portable\" in " + directories_[2].string()),
+            std::string::npos)
+      << found[0];
+}
+
+// Traces of earlier versions do not say it.
+TEST_F(JointReading, TellsWhatComputedDifferently) {
+  const auto add_old = [&](const char* name, const std::function<void(TraceManifest&)>& change) {
+    drop_key(add(name, change), "bits");
+  };
+  add_old("a", [](TraceManifest& m) { m.kernels = "plain"; });
+  add_old("b", [](TraceManifest& m) { m.kernels = "fast"; });
+  add_old("c", [](TraceManifest& m) {
     m.kernels = "fast";
     m.instruction_set = "portable";
     m.device = "cuda";
