@@ -209,7 +209,9 @@ TEST_F(TraceCommand, ComputesWithTheKernelsThatAreNamed) {
         0);
     EXPECT_NE(files(name).at("manifest.json").find("\"kernels\": \"" + name + "\""),
               std::string::npos);
-    if (name == best) EXPECT_EQ(files(name), files("best"));
+    if (name == best) {
+      EXPECT_EQ(files(name), files("best"));
+    }
   }
 }
 
