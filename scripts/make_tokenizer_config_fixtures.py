@@ -78,6 +78,17 @@ def cases():
     yield case("additional", {**general, "additional_special_tokens": ["<|x|>", "<|user|>"]})
     yield case("extra list", {**general, "extra_special_tokens": ["<|x|>", named("<|user|>", lstrip=True)]})
     yield case("extra object", {**general, "extra_special_tokens": {"image_token": "<|x|>", "b": "<|y|>"}})
+    yield case("extra object, own keys", {**general, "a_token": "<tool>", "extra_special_tokens": {
+        "b": "<|y|>", "a_token": named("<|x|>", lstrip=True)}})
+    yield case("extra, empty list", {**general, "extra_special_tokens": [], "additional_special_tokens": ["<|x|>"]})
+    yield case("extra, empty object", {**general, "extra_special_tokens": {}, "additional_special_tokens": ["<|x|>"]})
+    yield case("own keys", {**general, "image_token": "<|x|>", "audio_token": "<|y|>", "pad_token": "<tool>"})
+    yield case("own keys, list", {**general, "image_token": "<|x|>", "extra_special_tokens": ["<|y|>"],
+                                  "eos_token": "<tool>", "image_token_id": 7})
+    yield case("own keys, flags", {**general, "image_token": "<|y|>", "audio_token": named("<|x|>", lstrip=True)})
+    yield case("own keys, no tokens", {**general, "image_token": token("<|x|>"), "a_token": True, "b_token": None})
+    yield case("own keys, map", {**general, "z_token": "<tool>"}, special_tokens_map__json={
+        "image_token": "<|y|>", "b_token": token("<|x|>", lstrip=True)})
     yield case("both lists", {**general, "extra_special_tokens": ["<|y|>"], "additional_special_tokens": ["<|x|>"]})
     yield case("named", {**general, "mask_token": "<tool>", "pad_token": "<|y|>", "bos_token": "<|x|>",
                          "eos_token": named("<|user|>", lstrip=True, rstrip=True), "sep_token": None})

@@ -1,6 +1,7 @@
 #include "json_file.h"
 
 #include <system_error>
+#include <unordered_set>
 
 #include "moexray/core/error.h"
 #include "moexray/core/file_kind.h"
@@ -45,6 +46,29 @@ std::optional<Json> read_object_if_there(const std::filesystem::path& path,
   Json json = parse(read_downloaded_file(path, max_bytes), path.string());
   if (!json.is_object()) fail(path.string(), "", "not a JSON object", "an object", json);
   return json;
+}
+
+std::vector<std::string> read_keys_if_there(const std::filesystem::path& path,
+                                            std::uint64_t max_bytes, std::string_view member) {
+  std::vector<std::string> keys;
+  std::error_code code;
+  if (!std::filesystem::exists(path, code)) return keys;
+  std::unordered_set<std::string> known;
+  std::string outer;
+  const auto note = [&](int depth, Json::parse_event_t event, Json& value) {
+    if (event != Json::parse_event_t::key) return true;
+    const std::string& key = value.get_ref<const std::string&>();
+    if (depth == 1) outer = key;
+    const bool is_wanted = member.empty() ? depth == 1 : depth == 2 && outer == member;
+    if (is_wanted && known.insert(key).second) keys.push_back(key);
+    return true;
+  };
+  try {
+    const Json unneeded = Json::parse(read_downloaded_file(path, max_bytes), note);
+  } catch (const Json::exception& error) {
+    throw Error(ErrorKind::data, {"malformed JSON", path.string(), {}, error.what()});
+  }
+  return keys;
 }
 
 const Json& member(const Json& object, const char* key) {

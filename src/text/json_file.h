@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace moexray::json_file {
 
@@ -19,6 +20,11 @@ Json parse(std::string_view text, const std::string& where);
 /// The object in a file; nothing if there is no such file.
 std::optional<Json> read_object_if_there(const std::filesystem::path& path,
                                          std::uint64_t max_bytes);
+
+/// The keys of the object in a file, or of the object that is its member `member`, in the file's
+/// order, each once. Nothing if there is none. (A Json is sorted by key.)
+std::vector<std::string> read_keys_if_there(const std::filesystem::path& path,
+                                            std::uint64_t max_bytes, std::string_view member = {});
 
 /// The member `key` of `object`, or null if it is absent.
 const Json& member(const Json& object, const char* key);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <unordered_map>
 
 #include "json_file.h"
 #include "moexray/core/error.h"
@@ -44,20 +45,85 @@ std::optional<std::string> text_of(const Json& object, const char* key, const st
   return read_named(*found, key, where).content;
 }
 
-std::vector<AddedToken> read_named_tokens(const Json& object, const std::string& where) {
+// Tokens by key, in the order in which their keys came first.
+class TokensByKey {
+ public:
+  void put(const std::string& key, AddedToken token) {
+    const auto [place, is_new] = places_.emplace(key, tokens_.size());
+    if (is_new) tokens_.emplace_back();
+    tokens_[place->second] = std::move(token);
+  }
+  const std::vector<AddedToken>& tokens() const { return tokens_; }
+
+ private:
+  std::unordered_map<std::string, std::size_t> places_;
+  std::vector<AddedToken> tokens_;
+};
+
+// What the files say, with the order of the keys, which gives the tokens their ids.
+struct ConfigFiles {
+  Json json;                          // of all files together
+  std::vector<std::string> keys;      // of tokenizer_config.json
+  std::vector<std::string> map_keys;  // of special_tokens_map.json, where that counts
+  std::filesystem::path path;         // of tokenizer_config.json
+};
+
+// A key of a model's own, like "image_token".
+bool names_a_token(const std::string& key) {
+  return key.ends_with("_token") &&
+         std::find(special_keys.begin(), special_keys.end(), key) == special_keys.end();
+}
+
+// The key of the additional tokens that counts: the newer one, unless it holds nothing.
+const char* counting_key(const Json& json) {
+  return json_file::member(json, extra_key).empty() ? additional_key : extra_key;
+}
+
+// Tokens under keys of the model's own, in the order in which transformers gives them their ids:
+// those written as objects, those of the older file, those written as strings, and those of an
+// object of additional ones. A later token replaces one with the same key where that stands.
+std::vector<AddedToken> read_own_tokens(const ConfigFiles& files, const std::string& where) {
+  TokensByKey tokens;
+  const auto put = [&](const std::string& key, const Json& value) {
+    tokens.put(key, read_named(value, key.c_str(), where));
+  };
+  for (const std::string& key : files.keys) {
+    const Json& value = json_file::member(files.json, key.c_str());
+    if (names_a_token(key) && value.is_object() && value.contains("__type")) put(key, value);
+  }
+  for (const std::string& key : files.map_keys) {
+    if (names_a_token(key)) put(key, json_file::member(files.json, key.c_str()));
+  }
+  for (const std::string& key : files.keys) {
+    const Json& value = json_file::member(files.json, key.c_str());
+    if (names_a_token(key) && value.is_string()) put(key, value);
+  }
+  const char* key = counting_key(files.json);
+  const Json& more = json_file::member(files.json, key);
+  if (!more.is_object()) return tokens.tokens();
+  for (const std::string& name : json_file::read_keys_if_there(files.path, max_config_bytes, key)) {
+    if (more.contains(name)) put(name, more[name]);
+  }
+  for (const auto& [name, value] : more.items()) put(name, value);  // those of the older file
+  return tokens.tokens();
+}
+
+std::vector<AddedToken> read_named_tokens(const ConfigFiles& files, const std::string& where) {
   std::vector<AddedToken> tokens;
-  const auto add = [&](const Json& value, const char* key) {
-    AddedToken token = read_named(value, key, where);
+  const auto add = [&](AddedToken token) {
     if (!token.content.empty()) tokens.push_back(std::move(token));
   };
-  for (const char* key : special_keys) add(json_file::member(object, key), key);
-  // A list, or an object that gives each a name; the newer key counts where both are there.
-  const char* key = json_file::member(object, extra_key).is_null() ? additional_key : extra_key;
-  const Json& more = json_file::member(object, key);
+  for (const char* key : special_keys) {
+    add(read_named(json_file::member(files.json, key), key, where));
+  }
+  for (const AddedToken& token : read_own_tokens(files, where)) add(token);
+  const char* key = counting_key(files.json);
+  const Json& more = json_file::member(files.json, key);
   if (!more.is_null() && !more.is_structured()) {
     json_file::fail(where, key, "wrong type", "an array or an object", more);
   }
-  for (const Json& value : more) add(value, key);
+  if (!more.is_array()) return tokens;
+  for (const Json& value : more) add(read_named(value, key, where));
   return tokens;
 }
 
@@ -102,14 +168,20 @@ std::vector<AddedToken> read_added_tokens(const Json& config, const std::string&
 }
 
 // Where there is no added_tokens_decoder, the older files count: they are put into `config`.
-void take_special_tokens_map(const std::filesystem::path& path, Json& config) {
+void take_special_tokens_map(const std::filesystem::path& path, ConfigFiles& files) {
   const auto map = json_file::read_object_if_there(path, max_config_bytes);
   if (!map) return;
   const auto take = [&](const char* key) {
-    if (map->contains(key)) config[key] = (*map)[key];
+    if (map->contains(key)) files.json[key] = (*map)[key];
   };
   for (const char* key : special_keys) take(key);
   take(additional_key);
+  for (std::string& key : json_file::read_keys_if_there(path, max_config_bytes)) {
+    // A string of tokenizer_config.json under the same key counts.
+    if (!names_a_token(key) || json_file::member(files.json, key.c_str()).is_string()) continue;
+    take(key.c_str());
+    files.map_keys.push_back(std::move(key));
+  }
 }
 
 // added_tokens.json: {"<tool>": 50280, …}
@@ -153,9 +225,13 @@ TokenizerConfig read_tokenizer_config(const std::filesystem::path& model_directo
   config.where = path.string();
   const auto file = json_file::read_object_if_there(path, max_config_bytes);
   config.is_there = file.has_value();
-  Json json = file.value_or(Json::object());
+  ConfigFiles files{file.value_or(Json::object()),
+                    json_file::read_keys_if_there(path, max_config_bytes),
+                    {},
+                    path};
+  const Json& json = files.json;
   const bool has_decoder = !json_file::member(json, "added_tokens_decoder").is_null();
-  if (!has_decoder) take_special_tokens_map(model_directory / "special_tokens_map.json", json);
+  if (!has_decoder) take_special_tokens_map(model_directory / "special_tokens_map.json", files);
 
   config.tokenizer_class = json_file::string_or(json, "tokenizer_class", "", config.where);
   if (config.tokenizer_class.empty() &&
@@ -165,7 +241,7 @@ TokenizerConfig read_tokenizer_config(const std::filesystem::path& model_directo
   config.bos_token = text_of(json, "bos_token", config.where);
   config.eos_token = text_of(json, "eos_token", config.where);
   config.unk_token = text_of(json, "unk_token", config.where);
-  config.named_tokens = read_named_tokens(json, config.where);
+  config.named_tokens = read_named_tokens(files, config.where);
   config.legacy = optional_bool(json, "legacy", config.where);
   config.add_prefix_space = optional_bool(json, "add_prefix_space", config.where);
   config.add_bos_token = optional_bool(json, "add_bos_token", config.where).value_or(false);

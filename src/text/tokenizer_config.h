@@ -21,7 +21,8 @@ struct TokenizerConfig {
   std::optional<std::string> eos_token;
   std::optional<std::string> unk_token;
   /// All named tokens in the order in which they get ids: begin, end, unknown, separator, padding,
-  /// class, mask and the additional ones. Their own ids are not known here (−1).
+  /// class, mask, those under keys of the model's own ("image_token") and the additional ones.
+  /// Their own ids are not known here (−1).
   std::vector<AddedToken> named_tokens;
   std::optional<bool> legacy;
   std::optional<bool> add_prefix_space;

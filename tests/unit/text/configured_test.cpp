@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <sstream>
+
 #include "fixtures.h"
 #include "moexray/runtime/modules.h"
 #include "moexray/text/chat_template.h"
@@ -11,7 +13,10 @@
 namespace moexray::test {
 namespace {
 
-void write_files(const std::filesystem::path& directory, const Json& files) {
+// The order of keys gives tokens their ids.
+using OrderedJson = nlohmann::ordered_json;
+
+void write_files(const std::filesystem::path& directory, const OrderedJson& files) {
   for (const auto& [name, content] : files.items()) {
     write_text(directory / name, name == "tokenizer.model"
                                      ? read_text(text_data("sentencepiece/tokenizer.model"))
@@ -19,12 +24,14 @@ void write_files(const std::filesystem::path& directory, const Json& files) {
   }
 }
 
-std::vector<TokenId> ids_of(const Json& record, const char* key) {
+std::vector<TokenId> ids_of(const OrderedJson& record, const char* key) {
   return record.at(key).get<std::vector<TokenId>>();
 }
 
 TEST(ConfiguredTokenizer, counts_what_stands_beside_as_transformers_does) {
-  for (const Json& record : read_lines_zst("configured.jsonl.zst")) {
+  std::istringstream lines(read_zst("configured.jsonl.zst"));
+  for (std::string line; std::getline(lines, line);) {
+    const OrderedJson record = OrderedJson::parse(line);
     SCOPED_TRACE(record.at("name").get<std::string>());
     const TemporaryDirectory directory;
     write_files(directory.path(), record.at("files"));
@@ -38,7 +45,7 @@ TEST(ConfiguredTokenizer, counts_what_stands_beside_as_transformers_does) {
     }
     const auto tokenizer = open();
     const auto raw = make_chat_template("none", *tokenizer);
-    for (const Json& expected : record.at("encodings")) {
+    for (const OrderedJson& expected : record.at("encodings")) {
       const auto text = expected.at("text").get<std::string>();
       EXPECT_EQ(tokenizer->encode(text).ids, ids_of(expected, "ids")) << text;
       const std::vector<ChatMessage> messages = {{"user", text}};
