@@ -143,6 +143,10 @@ TEST(ClosestName, SuggestsWhatIsNear) {
   const std::vector<std::string> names = {"trace", "classify", "similarity"};
   EXPECT_EQ(closest_name("trase", names), "trace");
   EXPECT_EQ(closest_name("clasify", names), "classify");
+  const std::vector<std::string> alike = {"--quick", "--quiet"};
+  EXPECT_EQ(closest_name("--quite", alike), "--quiet");
+  EXPECT_EQ(closest_name("--quikc", alike), "--quick");
+  EXPECT_EQ(closest_name("--uqick", alike), "--quick");
   EXPECT_EQ(closest_name("simil", names), "similarity");
   EXPECT_EQ(closest_name("xyz", names), "");
   EXPECT_EQ(closest_name(std::string(100'000, 'x'), names), "");
