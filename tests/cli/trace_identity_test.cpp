@@ -32,7 +32,7 @@ class TraceIdentity : public TraceCommand {
   fs::path copy_model(const std::string& parent) const {
     const fs::path copy = path(parent) / "model";
     fs::create_directories(copy);
-    fs::copy(model(), copy, fs::copy_options::overwrite_existing);
+    fs::copy(model(), copy, fs::copy_options::recursive | fs::copy_options::overwrite_existing);
     return copy;
   }
 

@@ -116,7 +116,7 @@ TEST(Resume, StartsAfreshWhereNothingWasBegun) {
   const Snapshot whole = snapshot(temporary.path() / "whole");
   test::finish_trace(directory, run);
   EXPECT_EQ(snapshot(directory), whole);
-  test::restore(directory, {{"prompts.jsonl", ""}, {"manifest.json.tmp-x", "{"}});
+  test::restore(directory, {{"prompts.jsonl", ""}, {"manifest.json.tmp-aB3dE6", "{"}});
   test::finish_trace(directory, run);
   EXPECT_EQ(snapshot(directory), whole);
   test::restore(directory, {{"other.txt", ""}});
