@@ -155,7 +155,10 @@ void add_types(const ExpertProfileInput& input, const ExpertProfileOptions& opti
   profile.n_types = profile.types.size();
   std::sort(profile.types.begin(), profile.types.end(),
             [](const ExpertTokenType& a, const ExpertTokenType& b) {
-              return std::tuple(-a.lift, -a.count, a.type) < std::tuple(-b.lift, -b.count, b.type);
+              // Of whole numbers: equal lifts can differ in the last bit.
+              const std::int64_t lift_a = a.count * b.n_all;
+              const std::int64_t lift_b = b.count * a.n_all;
+              return std::tuple(-lift_a, -a.count, a.type) < std::tuple(-lift_b, -b.count, b.type);
             });
   profile.types.resize(std::min(profile.types.size(), options.n_types));
 }

@@ -139,6 +139,23 @@ TEST(ExpertProfile, RareTokensAndUnknownOnesAreNotListed) {
   EXPECT_TRUE(expert_profile(Case(1).input(), {1, 4}).companions.empty());
 }
 
+TEST(ExpertProfile, OfEqualLiftsTheMostFrequentTypeIsFirst) {
+  Case c;
+  // Types 0 to 8 go to the expert always, of 1, 2, 3, … tokens; the others never.
+  int n = 0;
+  for (std::size_t t = 0; t < c.types.size(); ++t) {
+    const int step = static_cast<int>((std::sqrt(8 * n + 1.0) - 1) / 2);
+    c.types[t] = c.selects(t, 4) ? step : 99;
+    n += c.selects(t, 4) ? 1 : 0;
+  }
+  const ExpertProfile profile = expert_profile(c.input(), {1, 4}, {.min_prompts = 1});
+  ASSERT_GT(profile.types.size(), 7U);
+  for (std::size_t i = 1; i < profile.types.size(); ++i) {
+    EXPECT_NEAR(profile.types[i].lift, profile.types[0].lift, 1e-12);
+    EXPECT_LE(profile.types[i].count, profile.types[i - 1].count);
+  }
+}
+
 TEST(ExpertProfile, RefusesExpertsThatDoNotExist) {
   const Case c;
   for (const ExpertName name : {ExpertName{2, 0}, ExpertName{0, 6}, ExpertName{-1, 0}}) {
