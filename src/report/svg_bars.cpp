@@ -63,7 +63,7 @@ class BarDrawing {
     }
     double y = frame_.bottom + (chart_.value_title.empty() ? 22 : 40);
     y = legend.draw(canvas_, 6, y, width_);
-    if (!chart_.error_title.empty()) {
+    if (has_error_bars() && !chart_.error_title.empty()) {
       y = canvas_.small_lines(6, y + 12, width_ - 12, "Error bars: " + chart_.error_title, 4) - 8;
     }
     return canvas_.finish(width_, y, figure_);
@@ -76,6 +76,19 @@ class BarDrawing {
     if (!chart_.lows.empty()) return {chart_.lows[i], chart_.highs[i]};
     if (chart_.errors.empty()) return {};
     return {chart_.values[i] - chart_.errors[i], chart_.values[i] + chart_.errors[i]};
+  }
+
+  bool has_error_bar(std::size_t i) const {
+    const Interval ends = interval(i);
+    return ends.is_defined() && ends.low < ends.high;
+  }
+
+  // The standard deviation over a single pair, say, is none.
+  bool has_error_bars() const {
+    for (std::size_t i = 0; i < chart_.values.size(); ++i) {
+      if (has_error_bar(i)) return true;
+    }
+    return false;
   }
 
   std::string hover(std::size_t i) const {
@@ -101,7 +114,8 @@ class BarDrawing {
       canvas_.rect(from, y - half, frame_.x_of(std::max(value, 0.0)) - from, 2 * half, "bar",
                    hover(i));
     }
-    if (const Interval ends = interval(i); ends.is_defined() && ends.low < ends.high) {
+    if (has_error_bar(i)) {
+      const Interval ends = interval(i);
       const std::string low = number(frame_.x_of(ends.low));
       const std::string high = number(frame_.x_of(ends.high));
       const double cap = std::min(half, 5.0);

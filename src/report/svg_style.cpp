@@ -34,7 +34,7 @@ constexpr std::array<Colours, 14> colours{{{"g0", "#0072b2", "#4ea6e0"},
                                            {"none", "#dcdcdc", "#34373c"},
                                            {"edge", "#ffffff", "#16181c"},
                                            {"bar", "#9fd0ee", "#2a5f82"},
-                                           {"band", "#e4e4e4", "#2e3136"}}};
+                                           {"band", "#e4e4e4", "#3b4047"}}};
 
 struct Class {
   std::string_view name;

@@ -135,6 +135,14 @@ TEST(Svg, BarChartHasAnErrorBarWhereOneIsGiven) {
   EXPECT_TRUE(holds(text, ">0.840</text>"));
 }
 
+TEST(Svg, BarChartWithoutErrorBarsDoesNotSayWhatTheyShow) {
+  BarChart chart{{"across", "within"}, {0.6, 0.8}, {nan_value, 0}};
+  chart.error_title = "standard deviation over pairs";
+  const std::string text = svg(figure_of(chart));
+  EXPECT_EQ(count_of(text, "class=\"error\""), 0U);
+  EXPECT_FALSE(holds(text, "Error bars"));
+}
+
 // Where a bar begins, and its length.
 std::pair<double, double> bar_of(const std::string& text, const std::string& name) {
   const std::size_t title = text.find("<title>" + name + ":");
