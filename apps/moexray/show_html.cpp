@@ -28,6 +28,7 @@ td.e2, td.e3, td.e4, td.e5, td.e6, td.e7, .key { -webkit-print-color-adjust: exa
 .t.generation { border-bottom: 2px solid var(--ink); }
 .t sub { font-size: .65em; line-height: 1; margin-left: .1em; }
 .key { display: inline-block; padding: 0 .5rem; }
+.keys { white-space: nowrap; }
 .d0 { background: #440154; color: #ffffff; }
 .d1 { background: #3b528b; color: #ffffff; }
 .d2 { background: #1f8279; color: #ffffff; }
@@ -118,11 +119,11 @@ class ShowPage {
     if (by_distance_) {
       html +=
           "<p>Colours, from nearer than the category’s own tokens on average to no nearer than "
-          "random routing: ";
+          "random routing: <span class=\"keys\">";
       for (int step = 0; step < 5; ++step) {
         html += fmt::format("<span class=\"key d{}\">{}</span>", step, step + 1);
       }
-      html += "</p>\n";
+      html += "</span></p>\n";
     } else if (by_expert_) {
       html +=
           "<p>Colours: the number of the token’s top expert modulo 8; the number itself is "
