@@ -170,7 +170,8 @@ void check_output(const Arguments& arguments, const TraceManifest& manifest) {
   }
 }
 
-// Nothing is written before the model is loaded: a run that cannot begin leaves what it found.
+// Nothing is written before the model is loaded, and nothing replaced before there is a batch: a
+// run that cannot begin leaves what it found.
 TraceWriter open_writer(const Arguments& arguments, const TraceJob& job, const Console& console) {
   if (console.stop_requested()) throw Error(ErrorKind::interrupted, "interrupted");
   const std::filesystem::path output = arguments.text("output");

@@ -116,6 +116,7 @@ class TraceWriter::Impl {
   // is stopped, the directory counts as unused or as a run without prompts.
   void start() {
     is_new_ = true;
+    is_waiting_ = false;
     prompts_file_.truncate(0);
     prompts_file_.sync();
     trace::remove_events_from(directory_, 0);
@@ -150,8 +151,12 @@ class TraceWriter::Impl {
     trace::sync_directory(directory_);
   }
 
+  // Leaves an old trace as it is until there is something to put in its place.
+  void start_with_first_batch() { is_waiting_ = true; }
+
   void commit(std::span<const FinishedPrompt> batch) {
     check_batch(batch);
+    if (is_waiting_) start();
     roll_over();
     const std::uint64_t events_bytes = events_file_.size();
     const std::uint64_t prompts_bytes = prompts_file_.size();
@@ -239,7 +244,8 @@ class TraceWriter::Impl {
   WriterOptions options_;
   trace::DiskFile prompts_file_;
   std::vector<fs::path> made_directories_;
-  bool is_new_ = false;  // not resumed
+  bool is_new_ = false;      // not resumed
+  bool is_waiting_ = false;  // for its first batch, to start
   trace::DiskFile events_file_;
   std::size_t events_index_ = 0;
   std::uint64_t all_events_bytes_ = 0;
@@ -268,10 +274,15 @@ TraceWriter TraceWriter::create(const fs::path& directory, const TraceManifest& 
   try {
     trace::DiskFile prompts_file = locked_prompts_file(directory);
     check_replaceable(directory, force);  // another writer may have come and gone before the lock
+    const bool is_replacement = !trace::is_unused(directory);
     TraceWriter writer(
         std::make_unique<Impl>(directory, manifest, options, std::move(prompts_file), made));
     try {
-      writer.impl_->start();
+      if (!is_replacement || manifest.plan.empty()) {
+        writer.impl_->start();
+      } else {
+        writer.impl_->start_with_first_batch();
+      }
     } catch (...) {
       writer.discard_if_empty();
       throw;

@@ -300,6 +300,10 @@ TEST_F(FailedStart, WhenTheModelFailsOnItsFirstPass) {
   EXPECT_FALSE(fs::exists(path("new")));
   EXPECT_EQ(trace({"prompts.jsonl", "-o", "empty", "--model", broken.string()}).exit_code, 1);
   EXPECT_TRUE(fs::is_empty(path("empty")));
+  const auto old = files("old");
+  const auto force = {"prompts.jsonl", "-o", "old", "--force", "--model", broken.c_str()};
+  EXPECT_EQ(trace({force.begin(), force.end()}).exit_code, 1);
+  EXPECT_EQ(files("old"), old);
 }
 
 TEST_F(FailedStart, TellsWhatIsWrongWithInputsBeforeOutputs) {

@@ -64,7 +64,8 @@ class TraceWriter {
 
   /// Starts a directory and writes its manifest. An existing directory must be empty, unless
   /// `force` is given and it holds the manifest of a trace of moexray: then its manifest, prompts
-  /// and events, which are known by their names, are removed first (other files stay).
+  /// and events, which are known by their names, are replaced when the first batch is committed,
+  /// at once if the plan has none (other files stay).
   /// @throws Error (usage) for a directory that must not be replaced, (runtime) if it cannot be
   /// written or another program is writing it.
   static TraceWriter create(const std::filesystem::path& directory, const TraceManifest& manifest,

@@ -190,13 +190,22 @@ TEST(Writer, NeverOverwritesWithoutForce) {
   test::write_text(directory / "events-00007.jsonl", "of a longer run");
   fs::create_directories(directory / ".git");
   test::write_text(directory / ".git" / "HEAD", "mine");
-  TraceWriter::create(directory, manifest, true);
-  EXPECT_TRUE(fs::exists(directory / ".git" / "HEAD"));
-  fs::remove_all(directory / ".git");
-  const Snapshot replaced = snapshot(directory);
-  EXPECT_EQ(replaced.size(), 2U + others.size());
-  for (const char* name : others) EXPECT_EQ(replaced.at(name), "mine");
-  EXPECT_EQ(replaced.at("prompts.jsonl"), "");
+  {
+    // The old trace stays until there is a batch to put in its place.
+    TraceWriter writer = TraceWriter::create(directory, manifest, true, {run.max_file_bytes});
+    EXPECT_EQ(snapshot(directory / ".git").at("HEAD"), "mine");
+    fs::remove_all(directory / ".git");
+    EXPECT_EQ(snapshot(directory).at("events-00007.jsonl"), "of a longer run");
+    writer.discard_if_empty();
+    for (const auto& [name, text] : files) EXPECT_EQ(snapshot(directory).at(name), text);
+    test::commit_rest(writer, run, test::make_prompts(run));
+  }
+  Snapshot replaced = snapshot(directory);
+  for (const char* name : others) {
+    EXPECT_EQ(replaced.at(name), "mine");
+    replaced.erase(name);
+  }
+  EXPECT_EQ(replaced, files);
 
   const fs::path foreign = temporary.path() / "foreign";
   fs::create_directories(foreign);
