@@ -169,7 +169,7 @@ TEST(SignaturesCommand, WritesSharesAndLabels) {
   EXPECT_EQ(matrix.n_cols, 4U);
   EXPECT_EQ(matrix.values, (std::vector<double>{.25, .5, 0, .25, 0, 0, 1, 0, .5, 0, 0, .5}));
   EXPECT_EQ(file_content(out / "labels.tsv"),
-            "row\tid\tcategory\tn_tokens\n0\tp\ta\t4\n1\tq\\\\x\t\t1\n2\tr\tb\t4\n");
+            "row\tid\tcategory\tn_tokens\n0\tp\ta\t4\n1\tq\\x\t\t1\n2\tr\tb\t4\n");
 }
 
 TEST(SignaturesCommand, ShardsGiveTheSameAsTheWhole) {

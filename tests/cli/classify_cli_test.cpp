@@ -124,6 +124,9 @@ TEST_F(FoldsFile, IsUsed) {
         small_ids[i] + "\t" + std::to_string(static_cast<int>(i / 3) % 2) + (i > 0 ? "\r\n" : "");
   }
   EXPECT_EQ(r, run_for_json({"classify", small_trace(), "--folds-file", write(text)}));
+  // The column's name in the files that moexray writes.
+  text.replace(0, text.find('\t'), "id");
+  EXPECT_EQ(r, run_for_json({"classify", small_trace(), "--folds-file", write(text)}));
 }
 
 TEST_F(FoldsFile, MayNamePromptsThatWereLeftOut) {
@@ -138,9 +141,11 @@ TEST_F(FoldsFile, ErrorsAreExact) {
                    path_.string() + message);
   };
   const std::string good = folds_text(2);
-  expect("", ":1: header: expected prompt_id and fold");
-  expect("id\tfold\n",
-         ":1: header: expected prompt_id and fold, separated by a tab, found \"id\\x09fold\"");
+  const std::string header = ":1: header: expected prompt_id (or id) and fold, separated by a tab";
+  expect("", header + ", found \"\"");
+  expect("name\tfold\n", header + ", found \"name\\x09fold\"");
+  expect("fold\tid\n", header);
+  expect("id\tfold\tid\n", header);
   expect(folds_text(2, 11),
          ": prompts without a fold: expected a row for every prompt, found none for \"story-4\"");
   expect(good + "code-9\t0\n", ":14: prompt_id: expected a prompt of the trace, found \"code-9\"");

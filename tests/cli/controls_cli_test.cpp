@@ -163,7 +163,7 @@ TEST(ExpertsCommand, WritesEveryExpert) {
   EXPECT_TRUE(
       result.err.starts_with("only 4 tokens: experts may be unused or overloaded by chance\n"))
       << result.err;
-  EXPECT_NE(result.err.find("wrote " + out.string() + ": expert_usage.tsv, experts.{tsv,gp"),
+  EXPECT_NE(result.err.find("wrote " + out.string() + ": expert_usage.tsv, experts.{tsv,svg"),
             std::string::npos)
       << result.err;
   EXPECT_EQ(result.out,

@@ -105,7 +105,8 @@ TEST_F(InferenceCommands, GroupsAreKeptTogether) {
               classified.at("predictions").at(i / 4 * 4).at("fold"));
   }
   expect_failure({"classify", trace(true), "--group-by", "meta.source"}, 1,
-                 "at least one group per fold");
+                 "2 categories have 4 groups (\"a\", \"b\"): at least one per fold is needed, of 5 "
+                 "folds (--folds 4 would do)");
 }
 
 TEST_F(InferenceCommands, InformationHasTheKeys) {

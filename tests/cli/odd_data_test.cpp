@@ -50,7 +50,7 @@ TEST_F(OddData, OneCategoryHasNoOtherSide) {
   EXPECT_TRUE(r.at("similarity").at("cohens_d").is_null());
   EXPECT_TRUE(r.at("classify").is_null());
   expect_notice("only one category");
-  expect_notice("classify left out");
+  expect_notice("classify, confounds, information left out");
 }
 
 TEST_F(OddData, ACategoryWithOnePromptHasNoPairs) {

@@ -15,21 +15,21 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-// The points of a figure's .tsv as the JSON has them.
-json points_of(const fs::path& tsv) {
+// The points of a figure's .tsv as the JSON has them. `axes`: what it calls the coordinates.
+json points_of(const fs::path& tsv, const std::string& axes) {
   std::istringstream lines(file_content(tsv));
   std::string line;
   std::getline(lines, line);
-  EXPECT_EQ(line, "x\ty\tcategory_index\tid\tcategory");
+  EXPECT_EQ(line, "id\tcategory\t" + axes);
   json points = json::array();
   while (std::getline(lines, line)) {
     std::istringstream row(line);
-    std::array<std::string, 5> cells;
+    std::array<std::string, 4> cells;
     for (std::string& cell : cells) std::getline(row, cell, '\t');
-    points.push_back({{"id", cells[3]},
-                      {"category", cells[4] == "(none)" ? json() : json(cells[4])},
-                      {"x", std::stod(cells[0])},
-                      {"y", std::stod(cells[1])}});
+    points.push_back({{"id", cells[0]},
+                      {"category", cells[1] == "(none)" ? json() : json(cells[1])},
+                      {"x", std::stod(cells[2])},
+                      {"y", std::stod(cells[3])}});
   }
   return points;
 }
@@ -55,7 +55,7 @@ TEST(ProjectCommand, PrintsThePcaByHand) {
   EXPECT_EQ(report.at("explained_variance_ratio").size(), 2U);
   EXPECT_NEAR(report.at("explained_variance_ratio").at(0), 1, 1e-14);
   EXPECT_EQ(report.at("explained_variance_ratio").at(1), 0);
-  EXPECT_EQ(report.at("points"), points_of(place.path() / "out" / "fig4_pca.tsv"));
+  EXPECT_EQ(report.at("points"), points_of(place.path() / "out" / "fig4_pca.tsv", "pc1\tpc2"));
   EXPECT_NEAR(report.at("points").at(0).at("x"), std::sqrt(0.5), 1e-14);
   EXPECT_TRUE(report.at("points").at(1).at("category").is_null());
 }
@@ -80,7 +80,7 @@ TEST(ProjectCommand, EmbedsByTsne) {
   EXPECT_LE(found.at("trustworthiness"), 1);
   EXPECT_GT(found.at("trustworthiness"), 0.5);
   EXPECT_EQ(found.at("points").size(), 12U);
-  EXPECT_EQ(found.at("points"), points_of(out / "fig5_tsne.tsv"));
+  EXPECT_EQ(found.at("points"), points_of(out / "fig5_tsne.tsv", "x\ty"));
   std::vector<std::string> narrow = words;
   narrow.insert(narrow.end(), {"--perplexity", "2"});
   EXPECT_EQ(run_for_json(narrow).at("perplexity"), 2);

@@ -147,10 +147,13 @@ TEST(AnalyzeVerdict, ClaimsNothingOfShuffledLabels) {
   EXPECT_EQ(verdict.at("classifier").at("outcome"), "not found");
   EXPECT_NE(verdict.at("layers").at("outcome"), "found");
   EXPECT_TRUE(verdict.at("layers").at("layer").is_null());
+  EXPECT_EQ(verdict.at("experts").at("outcome"), "not found");
+  EXPECT_EQ(verdict.at("experts").at("named"), json::array());
   const std::string text = verdict.at("text");
   EXPECT_TRUE(text.starts_with("No difference between the 3 categories was found")) << text;
-  for (const char* claim : {"differs", "goes beyond single token types:", ", better than chance",
-                            "separate", "Not excluded"}) {
+  for (const char* claim :
+       {"Routing differs", "differ from the other",
+        "goes beyond single token types:", ", better than chance", "separate", "Not excluded"}) {
     EXPECT_FALSE(says(text, claim)) << claim << ": " << text;
   }
 }

@@ -8,7 +8,8 @@ namespace moexray::test {
 namespace {
 
 bool is_void_element(std::string_view name) {
-  constexpr std::array<std::string_view, 7> names{"meta", "br", "wbr", "input", "hr", "link", "img"};
+  constexpr std::array<std::string_view, 7> names{"meta", "br",   "wbr", "input",
+                                                  "hr",   "link", "img"};
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
@@ -79,7 +80,16 @@ class Walker {
     return true;
   }
 
+  void comment() {
+    const std::size_t end = rest_.find("--");
+    if (end == std::string_view::npos || !rest_.substr(end).starts_with("-->")) {
+      return fail("a comment without an end");
+    }
+    rest_.remove_prefix(end + 3);
+  }
+
   void tag() {
+    if (take("<!--")) return comment();
     if (take("</")) {
       const std::string closed = name();
       if (!take(">")) return fail("no end of a closing tag");

@@ -144,7 +144,12 @@ TEST(Classify, RefusesWhatCannotBeClassified) {
   expect_error(ErrorKind::data, "only one category (\"a\")",
                [&] { classify(signatures({"a", "a", "a"}), {}); });
   const Signatures s = signatures({"a", "a", "b", "b"});
-  expect_error(ErrorKind::data, "\"a\" has ", [&] { classify(s, {}); });
+  expect_error(ErrorKind::data,
+               "2 categories have 2 prompts (\"a\", \"b\"): at least one per fold is needed, of 5 "
+               "folds (--folds 2 would do)",
+               [&] { classify(s, {}); });
+  expect_error(ErrorKind::data, "category \"b\" has one prompt: at least one prompt per fold",
+               [&] { classify(signatures({"a", "a", "b"}), {.n_folds = 2}); });
   expect_error(ErrorKind::data, "one for each of 4 prompts",
                [&] { classify(s, {.folds = {0, 1}}); });
   expect_error(ErrorKind::data, "fold 1 has no prompt",

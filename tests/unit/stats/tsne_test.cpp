@@ -68,11 +68,13 @@ TEST(Tsne, LowersThePerplexityForFewRows) {
 }
 
 TEST(Tsne, RefusesTooFewRowsAndTooMany) {
-  for (const int n : {1, 2, 3}) {
-    test::expect_error(ErrorKind::data, "expected 4 to 20000 prompts",
-                       [&] { tsne(test::random_points(n, 5, 1, 4), {}); });
+  for (const auto& [n, reason] :
+       {std::pair{1, "only one prompt"}, {2, "2 prompts"}, {3, "3 prompts"}}) {
+    test::expect_error(ErrorKind::data, std::string(reason) + ": t-SNE needs 4 to 20000",
+                       [n = n] { tsne(test::random_points(n, 5, 1, 4), {}); });
   }
-  test::expect_error(ErrorKind::data, "found 20001", [] { tsne(Matrix::Zero(20001, 1), {}); });
+  test::expect_error(ErrorKind::data, "20001 prompts: t-SNE needs 4 to 20000",
+                     [] { tsne(Matrix::Zero(20001, 1), {}); });
   const TsneResult four = tsne(test::random_points(4, 5, 1, 4), {});
   EXPECT_EQ(four.perplexity, 1);
   EXPECT_EQ(four.n_trust_neighbors, 1);
