@@ -242,13 +242,13 @@ std::string trace_line(const AnalysisInput& input) {
   const std::size_t n_all = traces.prompts.size();
   std::string tokens(name_of(selection.tokens));
   if (selection.tokens == stats::TokenSelection::generation) tokens = "generated";
-  return fmt::format(
-      "{}{} {}, {} × {}, top-{}; {} tokens{}{}",
-      traces.model_name.empty() ? "" : printable(traces.model_name, 60) + ": ",
-      n == n_all ? std::to_string(n) : fmt::format("{} of {}", n, n_all), noun_for(n_all, "prompt"),
-      counted(traces.shape.n_layers, "layer"), counted(traces.shape.n_experts, "expert"),
-      traces.shape.top_k, tokens, selection.exclude_template ? " without template" : "",
-      selection.weighted ? ", weighted by the router" : "");
+  return fmt::format("{}{} {}, {} × {}, top-{}; {} tokens{}{}",
+                     traces.model_name.empty() ? "" : printable(traces.model_name, 60) + ": ",
+                     n == n_all ? std::to_string(n) : fmt::format("{} of {}", n, n_all),
+                     noun_for(n_all, "prompt"), counted(traces.shape.n_layers, "layer"),
+                     counted(traces.shape.n_experts, "expert"), traces.shape.top_k, tokens,
+                     selection.exclude_template ? " without template" : "",
+                     selection.weighted ? ", weighted by the router" : "");
 }
 
 void run_analysis(const AnalysisRun& run, const Arguments& arguments, Console& console) {

@@ -33,8 +33,8 @@ class Console {
   bool stdout_is_terminal() const { return stdout_is_terminal_; }
   /// True once stdout turned out to be a pipe that nobody reads any more.
   bool stdout_is_closed() const { return stdout_is_closed_; }
-  /// Becomes true when the user presses Ctrl-C (or SIGTERM or SIGHUP arrives). Long work looks at it often
-  /// and throws Error (interrupted) once its state is safe.
+  /// Becomes true when the user presses Ctrl-C (or SIGTERM or SIGHUP arrives). Long work looks at
+  /// it often and throws Error (interrupted) once its state is safe.
   const std::atomic<bool>& stop_requested() const { return *stop_; }
 
  private:

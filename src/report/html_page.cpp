@@ -101,8 +101,9 @@ std::string html_link(std::string_view href, std::string_view text) {
 std::string html_figure(const Figure& figure, const std::set<std::string>& files) {
   std::string out = fmt::format("<figure id=\"{}\">\n<h3>{}</h3>\n", html_escaped(figure.name),
                                 html_escaped(figure.title));
-  out += is_too_large(figure) ? image_of(figure, files)
-                              : "<div class=\"drawing\" tabindex=\"0\">\n" + svg(figure) + "</div>\n";
+  out += is_too_large(figure)
+             ? image_of(figure, files)
+             : "<div class=\"drawing\" tabindex=\"0\">\n" + svg(figure) + "</div>\n";
   if (!figure.caption.empty()) {
     out += "<figcaption>" + html_escaped(figure.caption) + "</figcaption>\n";
   }

@@ -34,8 +34,8 @@ class CategoryContrasts {
   /// t = (π_c − π_others) / √(V_c + V_others), rates and variances as in clustered_rate(), but each
   /// variance at least what the pooled one s² = (Σ_c r² + Σ_others r²)/(n − 2) of the residuals r
   /// gives, n_c s²/T_c²: the few units of a category may be alike by chance, and a t that is large
-  /// for that reason alone hides others. 0 where rates are equal, infinite where they differ without
-  /// any variance.
+  /// for that reason alone hides others. 0 where rates are equal, infinite where they differ
+  /// without any variance.
   /// @param labels [rows]
   /// @param t [K, n] of the n columns from `first` on
   void t_values(std::span<const int> labels, Eigen::Index first, Eigen::Index n, Scratch& scratch,

@@ -70,7 +70,7 @@ struct TraceManifest {
   /// Of the tokens of this directory's prompts: a line for each, its ids with spaces between, and a
   /// "t" behind those of the template.
   std::string prompt_ids_sha256;
-  Shard shard;                 ///< {"index": 0, "count": 1} for a whole run
+  Shard shard;  ///< {"index": 0, "count": 1} for a whole run
   /// Key shard.n_prompts: the prompts of all shards together, those that --limit leaves.
   std::int64_t n_shard_prompts = 0;
   EventsForm events = EventsForm::grouped;

@@ -7,8 +7,8 @@
 
 namespace moexray::test {
 
-/// Names that mean something to a shell, a plotting program, XML or a terminal. Where one of them runs, it
-/// makes a file whose name starts with "pwned".
+/// Names that mean something to a shell, a plotting program, XML or a terminal. Where one of them
+/// runs, it makes a file whose name starts with "pwned".
 std::vector<std::string> hostile_names();
 
 /// A figure of every kind of chart with these names in every place that takes one.
