@@ -12,8 +12,8 @@ namespace {
 
 constexpr int max_experts = 65'536;
 
-[[noreturn]] void fail(std::string what, std::string where, std::string expected,
-                       std::string found) {
+[[noreturn]] void refuse(std::string what, std::string where, std::string expected,
+                         std::string found) {
   throw Error(ErrorKind::data,
               {std::move(what), std::move(where), std::move(expected), std::move(found)});
 }
@@ -34,20 +34,21 @@ TokenAccumulator::TokenAccumulator(const RoutingShape& shape, std::size_t n_prom
     : shape_(shape), selection_(std::move(selection)), prompts_(n_prompts) {
   if (shape.n_layers < 1 || shape.top_k < 1 || shape.top_k > shape.n_experts ||
       shape.n_experts > max_experts) {
-    fail("impossible routing shape", {},
-         "n_layers ≥ 1, 1 ≤ top_k ≤ n_experts ≤ " + std::to_string(max_experts),
-         "n_layers " + std::to_string(shape.n_layers) + ", n_experts " +
-             std::to_string(shape.n_experts) + ", top_k " + std::to_string(shape.top_k));
+    refuse("impossible routing shape", {},
+           "n_layers ≥ 1, 1 ≤ top_k ≤ n_experts ≤ " + std::to_string(max_experts),
+           "n_layers " + std::to_string(shape.n_layers) + ", n_experts " +
+               std::to_string(shape.n_experts) + ", top_k " + std::to_string(shape.top_k));
   }
 }
 
 void TokenAccumulator::add(std::size_t prompt, const RoutingRecord& record) {
   if (prompt >= prompts_.size() || record.layer < 0 || record.layer >= shape_.n_layers ||
       record.pos < 0 || record.experts.size() != static_cast<std::size_t>(shape_.top_k)) {
-    fail("routing record out of range", "prompt index " + std::to_string(prompt),
-         std::to_string(shape_.n_layers) + " layers, " + std::to_string(shape_.top_k) + " experts",
-         "layer " + std::to_string(record.layer) + ", position " + std::to_string(record.pos) +
-             ", " + std::to_string(record.experts.size()) + " experts");
+    refuse(
+        "routing record out of range", "prompt index " + std::to_string(prompt),
+        std::to_string(shape_.n_layers) + " layers, " + std::to_string(shape_.top_k) + " experts",
+        "layer " + std::to_string(record.layer) + ", position " + std::to_string(record.pos) +
+            ", " + std::to_string(record.experts.size()) + " experts");
   }
   Prompt& target = prompts_[prompt];
   target.entries.push_back(
@@ -56,8 +57,8 @@ void TokenAccumulator::add(std::size_t prompt, const RoutingRecord& record) {
        target.experts.size()});
   for (const ExpertId expert : record.experts) {
     if (expert < 0 || expert >= shape_.n_experts) {
-      fail("expert out of range", "prompt index " + std::to_string(prompt),
-           "0 to " + std::to_string(shape_.n_experts - 1), std::to_string(expert));
+      refuse("expert out of range", "prompt index " + std::to_string(prompt),
+             "0 to " + std::to_string(shape_.n_experts - 1), std::to_string(expert));
     }
     target.experts.push_back(static_cast<std::uint16_t>(expert));
   }
@@ -76,17 +77,18 @@ void TokenAccumulator::append(Prompt prompt, const std::string& id, RoutedTokens
     const std::size_t token_start = i - i % n_layers;
     if (entry.layer != static_cast<int>(i % n_layers) ||
         entry.token.pos != prompt.entries[token_start].token.pos) {
-      fail("token without one record at every layer", place_of(id, entry.token.pos),
-           "layers 0 to " + std::to_string(n_layers - 1) + " once each",
-           "layer " + std::to_string(entry.layer) + " in place of " + std::to_string(i % n_layers));
+      refuse(
+          "token without one record at every layer", place_of(id, entry.token.pos),
+          "layers 0 to " + std::to_string(n_layers - 1) + " once each",
+          "layer " + std::to_string(entry.layer) + " in place of " + std::to_string(i % n_layers));
     }
     if (entry.layer == 0) result.tokens.push_back(entry.token);
     const auto experts = prompt.experts.begin() + static_cast<std::ptrdiff_t>(entry.place);
     result.experts.insert(result.experts.end(), experts, experts + shape_.top_k);
   }
   if (prompt.entries.size() % n_layers != 0) {
-    fail("token without one record at every layer", place_of(id, prompt.entries.back().token.pos),
-         std::to_string(n_layers) + " layers", std::to_string(prompt.entries.size() % n_layers));
+    refuse("token without one record at every layer", place_of(id, prompt.entries.back().token.pos),
+           std::to_string(n_layers) + " layers", std::to_string(prompt.entries.size() % n_layers));
   }
   result.first.push_back(result.tokens.size());
 }
