@@ -12,7 +12,7 @@
 namespace moexray::report {
 namespace {
 
-void check_size(const char* what, std::size_t found, std::size_t expected) {
+void require_size(const char* what, std::size_t found, std::size_t expected) {
   if (found == expected) return;
   throw Error(ErrorKind::runtime, {"a figure whose parts do not fit", what,
                                    std::to_string(expected), std::to_string(found)});
@@ -20,33 +20,33 @@ void check_size(const char* what, std::size_t found, std::size_t expected) {
 
 // Of parts that may be missing.
 void check_optional(const char* what, std::size_t found, std::size_t expected) {
-  if (found != 0) check_size(what, found, expected);
+  if (found != 0) require_size(what, found, expected);
 }
 
 void check(const Heatmap& chart) {
   const std::size_t n_rows = chart.row_labels.size();
   const std::size_t n_cols = chart.column_labels.size();
-  check_size("values of a heatmap", chart.values.size(), n_rows * n_cols);
-  check_size("group sizes of a heatmap", chart.group_sizes.size(), chart.group_names.size());
+  require_size("values of a heatmap", chart.values.size(), n_rows * n_cols);
+  require_size("group sizes of a heatmap", chart.group_sizes.size(), chart.group_names.size());
   check_optional("row texts", chart.row_texts.size(), n_rows);
   check_optional("column texts", chart.column_texts.size(), n_cols);
   check_optional("cell texts", chart.cell_texts.size(), chart.values.size());
   if (chart.group_sizes.empty()) return;
   const int sum = std::accumulate(chart.group_sizes.begin(), chart.group_sizes.end(), 0);
-  check_size("rows in groups", static_cast<std::size_t>(sum), n_rows);
+  require_size("rows in groups", static_cast<std::size_t>(sum), n_rows);
 }
 
 void check(const BarChart& chart) {
   const std::size_t n = chart.values.size();
-  check_size("labels of a bar chart", chart.labels.size(), n);
+  require_size("labels of a bar chart", chart.labels.size(), n);
   check_optional("errors of a bar chart", chart.errors.size(), n);
   check_optional("ends of a bar chart's intervals", chart.lows.size(), n);
-  check_size("ends of a bar chart's intervals", chart.highs.size(), chart.lows.size());
+  require_size("ends of a bar chart's intervals", chart.highs.size(), chart.lows.size());
 }
 
 void check(const LineChart& chart) {
   check_optional("ends of a line chart's intervals", chart.lows.size(), chart.values.size());
-  check_size("ends of a line chart's intervals", chart.highs.size(), chart.lows.size());
+  require_size("ends of a line chart's intervals", chart.highs.size(), chart.lows.size());
 }
 
 void check(const ScatterPlot& chart) {

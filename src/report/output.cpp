@@ -16,9 +16,8 @@
 
 namespace moexray::report {
 namespace fs = std::filesystem;
-namespace {
 
-// An open directory.
+// An open directory. Not among the names of this file alone: OutputDirectory::Impl holds one.
 class DirectoryHandle {
  public:
   explicit DirectoryHandle(const fs::path& path)
@@ -45,6 +44,8 @@ class DirectoryHandle {
   const fs::path& path_;
   int fd_;
 };
+
+namespace {
 
 void sync_file(const fs::path& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);

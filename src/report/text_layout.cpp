@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <span>
 
+#include "code_point.h"
+
 namespace moexray::report {
 namespace {
 
@@ -54,18 +56,6 @@ constexpr char32_t emoji_presentation = 0xFE0F;
 bool is_in(std::span<const Range> ranges, char32_t c) {
   return std::any_of(ranges.begin(), ranges.end(),
                      [c](const Range& r) { return r.first <= c && c <= r.last; });
-}
-
-// The code point at the start of well-formed UTF-8, which is consumed.
-char32_t take_code_point(std::string_view& text) {
-  const auto lead = static_cast<std::uint8_t>(text[0]);
-  const std::size_t length = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-  char32_t c = length == 1 ? lead : lead & (0xFFU >> (length + 1));
-  for (std::size_t i = 1; i < length && i < text.size(); ++i) {
-    c = (c << 6) | (static_cast<std::uint8_t>(text[i]) & 0x3FU);
-  }
-  text.remove_prefix(std::min(length, text.size()));
-  return c;
 }
 
 // A piece of text that must not be cut, and its width.

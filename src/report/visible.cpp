@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <unordered_map>
 
+#include "code_point.h"
 #include "moexray/core/escape.h"
 #include "moexray/text/names.h"
 
@@ -14,18 +15,6 @@ namespace {
 
 constexpr std::size_t max_listed_groups = 5;
 constexpr std::size_t max_listed_names = 8;
-
-// The code point at the start of well-formed UTF-8, which is consumed.
-char32_t take_code_point(std::string_view& text) {
-  const auto lead = static_cast<std::uint8_t>(text[0]);
-  const std::size_t length = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-  char32_t c = length == 1 ? lead : lead & (0xFFU >> (length + 1));
-  for (std::size_t i = 1; i < length && i < text.size(); ++i) {
-    c = (c << 6) | (static_cast<std::uint8_t>(text[i]) & 0x3FU);
-  }
-  text.remove_prefix(std::min(length, text.size()));
-  return c;
-}
 
 // Blanks that look like others, and characters that are not seen at all.
 bool is_hidden(char32_t c) {

@@ -23,8 +23,8 @@ int rank_of(const RoutedTokens& tokens, std::size_t token, const ExpertName& nam
 }
 
 // Calls body(row, token, rank) for every selected token.
-void for_each_token(const RoutedTokens& tokens, const ExpertName& name,
-                    const std::function<void(std::size_t, std::size_t, int)>& body) {
+void visit_tokens(const RoutedTokens& tokens, const ExpertName& name,
+                  const std::function<void(std::size_t, std::size_t, int)>& body) {
   for (std::size_t row = 0; row < tokens.n_prompts(); ++row) {
     for (std::size_t t = tokens.first[row]; t < tokens.first[row + 1]; ++t) {
       if (tokens.tokens[t].selected) body(row, t, rank_of(tokens, t, name));
@@ -63,7 +63,7 @@ std::int64_t part_of(const RoutedToken& token) {
   return token.type == TokenType::prompt ? 0 : 2;
 }
 
-std::string part_name(std::int64_t part) {
+std::string name_of_part(std::int64_t part) {
   return part == 0 ? "prompt" : part == 1 ? "template" : "generated";
 }
 
@@ -78,7 +78,7 @@ std::string position_name(std::int64_t first) {
 }
 
 // The p-quantile between order statistics, as numpy's.
-double quantile(const std::vector<double>& sorted, double p) {
+double quantile_of(const std::vector<double>& sorted, double p) {
   const double at = p * static_cast<double>(sorted.size() - 1);
   const auto below = static_cast<std::size_t>(at);
   const std::size_t above = std::min(below + 1, sorted.size() - 1);
@@ -90,7 +90,7 @@ void add_rates(const ExpertProfileInput& input, ExpertProfile& profile) {
   RatesByKind parts(input.unit_of_prompt);
   RatesByKind positions(input.unit_of_prompt);
   std::set<std::size_t> prompts;
-  for_each_token(input.tokens, profile.name, [&](std::size_t row, std::size_t t, int rank) {
+  visit_tokens(input.tokens, profile.name, [&](std::size_t row, std::size_t t, int rank) {
     const RoutedToken& token = input.tokens.tokens[t];
     all.add(0, row, rank >= 0);
     parts.add(part_of(token), row, rank >= 0);
@@ -101,7 +101,7 @@ void add_rates(const ExpertProfileInput& input, ExpertProfile& profile) {
   });
   const auto rates = all.rates([](std::int64_t) { return std::string("all"); });
   if (!rates.empty()) profile.all = rates.front();
-  profile.parts = parts.rates(part_name);
+  profile.parts = parts.rates(name_of_part);
   profile.positions = positions.rates(position_name);
   profile.n_prompts = prompts.size();
 }
@@ -109,7 +109,7 @@ void add_rates(const ExpertProfileInput& input, ExpertProfile& profile) {
 void add_weights(const ExpertProfileInput& input, ExpertProfile& profile) {
   if (input.weights.empty()) return;
   std::vector<double> weights;
-  for_each_token(input.tokens, profile.name, [&](std::size_t, std::size_t t, int rank) {
+  visit_tokens(input.tokens, profile.name, [&](std::size_t, std::size_t t, int rank) {
     if (rank >= 0 && !std::isnan(input.weights[t])) weights.push_back(input.weights[t]);
   });
   if (weights.empty()) return;
@@ -118,8 +118,8 @@ void add_weights(const ExpertProfileInput& input, ExpertProfile& profile) {
   double sum = 0;
   for (const double weight : weights) sum += weight;
   profile.mean_weight = sum / static_cast<double>(weights.size());
-  profile.weight_quantiles = {quantile(weights, 0.1), quantile(weights, 0.5),
-                              quantile(weights, 0.9)};
+  profile.weight_quantiles = {quantile_of(weights, 0.1), quantile_of(weights, 0.5),
+                              quantile_of(weights, 0.9)};
 }
 
 void add_types(const ExpertProfileInput& input, const ExpertProfileOptions& options,
@@ -132,7 +132,7 @@ void add_types(const ExpertProfileInput& input, const ExpertProfileOptions& opti
   std::int64_t n_all = 0;
   std::int64_t n_own = 0;
   if (input.types.empty()) return;
-  for_each_token(input.tokens, profile.name, [&](std::size_t row, std::size_t t, int rank) {
+  visit_tokens(input.tokens, profile.name, [&](std::size_t row, std::size_t t, int rank) {
     if (input.types[t] < 0) return;
     profile.has_types = true;
     Uses& own = uses[input.types[t]];
@@ -170,7 +170,7 @@ void add_contexts(const ExpertProfileInput& input, const ExpertProfileOptions& o
     return std::isnan(c.weight) ? -static_cast<double>(c.rank) : c.weight;
   };
   std::vector<ExpertContext> best;
-  for_each_token(input.tokens, profile.name, [&](std::size_t row, std::size_t t, int rank) {
+  visit_tokens(input.tokens, profile.name, [&](std::size_t row, std::size_t t, int rank) {
     if (rank < 0 || input.tokens.tokens[t].is_template) return;
     ExpertContext context{row, t, rank, undefined};
     if (profile.has_weights) context.weight = input.weights[t];
@@ -194,7 +194,7 @@ void add_companions(const ExpertProfileInput& input, const ExpertProfileOptions&
   if (shape.top_k < 2 || !(profile.all.count > 0)) return;
   std::vector<double> rates(static_cast<std::size_t>(shape.n_experts));
   std::vector<std::int64_t> together(rates.size());
-  for_each_token(input.tokens, profile.name, [&](std::size_t, std::size_t t, int rank) {
+  visit_tokens(input.tokens, profile.name, [&](std::size_t, std::size_t t, int rank) {
     for (const std::uint16_t e : input.tokens.at(t, profile.name.layer)) {
       rates[e] += 1;
       if (rank >= 0) ++together[e];

@@ -9,7 +9,7 @@
 namespace moexray::stats {
 namespace {
 
-constexpr std::size_t max_prompts = 5000;  // 200 MB for the pairs of one layer
+constexpr std::size_t max_tested_prompts = 5000;  // 200 MB for the pairs of one layer
 constexpr int fewest_resamples = 199;
 
 int affordable_resamples(const Signatures& signatures, int asked) {
@@ -31,7 +31,7 @@ Matrix layer_similarity(const Signatures& signatures, int layer) {
 LayerInference infer_layers(const Signatures& signatures, std::span<const std::string> groups,
                             const LayerInferenceOptions& options) {
   LayerInference result;
-  if (signatures.size() > max_prompts) {
+  if (signatures.size() > max_tested_prompts) {
     result.tests_left_out = result.intervals_left_out = "too many prompts";
     return result;
   }

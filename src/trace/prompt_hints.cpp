@@ -74,7 +74,7 @@ std::string hint_for_kind(std::string_view line) {
 
 // The fields of the heading of a table; empty if the line does not look like one: names are short.
 std::vector<std::string_view> heading_fields(std::string_view line, char separator) {
-  constexpr std::size_t max_name_bytes = 64;
+  constexpr std::size_t max_key_bytes = 64;
   constexpr std::ptrdiff_t max_blanks = 2;
   std::vector<std::string_view> fields;
   while (true) {
@@ -83,7 +83,7 @@ std::vector<std::string_view> heading_fields(std::string_view line, char separat
     if (field.size() >= 2 && field.front() == '"' && field.back() == '"') {
       field = field.substr(1, field.size() - 2);
     }
-    const bool is_name = field.size() <= max_name_bytes &&
+    const bool is_name = field.size() <= max_key_bytes &&
                          std::count(field.begin(), field.end(), ' ') <= max_blanks &&
                          field.find_first_of("\"{}?!") == std::string_view::npos;
     if (!is_name) return {};
