@@ -11,11 +11,11 @@ namespace {
 using test::count_of;
 using test::markup_fault;
 
-bool holds(const std::string& text, std::string_view part) {
+bool file_holds(const std::string& text, std::string_view part) {
   return text.find(part) != std::string::npos;
 }
 
-Figure figure_of(std::variant<Heatmap, BarChart, LineChart, ScatterPlot, Distribution> chart) {
+Figure file_figure(std::variant<Heatmap, BarChart, LineChart, ScatterPlot, Distribution> chart) {
   return {"fig", "A title", "A caption.", std::move(chart)};
 }
 
@@ -38,8 +38,8 @@ std::vector<Figure> full_figures() {
   Distribution shares;
   for (int s = 0; s < 8; ++s) shares.series.push_back({std::to_string(s), {0.5, 0.5}});
   shares.references = {{0.5, "here"}};
-  std::vector<Figure> figures{figure_of(map),  figure_of(grouped), figure_of(bars),
-                              figure_of(line), figure_of(plot),    figure_of(shares)};
+  std::vector<Figure> figures{file_figure(map),  file_figure(grouped), file_figure(bars),
+                              file_figure(line), file_figure(plot),    file_figure(shares)};
   for (Figure& figure : figures) figure.note = "A note.";
   return figures;
 }
@@ -49,12 +49,12 @@ TEST(SvgFile, StandsAloneWithLiteralColours) {
     const std::string text = svg_file(figure);
     EXPECT_EQ(markup_fault(text), "");
     EXPECT_TRUE(text.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"8.500cm\""));
-    EXPECT_TRUE(holds(text, "<title>A title</title>\n<desc>A caption.</desc>"));
-    EXPECT_TRUE(holds(text, "fill=\"#ffffff\"/>")) << "on white";
-    EXPECT_TRUE(holds(text, ">A title</text>"));
-    EXPECT_TRUE(holds(text, ">A note.</text>"));
+    EXPECT_TRUE(file_holds(text, "<title>A title</title>\n<desc>A caption.</desc>"));
+    EXPECT_TRUE(file_holds(text, "fill=\"#ffffff\"/>")) << "on white";
+    EXPECT_TRUE(file_holds(text, ">A title</text>"));
+    EXPECT_TRUE(file_holds(text, ">A note.</text>"));
     for (const char* const of_pages : {"var(", "class=", "style=", "currentColor", "href"}) {
-      EXPECT_FALSE(holds(text, of_pages)) << of_pages;
+      EXPECT_FALSE(file_holds(text, of_pages)) << of_pages;
     }
     EXPECT_EQ(count_of(text, "<title>"), 1U) << "no hover texts";
   }
@@ -77,7 +77,7 @@ TEST(SvgFile, HoldsAQuarterOfAMillionCellsInLittle) {
   for (int i = 0; i < 500; ++i) map.row_labels.push_back(std::to_string(i));
   map.column_labels = map.row_labels;
   for (int i = 0; i < 250'000; ++i) map.values.push_back((i * 7919 % 1000) / 1000.0);
-  const std::string text = svg_file(figure_of(map));
+  const std::string text = svg_file(file_figure(map));
   EXPECT_EQ(markup_fault(text), "");
   EXPECT_EQ(count_of(text, "h1v1h-1z"), 250'000U);
   EXPECT_LT(text.size(), 5'000'000U);
