@@ -8,13 +8,19 @@ function(moexray_compile_settings target)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
     # GCC 12 reports overlaps that do not exist in its own std::string.
     target_compile_options(${target} PRIVATE -Wno-restrict)
+    # Its warnings that follow the flow of values err in its own std::variant, vector and string, each at another level
+    # of optimisation: shown, but no errors.
+    foreach(warning array-bounds dangling-pointer free-nonheap-object maybe-uninitialized stringop-overflow
+                    stringop-overread uninitialized)
+      list(APPEND flow_warnings -Wno-error=${warning})
+    endforeach()
   endif()
   if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
     # Clang reports functions that GCC 12's own headers use and have deprecated.
     target_compile_options(${target} PRIVATE -Wno-deprecated-declarations)
   endif()
   if(MOEXRAY_WERROR)
-    target_compile_options(${target} PRIVATE -Werror)
+    target_compile_options(${target} PRIVATE -Werror ${flow_warnings})
   endif()
   if(MOEXRAY_SANITIZE)
     target_compile_options(${target} PRIVATE -fsanitize=${MOEXRAY_SANITIZE} -fno-omit-frame-pointer
@@ -58,6 +64,8 @@ function(moexray_test name)
   target_compile_definitions(${name} PRIVATE MOEXRAY_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data")
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_link_libraries(${name} PRIVATE ${arg_PRIVATE} GTest::gtest_main)
+  # Tests have small helpers of the same names.
+  set_target_properties(${name} PROPERTIES UNITY_BUILD OFF)
   moexray_compile_settings(${name})
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600 LABELS "${arg_LABELS}")
 endfunction()
