@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <optional>
 #include <utility>
 
 #include "commands.h"
@@ -198,19 +197,10 @@ Section confounds_section(const AnalysisInput& input, const Arguments& arguments
 
 Section affordable_confounds_section(const AnalysisInput& input, const Arguments& arguments) {
   if (arguments.on("full")) return confounds_section(input, arguments);
-  check_nested_folds(arguments);
   stats::ConfoundsOptions asked;
   asked.n_repetitions = 10;
   asked.n_permutations = 199;
-  read_nested_options(input, arguments, asked);
-  std::optional<stats::ConfoundsOptions> options = stats::affordable(asked, input.signatures);
-  if (!options) throw too_much_work("confounds", input);
-  if (arguments.has("nested-repetitions")) options->n_repetitions = asked.n_repetitions;
-  Section section = section_of(input, *options);
-  if (options->n_repetitions < asked.n_repetitions) {
-    section.notices.push_back(fewer_repetitions_notice("confounds", options->n_repetitions));
-  }
-  return section;
+  return affordable_nested_section("confounds", input, arguments, asked, section_of);
 }
 
 std::vector<Flag> confounds_flags() {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <optional>
 #include <utility>
 
 #include "commands.h"
@@ -165,18 +164,9 @@ Section information_section(const AnalysisInput& input, const Arguments& argumen
 
 Section affordable_information_section(const AnalysisInput& input, const Arguments& arguments) {
   if (arguments.on("full")) return information_section(input, arguments);
-  check_nested_folds(arguments);
   stats::InformationOptions asked;
   asked.n_repetitions = 25;
-  read_nested_options(input, arguments, asked);
-  std::optional<stats::InformationOptions> options = stats::affordable(asked, input.signatures);
-  if (!options) throw too_much_work("information", input);
-  if (arguments.has("nested-repetitions")) options->n_repetitions = asked.n_repetitions;
-  Section section = section_of(input, *options);
-  if (options->n_repetitions < asked.n_repetitions) {
-    section.notices.push_back(fewer_repetitions_notice("information", options->n_repetitions));
-  }
-  return section;
+  return affordable_nested_section("information", input, arguments, asked, section_of);
 }
 
 std::vector<Flag> information_flags() {

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "analysis.h"
@@ -74,6 +75,25 @@ inline std::string fewer_repetitions_notice(const std::string& command, int n_re
                    "{}: {} repetitions of nested cross-validation, fewer than for few "
                    "prompts",
                    command, n_repetitions);
+}
+
+/// A section of `analyze` with what stats::affordable leaves of `asked`; repetitions that the user
+/// asked for are kept.
+/// @throws Error (data) for numbers of folds that do not go, or if nothing is affordable
+template <typename Options>
+Section affordable_nested_section(const std::string& command, const AnalysisInput& input,
+                                  const Arguments& arguments, Options asked,
+                                  Section (*section_of)(const AnalysisInput&, Options)) {
+  check_nested_folds(arguments);
+  read_nested_options(input, arguments, asked);
+  std::optional<Options> options = stats::affordable(asked, input.signatures);
+  if (!options) throw too_much_work(command, input);
+  if (arguments.has("nested-repetitions")) options->n_repetitions = asked.n_repetitions;
+  Section section = section_of(input, *options);
+  if (options->n_repetitions < asked.n_repetitions) {
+    section.notices.push_back(fewer_repetitions_notice(command, options->n_repetitions));
+  }
+  return section;
 }
 
 }  // namespace moexray::app
