@@ -1,8 +1,6 @@
 #include <fmt/core.h>
 
-#include <algorithm>
-#include <map>
-
+#include "category_sizes.h"
 #include "commands.h"
 #include "moexray/core/wording.h"
 #include "moexray/report/npy.h"
@@ -15,24 +13,10 @@ namespace {
 using report::Json;
 
 report::Document document_of(const stats::Signatures& signatures) {
-  struct Group {
-    std::int64_t n = 0;
-    std::int64_t low = 0;
-    std::int64_t high = 0;
-  };
-  std::map<std::string, Group> groups;
-  for (std::size_t i = 0; i < signatures.size(); ++i) {
-    Group& group = groups[signatures.categories[i]];
-    const std::int64_t n_tokens = signatures.n_tokens[i];
-    group.low = group.n == 0 ? n_tokens : std::min(group.low, n_tokens);
-    group.high = std::max(group.high, n_tokens);
-    ++group.n;
-  }
   report::Table table({"category", "prompts", "tokens"});
-  for (const auto& [category, group] : groups) {
-    table.add_row({category.empty() ? "(none)" : category, std::to_string(group.n),
-                   group.low == group.high ? std::to_string(group.low)
-                                           : fmt::format("{}–{}", group.low, group.high)});
+  for (const auto& [category, size] : category_sizes(signatures)) {
+    table.add_row({category.empty() ? "(none)" : category, std::to_string(size.n_prompts),
+                   size.tokens_text()});
   }
   report::Document document;
   document.paragraph(fmt::format("Signatures: {} × {}",

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <map>
 #include <utility>
 
+#include "category_sizes.h"
 #include "interval_text.h"
 #include "moexray/core/escape.h"
 #include "moexray/report/number.h"
@@ -79,25 +79,6 @@ void add_ends(std::size_t n, std::size_t max_rows, Add add, Gap gap) {
   for (std::size_t i = n - n_last; i < n; ++i) add(i);
 }
 
-// One category: how many prompts and tokens it has.
-struct Group {
-  std::int64_t n = 0;
-  std::int64_t low = 0;
-  std::int64_t high = 0;
-};
-
-std::map<std::string, Group> groups_of(const stats::Signatures& signatures) {
-  std::map<std::string, Group> groups;
-  for (std::size_t i = 0; i < signatures.size(); ++i) {
-    Group& group = groups[signatures.categories[i]];
-    const std::int64_t n_tokens = signatures.n_tokens[i];
-    group.low = group.n == 0 ? n_tokens : std::min(group.low, n_tokens);
-    group.high = std::max(group.high, n_tokens);
-    ++group.n;
-  }
-  return groups;
-}
-
 // The number that a result has for a category; blank if it has none.
 std::string of_category(const std::vector<std::string>& names, const std::string& name,
                         auto&& number, int n_decimals) {
@@ -107,8 +88,8 @@ std::string of_category(const std::vector<std::string>& names, const std::string
 }
 
 Document categories_part(const Page& page) {
-  const auto groups = groups_of(page.input.signatures);
-  std::vector<std::pair<std::string, Group>> rows(groups.begin(), groups.end());
+  const auto sizes = category_sizes(page.input.signatures);
+  const std::vector<std::pair<std::string, CategorySize>> rows(sizes.begin(), sizes.end());
   const auto* similarity = page.results.similarity.get();
   const auto* classify = page.results.classify.get();
   using Align = Table::Align;
@@ -122,7 +103,7 @@ Document categories_part(const Page& page) {
   }
   Table table(headings, alignment);
   const auto add = [&](std::size_t i) {
-    const auto& [category, group] = rows[i];
+    const auto& [category, size] = rows[i];
     std::string within;
     std::string f1;
     if (similarity != nullptr) {
@@ -135,11 +116,8 @@ Document categories_part(const Page& page) {
           classify->categories, category,
           [&](std::ptrdiff_t c) { return classify->per_class[static_cast<std::size_t>(c)].f1; }, 3);
     }
-    std::vector<std::string> cells{
-        category.empty() ? "(none)" : page.name(category), std::to_string(group.n),
-        group.low == group.high ? std::to_string(group.low)
-                                : fmt::format("{}–{}", group.low, group.high),
-        within, f1};
+    std::vector<std::string> cells{category.empty() ? "(none)" : page.name(category),
+                                   std::to_string(size.n_prompts), size.tokens_text(), within, f1};
     if (has_experts) cells.push_back(page.experts_of(category));
     table.add_row(cells);
   };
