@@ -253,7 +253,8 @@ Section classify_section(const AnalysisInput& input, const Arguments& arguments)
   } else if (!options.folds.empty()) {
     result.notices.emplace_back(
         "the accuracy has no nested cross-validation interval: the folds are given");
-  } else if (result.accuracy.mean > 0.97 && !std::isnan(result.accuracy.ci95[0])) {
+  } else if (result.accuracy.mean > stats::highest_calibrated_accuracy &&
+             !std::isnan(result.accuracy.ci95[0])) {
     result.notices.emplace_back(
         "the nested cross-validation interval is not calibrated for accuracies above 0.97");
   }

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "moexray/core/escape.h"
+#include "moexray/core/wording.h"
 
 namespace moexray::app {
 namespace {
@@ -133,13 +134,11 @@ ClassifierVerdict judge_classifier(const VerdictFacts& facts, const Results& res
     return verdict;
   }
   const stats::ClassifyResult& own = *results.classify;
-  // Above, too few predictions are wrong for an interval to be calibrated: see docs/statistics.md.
-  constexpr double highest_calibrated = 0.97;
   verdict.accuracy = own.accuracy.mean;
   verdict.chance = own.chance;
   verdict.nested = !std::isnan(own.accuracy.ci95[0]);
   verdict.ci95 = verdict.nested ? own.accuracy.ci95 : own.accuracy.wilson95;
-  verdict.calibrated = verdict.nested && verdict.accuracy <= highest_calibrated;
+  verdict.calibrated = verdict.nested && verdict.accuracy <= stats::highest_calibrated_accuracy;
   verdict.finding = verdict.ci95[0] > verdict.chance ? Finding::found : Finding::not_found;
   return verdict;
 }
@@ -229,7 +228,7 @@ void list_limits(const VerdictFacts& facts, const Results& results, Verdict& ver
   if (results.inference != nullptr && results.inference->near_duplicates.n_pairs > 0) {
     const std::int64_t n = results.inference->near_duplicates.n_pairs;
     verdict.not_excluded.push_back(
-        fmt::format("copies ({} pair{} of prompts nearly the same)", n, n == 1 ? "" : "s"));
+        fmt::format("copies ({} of prompts nearly the same)", counted(n, "pair")));
   }
 }
 

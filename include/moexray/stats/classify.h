@@ -27,6 +27,10 @@ struct ClassifyOptions {
   Work work = {};                ///< a step is a repetition
 };
 
+/// Above it too few predictions are wrong for the nested interval to cover as often as it says: see
+/// docs/statistics.md.
+inline constexpr double highest_calibrated_accuracy = 0.97;
+
 struct Accuracy {
   double mean = 0;                      ///< of the folds' accuracies
   double std = 0;                       ///< population standard deviation over folds
