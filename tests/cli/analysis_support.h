@@ -21,6 +21,11 @@ struct TinyPrompt {
   std::vector<int> experts;
 };
 
+/// Two categories of three prompts; every prompt uses expert 3 for half of its tokens.
+inline const std::vector<TinyPrompt> ordinary{{"a1", "a", {0, 3}}, {"a2", "a", {0, 3}},
+                                              {"a3", "a", {1, 3}}, {"b1", "b", {2, 3}},
+                                              {"b2", "b", {2, 3}}, {"b3", "b", {1, 3}}};
+
 /// Writes a trace of one layer, top-1.
 void write_tiny_trace(const std::filesystem::path& directory, int n_experts,
                       const std::vector<TinyPrompt>& prompts);

@@ -15,10 +15,6 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-const std::vector<TinyPrompt> ordinary{{"a1", "a", {0, 3}}, {"a2", "a", {0, 3}},
-                                       {"a3", "a", {1, 3}}, {"b1", "b", {2, 3}},
-                                       {"b2", "b", {2, 3}}, {"b3", "b", {1, 3}}};
-
 std::size_t count_of(std::string_view text, std::string_view part) {
   std::size_t n = 0;
   for (std::size_t at = text.find(part); at != std::string_view::npos; at = text.find(part, at + 1))

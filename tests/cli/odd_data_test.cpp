@@ -15,11 +15,6 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-// Two categories of three prompts; every prompt uses expert 3 for half of its tokens.
-const std::vector<TinyPrompt> ordinary{{"a1", "a", {0, 3}}, {"a2", "a", {0, 3}},
-                                       {"a3", "a", {1, 3}}, {"b1", "b", {2, 3}},
-                                       {"b2", "b", {2, 3}}, {"b3", "b", {1, 3}}};
-
 class OddData : public testing::Test {
  protected:
   fs::path trace(const std::vector<TinyPrompt>& prompts, const std::string& name = "t") {
