@@ -13,6 +13,7 @@
 #include "moexray/checkpoint/safetensors.h"
 #include "moexray/core/error.h"
 #include "moexray/core/sha256.h"
+#include "paths.h"
 #include "shard_index.h"
 
 namespace moexray {
@@ -27,12 +28,6 @@ std::optional<WeightType> weight_type(std::string_view dtype) {
     if (name_of(type) == dtype) return type;
   }
   return std::nullopt;
-}
-
-// A file that may not be looked at counts as absent.
-bool is_there(const std::filesystem::path& path) {
-  std::error_code ignored;
-  return std::filesystem::exists(path, ignored);
 }
 
 // Buffers that old versions of transformers saved and that are computed from the config.

@@ -12,6 +12,7 @@
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
 #include "moexray/core/file.h"
+#include "paths.h"
 
 namespace moexray {
 namespace {
@@ -26,11 +27,6 @@ constexpr std::size_t max_entries = 10'000;
 bool is_folder(const fs::path& path) {
   std::error_code ignored;
   return fs::is_directory(path, ignored);
-}
-
-bool stands_here(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
 }
 
 // The names in a directory, sorted; as many as can be read.
@@ -137,7 +133,7 @@ fs::path hub_cache() {
   if (given.extension() == ".gguf") {
     what = "GGUF files cannot be read; take the checkpoint that this one was made from";
     found = "a GGUF file";
-  } else if (stands_here(given.parent_path() / "config.json")) {
+  } else if (is_there(given.parent_path() / "config.json")) {
     what = "a file of a checkpoint; give the directory that it is in";
   }
   throw Error(ErrorKind::data,
@@ -147,7 +143,7 @@ fs::path hub_cache() {
 
 std::optional<std::string> main_revision(const fs::path& model) {
   constexpr std::uint64_t max_bytes = 256;
-  if (!stands_here(model / "refs" / "main")) return std::nullopt;
+  if (!is_there(model / "refs" / "main")) return std::nullopt;
   std::string hash = read_file(model / "refs" / "main", max_bytes);
   hash.erase(std::find_if(hash.begin(), hash.end(),
                           [](char c) { return std::isspace(static_cast<unsigned char>(c)) != 0; }),
@@ -225,7 +221,7 @@ std::string why_no_weights(const fs::path& directory) {
   for (const std::string& name : names_in(directory)) {
     std::error_code ignored;
     const bool is_model = name.starts_with("pytorch_model") || name.starts_with("model");
-    if (fs::is_symlink(directory / name, ignored) && !stands_here(directory / name)) {
+    if (fs::is_symlink(directory / name, ignored) && !is_there(directory / name)) {
       dangling.push_back(name);
     } else if (is_model && (name.ends_with(".bin") || name.ends_with(".pt"))) {
       pickled.push_back(name);
@@ -264,7 +260,7 @@ fs::path find_checkpoint(const fs::path& given) {
   if (!fs::is_directory(status)) fail_file(given);
   // A tokenizer alone is enough for those who want no more of a checkpoint.
   for (const char* name : {"config.json", "tokenizer.json", "tokenizer.model"}) {
-    if (stands_here(given / name)) return given;
+    if (is_there(given / name)) return given;
   }
   // Without a slash at its end, a path names the folder itself.
   const fs::path folder = given.has_filename() ? given : given.parent_path();
@@ -275,7 +271,7 @@ fs::path find_checkpoint(const fs::path& given) {
   }
   if (!is_folder(model / "snapshots")) fail_no_config(folder);
   const fs::path snapshot = find_snapshot(model);
-  if (!stands_here(snapshot / "config.json")) fail_no_config(snapshot);
+  if (!is_there(snapshot / "config.json")) fail_no_config(snapshot);
   return snapshot;
 }
 
