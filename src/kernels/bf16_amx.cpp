@@ -84,14 +84,29 @@ inline void fetch(const Pass& pass, std::int64_t panel, std::int64_t step) {
   for (int i = 0; i < amx_rows; ++i) _mm_prefetch(first + i * pass.stride, _MM_HINT_T1);
 }
 
-// sums [panel, group] of 16 × 16 values. Tiles are named in the instructions, hence the cases.
-template <int n_panels, bool fetches>
-void by_one(const Pass& pass, float* sums) {
-  static_assert(n_panels == 2 || n_panels == 4);
+// Tiles 0 to 3 hold the sums of a pass.
+inline void zero_sums() {
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
   _tile_zero(3);
+}
+
+template <int n>
+inline void store_sums(float* sums) {
+  _tile_stored(0, sums, 64);
+  _tile_stored(1, sums + tile_sums, 64);
+  if constexpr (n == 4) {
+    _tile_stored(2, sums + 2 * tile_sums, 64);
+    _tile_stored(3, sums + 3 * tile_sums, 64);
+  }
+}
+
+// sums [panel, group] of 16 × 16 values. Tiles are named in the instructions, hence the cases.
+template <int n_panels, bool fetches>
+void by_one(const Pass& pass, float* sums) {
+  static_assert(n_panels == 2 || n_panels == 4);
+  zero_sums();
   const std::int64_t panel = amx_rows * pass.stride;
   const auto bytes = static_cast<std::size_t>(pass.stride) * sizeof(std::uint16_t);
   for (std::int64_t s = 0; s < pass.n_steps; ++s) {
@@ -112,20 +127,12 @@ void by_one(const Pass& pass, float* sums) {
       _tile_dpbf16ps(3, 4, 7);
     }
   }
-  _tile_stored(0, sums, 64);
-  _tile_stored(1, sums + tile_sums, 64);
-  if constexpr (n_panels == 4) {
-    _tile_stored(2, sums + 2 * tile_sums, 64);
-    _tile_stored(3, sums + 3 * tile_sums, 64);
-  }
+  store_sums<n_panels>(sums);
 }
 
 template <bool fetches>
 void two_by_two(const Pass& pass, float* sums) {
-  _tile_zero(0);
-  _tile_zero(1);
-  _tile_zero(2);
-  _tile_zero(3);
+  zero_sums();
   const std::int64_t panel = amx_rows * pass.stride;
   const auto bytes = static_cast<std::size_t>(pass.stride) * sizeof(std::uint16_t);
   for (std::int64_t s = 0; s < pass.n_steps; ++s) {
@@ -142,10 +149,7 @@ void two_by_two(const Pass& pass, float* sums) {
     if constexpr (fetches) fetch(pass, 1, s);
     _tile_dpbf16ps(3, 5, 7);
   }
-  _tile_stored(0, sums, 64);
-  _tile_stored(1, sums + tile_sums, 64);
-  _tile_stored(2, sums + 2 * tile_sums, 64);
-  _tile_stored(3, sums + 3 * tile_sums, 64);
+  store_sums<4>(sums);
 }
 
 // One panel of at most 16 rows of w, each with n_in values: a tile must not read beyond the matrix,
