@@ -148,7 +148,7 @@ std::string write_files(const std::vector<OutputFile>& files,
     }
   }
   for (const auto& [folder, n] : n_in_folder) {
-    names += fmt::format("{}/ ({} page{}), ", folder, n, n == 1 ? "" : "s");
+    names += fmt::format("{}/ ({}), ", folder, counted(static_cast<std::int64_t>(n), "page"));
   }
   return names;
 }
@@ -158,14 +158,13 @@ void write_directory(const AnalysisRun& run, const AnalysisInput& input,
   const AnalysisSettings& settings = input.settings;
   report::OutputDirectory directory(output_place(run.command, settings));
   std::set<std::string> written;
-  std::string names;
+  std::vector<OutputFile> files;
   for (const Section& section : sections) {
     for (const OutputFile& file : section.files) {
-      if (!written.insert(file.name).second) continue;
-      file.write(directory.path() / file.name);
-      names += file.name + ", ";
+      if (written.insert(file.name).second) files.push_back(file);
     }
   }
+  std::string names = write_files(files, directory.path(), console);
   const std::vector<std::string> figures = write_figures(sections, directory.path(), console);
   names += names_of_figures(figures);
   written.insert(figures.begin(), figures.end());

@@ -9,6 +9,7 @@
 
 #include "interval_text.h"
 #include "moexray/core/escape.h"
+#include "moexray/core/wording.h"
 #include "moexray/report/number.h"
 #include "moexray/report/svg.h"
 #include "moexray/report/table.h"
@@ -26,10 +27,6 @@ using stats::ExpertCell;
 constexpr std::size_t max_json_cells = 5000;
 
 std::string percent(double level) { return shortest(100 * level) + "%"; }
-
-std::string plural(std::size_t n, const std::string& thing) {
-  return std::to_string(n) + " " + thing + (n == 1 ? "" : "s");
-}
 
 std::string ratio_text(double ratio) {
   return std::isnan(ratio) ? "n/a" : fixed(ratio, ratio < 10 ? 2 : 1);
@@ -72,14 +69,16 @@ std::string counts_text(const ExpertCategoriesResult& result) {
 }
 
 std::string design_text(const ExpertCategoriesResult& result) {
-  std::string text = fmt::format("tests: {} of {}, {} relabellings", result.positions.text(),
-                                 plural(result.n_units, result.grouped ? "unit" : "prompt"),
-                                 result.n_permutations);
+  std::string text = fmt::format(
+      "tests: {} of {}, {} relabellings", result.positions.text(),
+      counted(static_cast<std::int64_t>(result.n_units), result.grouped ? "unit" : "prompt"),
+      result.n_permutations);
   if (result.positions.n_short > 0) {
-    text += fmt::format("; {} shorter and left out",
-                        result.positions.n_short == 1
-                            ? "1 prompt is"
-                            : plural(result.positions.n_short, "prompt") + " are");
+    text += fmt::format(
+        "; {} shorter and left out",
+        result.positions.n_short == 1
+            ? "1 prompt is"
+            : counted(static_cast<std::int64_t>(result.positions.n_short), "prompt") + " are");
   }
   return text + "; rates and intervals: all selected tokens";
 }

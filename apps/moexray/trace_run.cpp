@@ -60,8 +60,7 @@ class FailureList {
 
   void throw_if_any() const {
     if (n_failures_ == 0) return;
-    std::string what = fmt::format("{} {} cannot be traced:", n_failures_,
-                                   n_failures_ == 1 ? "prompt" : "prompts");
+    std::string what = fmt::format("{} cannot be traced:", counted(n_failures_, "prompt"));
     what += text_;
     if (n_failures_ > max_listed_failures) {
       what += fmt::format("\n  and {} more", n_failures_ - max_listed_failures);

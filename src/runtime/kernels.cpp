@@ -4,6 +4,7 @@
 #include "kernels/row_kernels.h"
 #include "moexray/core/error.h"
 #include "moexray/core/system.h"
+#include "moexray/core/wording.h"
 
 namespace moexray {
 namespace {
@@ -61,7 +62,7 @@ KernelChoice kernels_in_use(const ModelOptions& options, const RuntimeInfo& info
   if (!on_cpu) return {"plain", bits + "cuda"};
   const int n_threads = options.n_threads > 0 ? options.n_threads : available_threads();
   return {"plain", bits + info.blas + ", " + info.instruction_set + ", " + rows + ", " +
-                       std::to_string(n_threads) + (n_threads == 1 ? " thread" : " threads")};
+                       counted(n_threads, "thread")};
 }
 
 }  // namespace moexray

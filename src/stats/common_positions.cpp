@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "moexray/core/error.h"
+#include "moexray/core/wording.h"
 
 namespace moexray::stats {
 namespace {
@@ -18,7 +19,7 @@ bool is_comparable(const RoutedToken& token, TokenType part) {
 std::string part_name(TokenType part) { return part == TokenType::prompt ? "prompt" : "generated"; }
 
 std::string unit_name(const Units& units, std::size_t n) {
-  return std::string(units.grouped ? "unit" : "prompt") + (n == 1 ? "" : "s");
+  return noun_for(static_cast<std::int64_t>(n), units.grouped ? "unit" : "prompt");
 }
 
 // For every unit with prompts of the category: the most tokens that one of these has.

@@ -23,8 +23,9 @@ bool equal_sizes(const CategoryIndex& categories) {
 // `; no prompt of the category "short" is left`, or nothing.
 std::string without_prompts(const std::vector<std::string>& categories) {
   if (categories.empty()) return {};
-  return fmt::format("; no prompt of the categor{} {} is left",
-                     categories.size() == 1 ? "y" : "ies", quoted_list(categories));
+  return fmt::format("; no prompt of the {} {} is left",
+                     noun_for(std::ssize(categories), "category", "categories"),
+                     quoted_list(categories));
 }
 
 // Fewer make intervals rough.
