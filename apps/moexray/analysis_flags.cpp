@@ -1,6 +1,7 @@
 #include "analysis_flags.h"
 
 #include <string_view>
+#include <utility>
 
 #include "moexray/core/error.h"
 #include "moexray/core/system.h"
@@ -85,11 +86,26 @@ Flag group_by_flag() {
               "say) are one unit: folds, the bootstrap and permutations keep them together"};
 }
 
-AnalysisSettings analysis_settings(const Arguments& arguments, std::size_t first_trace) {
+Directories AnalysisSettings::directories() const {
+  Directories all;
+  for (const Directories& side : sides) all.insert(all.end(), side.begin(), side.end());
+  return all;
+}
+
+AnalysisSettings analysis_settings(const Arguments& arguments, std::size_t first_trace,
+                                   std::span<const Flag> other_sides) {
   AnalysisSettings settings;
   const std::vector<std::string>& words = arguments.positionals();
-  for (std::size_t i = first_trace; i < words.size(); ++i) settings.traces.emplace_back(words[i]);
-  if (settings.traces.empty()) settings.traces.push_back("traces");
+  Directories first;
+  for (std::size_t i = first_trace; i < words.size(); ++i) first.emplace_back(words[i]);
+  if (first.empty()) first.emplace_back("traces");
+  settings.sides.push_back(std::move(first));
+  for (const Flag& flag : other_sides) {
+    if (!arguments.has(flag.key())) {
+      throw Error(ErrorKind::usage, "missing flag --" + flag.key() + " " + flag.value_name);
+    }
+    settings.sides.push_back({arguments.text(flag.key())});
+  }
   if (arguments.has("output")) settings.output = arguments.text("output");
   if (arguments.has("json")) settings.json = arguments.text("json");
   settings.force = arguments.on("force");

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
-#include "commands.h"
+#include "analysis.h"
+#include "headline_text.h"
 #include "moexray/core/wording.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
 #include "moexray/stats/baselines.h"
-#include "sections.h"
 
 namespace moexray::app {
 namespace {
@@ -159,13 +159,28 @@ report::Figure figure_of(const BaselinesResult& result) {
           std::move(chart)};
 }
 
-void run(const Arguments& arguments, Console& console) {
-  run_analysis({"baselines", {baselines_section}}, arguments, console);
+std::vector<Headline> headlines_of(const BaselinesResult& result) {
+  const SimulatedSimilarity& balanced = result.load_balance.all;
+  std::vector<Headline> headlines = {
+      {.quantity = "load-balance baseline",
+       .value = with_spread(balanced.mean, balanced.std, 4),
+       .remark = "uniform routing, same numbers of tokens; closed form " +
+                 fixed(result.load_balance.expected, 4)},
+      {.quantity = "permutation baseline",
+       .value = fixed(result.permutation.expected, 4),
+       .remark = "experts permuted in every prompt and layer; exact expectation"}};
+  const std::string ordering = ordering_text(result);
+  if (!ordering.empty()) {
+    headlines.push_back({.quantity = "ordering", .value = ordering, .remark = "mean similarities"});
+  }
+  headlines.push_back({.quantity = "label shuffle",
+                       .value = "p = " + short_p_text(result.label_shuffle.p_value),
+                       .remark = fmt::format("of the difference, {} of the categories",
+                                             counted(result.label_shuffle.n_draws, "shuffle"))});
+  return headlines;
 }
 
-}  // namespace
-
-Section baselines_section(const AnalysisInput& input, const Arguments& arguments) {
+Section run(const AnalysisInput& input, const Arguments& arguments) {
   const std::string& load_balance = arguments.text("load-balance");
   stats::BaselineOptions options;
   options.n_draws = static_cast<int>(arguments.integer("draws"));
@@ -175,20 +190,22 @@ Section baselines_section(const AnalysisInput& input, const Arguments& arguments
   options.seed = input.settings.seed;
   options.n_threads = input.settings.n_threads;
   options.stop = input.stop;
-  BaselinesResult result = stats::baselines(input.signatures, options);
+  BaselinesResult result = stats::baselines(input.side().signatures, options);
   if (input.settings.selection.weighted) {
     result.notices.emplace_back(
         "--weighted: the permutation moves sums of weights, the load balance counts drawn experts");
   }
-  Section section{
-      "baselines", json_of(result, load_balance), document_of(result), {}, result.notices};
+  Section section{.json = json_of(result, load_balance),
+                  .document = document_of(result),
+                  .notices = result.notices};
   section.files.push_back(text_file("baselines.tsv", tsv_of(result)));
   section.figures.push_back(figure_of(result));
+  section.headlines = headlines_of(result);
   section.results.baselines = kept(std::move(result));
   return section;
 }
 
-std::vector<Flag> baselines_flags() {
+std::vector<Flag> flags() {
   return {{.name = "--draws",
            .type = FlagType::integer,
            .value_name = "N",
@@ -211,7 +228,9 @@ std::vector<Flag> baselines_flags() {
            .choices = {"distinct", "multinomial"}}};
 }
 
-Command baselines_command() {
+}  // namespace
+
+Analysis baselines_analysis() {
   return {.name = "baselines",
           .summary = "What similarity is to be compared with: permuted, balanced, relabelled",
           .description =
@@ -222,11 +241,11 @@ Command baselines_command() {
               "are permuted over the prompts, which gives the p-value of the gap between within "
               "and across. With -o DIR it writes baselines.tsv, the figure "
               "fig2_baselines and report.json.",
-          .positionals = trace_positionals(),
-          .flags = with_analysis_flags(baselines_flags()),
+          .flags = flags(),
           .examples = {{"moexray baselines traces", "100 draws, 9,999 shuffles"},
                        {"moexray baselines traces --tokens generation --draws 1000 --json -",
                         "of the generated tokens, with more draws; the results as JSON"}},
+          .in_analyze = InAnalyze{.place = 30, .flags = flags()},
           .run = run};
 }
 

@@ -5,7 +5,8 @@
 #include <numeric>
 #include <utility>
 
-#include "commands.h"
+#include "analysis.h"
+#include "headline_text.h"
 #include "interval_text.h"
 #include "moexray/core/wording.h"
 #include "moexray/report/number.h"
@@ -13,7 +14,6 @@
 #include "moexray/stats/information.h"
 #include "moexray/stats/ties.h"
 #include "nested_flags.h"
-#include "sections.h"
 #include "work_progress.h"
 
 namespace moexray::app {
@@ -85,14 +85,16 @@ report::Table experts_table(const InformationResult& result) {
   return table;
 }
 
-std::string summary(const InformationResult& result) {
+std::int64_t n_telling(const InformationResult& result) {
   constexpr double level = 0.05;
-  const auto n_found =
-      std::count_if(result.experts.begin(), result.experts.end(),
-                    [&](const TokenInformation& row) { return row.q_value <= level; });
+  return std::count_if(result.experts.begin(), result.experts.end(),
+                       [](const TokenInformation& row) { return row.q_value <= level; });
+}
+
+std::string summary(const InformationResult& result) {
   const bool is_rate = result.adjustment != "max-T";
   return fmt::format("{} of {} {} information about the category, {} ({}, {} of prompts' labels)",
-                     n_found, counted(std::ssize(result.experts), "expert"),
+                     n_telling(result), counted(std::ssize(result.experts), "expert"),
                      result.experts.size() == 1 ? "carries" : "carry",
                      is_rate ? "at a false discovery rate of 5%" : "at a family-wise level of 5%",
                      result.adjustment, counted(result.n_permutations, "permutation"));
@@ -134,42 +136,60 @@ std::string tsv_of(const InformationResult& result) {
   return tsv.text();
 }
 
+Headline headline_of(const stats::InformationBound& bound) {
+  return {.quantity = "information about the category",
+          .value = "at least " + fixed(bound.bits, 3),
+          .interval = ends_text(bound.ci95, 3),
+          .remark = "bits a prompt, of " + fixed(bound.entropy, 3)};
+}
+
+// What `analyze` prints.
+report::Document brief_of(const InformationResult& result) {
+  std::string text;
+  if (!std::isnan(result.bound.bits)) {
+    text = fmt::format(
+        "Information about the category in a prompt's signature: {} of {} bits (estimate of a "
+        "lower bound; 95% interval {}). ",
+        fixed(result.bound.bits, 2), fixed(result.bound.entropy, 2),
+        interval_text(result.bound.ci95, 2));
+  }
+  text += fmt::format("{} of {} experts carry some ({}, 5%).", n_telling(result),
+                      result.experts.size(), result.adjustment);
+  report::Document document;
+  document.paragraph(text);
+  return document;
+}
+
 Section section_of(const AnalysisInput& input, stats::InformationOptions options) {
-  WorkProgress progress(input, "information", stats::information_steps(input.signatures, options),
-                        "steps");
+  WorkProgress progress(input, "information",
+                        stats::information_steps(input.side().signatures, options), "steps");
   options.work = progress.work();
-  InformationResult result = stats::information(input.signatures, options);
-  Section section{"information",
-                  json_of(result, options.n_repetitions),
-                  document_of(result),
-                  {},
-                  result.notices};
+  InformationResult result = stats::information(input.side().signatures, options);
+  Section section{.json = json_of(result, options.n_repetitions),
+                  .document = document_of(result),
+                  .notices = result.notices};
   section.files.push_back(text_file("information.tsv", tsv_of(result)));
-  section.results.information = kept(std::move(result));
+  section.headlines = {headline_of(result.bound)};
+  section.page_part = PagePart{.chapter = Chapter::inference, .title = "Bits about the category"};
+  section.summary = brief_of(result);
   return section;
 }
 
-void run(const Arguments& arguments, Console& console) {
-  run_analysis({"information", {information_section}}, arguments, console);
-}
-
-}  // namespace
-
-Section information_section(const AnalysisInput& input, const Arguments& arguments) {
+Section run(const AnalysisInput& input, const Arguments& arguments) {
   stats::InformationOptions options;
   read_nested_options(input, arguments, options);
   if (arguments.given("permutations")) options.n_permutations = arguments.integer("permutations");
   return section_of(input, options);
 }
 
-Section affordable_information_section(const AnalysisInput& input, const Arguments& arguments) {
-  if (arguments.on("full")) return information_section(input, arguments);
+Section run_affordable(const AnalysisInput& input, const Arguments& arguments) {
+  if (arguments.on("full")) return run(input, arguments);
   stats::InformationOptions asked;
   asked.n_repetitions = 25;
   return affordable_nested_section("information", input, arguments, asked, section_of);
 }
 
-std::vector<Flag> information_flags() {
+std::vector<Flag> flags() {
   return {nested_folds_flag(),
           nested_repetitions_flag("200"),
           {.name = "--permutations",
@@ -182,7 +202,9 @@ std::vector<Flag> information_flags() {
           group_by_flag()};
 }
 
-Command information_command() {
+}  // namespace
+
+Analysis information_analysis() {
   return {.name = "information",
           .summary = "Bits that routing holds about the category: of a prompt, a layer, an expert",
           .description =
@@ -192,11 +214,11 @@ Command information_command() {
               "a token's routing at each layer and expert, minus what permuted labels give, with "
               "p-values and false discovery rates. With -o DIR it writes information.tsv and "
               "report.json.",
-          .positionals = trace_positionals(),
-          .flags = with_analysis_flags(information_flags()),
+          .flags = flags(),
           .examples = {{"moexray information traces", "the bound, layers, and the best experts"},
                        {"moexray information traces --permutations 999 --nested-repetitions 0",
                         "quickly: no bound, p-values adjusted by max-T"}},
+          .in_analyze = InAnalyze{.place = 100, .run = run_affordable, .left_out_by_quick = true},
           .run = run};
 }
 

@@ -4,13 +4,12 @@
 #include <cmath>
 #include <utility>
 
-#include "commands.h"
+#include "analysis.h"
 #include "interval_text.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
 #include "moexray/stats/layer_inference.h"
 #include "moexray/stats/layers.h"
-#include "sections.h"
 
 namespace moexray::app {
 namespace {
@@ -180,23 +179,18 @@ report::Figure figure_of(const LayersResult& result, const LayerInference& infer
   return figure;
 }
 
-void run(const Arguments& arguments, Console& console) {
-  run_analysis({"layers", {layers_section}}, arguments, console);
-}
-
-}  // namespace
-
-Section layers_section(const AnalysisInput& input, const Arguments& arguments) {
-  const LayersResult result = stats::layer_separation(input.signatures);
+Section run(const AnalysisInput& input, const Arguments& arguments) {
+  const LayersResult result = stats::layer_separation(input.side().signatures);
   LayerInference inference =
-      stats::infer_layers(input.signatures, input.groups,
+      stats::infer_layers(input.side().signatures, input.side().groups,
                           {.n_permutations = static_cast<int>(arguments.integer("permutations")),
                            .n_resamples = static_cast<int>(arguments.integer("resamples")),
                            .seed = input.settings.seed,
                            .n_threads = input.settings.n_threads,
                            .stop = input.stop});
-  Section section{
-      "layers", json_of(result, inference), document_of(result, inference), {}, result.notices};
+  Section section{.json = json_of(result, inference),
+                  .document = document_of(result, inference),
+                  .notices = result.notices};
   section.files.push_back(text_file("layers.tsv", tsv_of(result)));
   section.figures.push_back(figure_of(result, inference));
   section.results.layers = kept(result);
@@ -204,7 +198,7 @@ Section layers_section(const AnalysisInput& input, const Arguments& arguments) {
   return section;
 }
 
-std::vector<Flag> layers_flags() {
+std::vector<Flag> flags() {
   return {{.name = "--permutations",
            .type = FlagType::integer,
            .value_name = "N",
@@ -222,7 +216,9 @@ std::vector<Flag> layers_flags() {
           group_by_flag()};
 }
 
-Command layers_command() {
+}  // namespace
+
+Analysis layers_analysis() {
   return {
       .name = "layers",
       .summary = "How well each layer separates the categories",
@@ -233,11 +229,12 @@ Command layers_command() {
           "and the layer where d is largest, if that is more than chance gives. Layers count from "
           "0. Many prompts get fewer relabellings, and no intervals. With "
           "-o DIR it writes layers.tsv, the figure fig3_layers and report.json.",
-      .positionals = trace_positionals(),
-      .flags = with_analysis_flags(layers_flags()),
+      .flags = flags(),
       .examples = {{"moexray layers traces", "the table"},
                    {"moexray layers traces --exclude-template --json layers.json",
                     "without the chat template's tokens; the results as JSON"}},
+      // With the draws that `stats` has there.
+      .in_analyze = InAnalyze{.place = 40},
       .run = run};
 }
 

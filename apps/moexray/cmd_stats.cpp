@@ -3,12 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
-#include "commands.h"
+#include "analysis.h"
 #include "moexray/core/wording.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
 #include "moexray/stats/inference.h"
-#include "sections.h"
 #include "stats_json.h"
 
 namespace moexray::app {
@@ -22,6 +21,12 @@ using stats::IntervalEstimate;
 std::string interval_text(const IntervalEstimate& estimate, int n_decimals) {
   if (!estimate.has_interval()) return "none: " + estimate.reason;
   return fixed(estimate.low, n_decimals) + " to " + fixed(estimate.high, n_decimals);
+}
+
+// With the decimals that so many draws support.
+std::string p_value_text(double p_value, int n_draws) {
+  const int n_decimals = static_cast<int>(std::ceil(std::log10(n_draws + 1.0)));
+  return fixed(p_value, std::max(n_decimals, 2));
 }
 
 std::string p_text(const stats::PermutationTest& test) {
@@ -156,29 +161,24 @@ stats::InferenceOptions options_of(const AnalysisInput& input, const Arguments& 
 }
 
 Section section_of(const AnalysisInput& input, const stats::InferenceOptions& options) {
+  const Side& side = input.side();
   std::vector<std::string> texts;
-  for (const std::size_t index : input.signatures.prompt_indices) {
-    texts.push_back(input.traces.prompts[index].text);
+  for (const std::size_t index : side.signatures.prompt_indices) {
+    texts.push_back(side.traces.prompts[index].text);
   }
   InferenceResult result =
-      stats::inference({input.signatures, input.tokens, input.groups, texts}, options);
+      stats::inference({side.signatures, side.tokens, side.groups, texts}, options);
   if (input.settings.selection.weighted) {
     result.notices.emplace_back(
         "--weighted: nulls, noise correction and rarefaction count selections, not weights");
   }
-  Section section{"stats",
-                  stats_json(result, input.signatures),
-                  document_of(result, input.signatures),
-                  {},
-                  result.notices};
+  Section section{.json = stats_json(result, side.signatures),
+                  .document = document_of(result, side.signatures),
+                  .notices = result.notices};
   section.files.push_back(text_file("stats_layers.tsv", tsv_of(result)));
+  section.page_part = PagePart{.chapter = Chapter::inference, .title = "Of the similarities"};
   section.results.inference = kept(std::move(result));
   return section;
-}
-
-void run(const Arguments& arguments, Console& console) {
-  run_analysis({.command = "stats", .sections = {stats_section}, .needs_tokens = true}, arguments,
-               console);
 }
 
 Flag count_flag(std::string name, std::string default_value, std::string help, int max) {
@@ -191,22 +191,16 @@ Flag count_flag(std::string name, std::string default_value, std::string help, i
           .max = static_cast<double>(max)};
 }
 
-}  // namespace
-
-std::string p_value_text(double p_value, int n_draws) {
-  const int n_decimals = static_cast<int>(std::ceil(std::log10(n_draws + 1.0)));
-  return fixed(p_value, std::max(n_decimals, 2));
-}
-
-Section stats_section(const AnalysisInput& input, const Arguments& arguments) {
+Section run(const AnalysisInput& input, const Arguments& arguments) {
   return section_of(input, options_of(input, arguments));
 }
 
-Section affordable_stats_section(const AnalysisInput& input, const Arguments& arguments) {
-  return section_of(input, stats::affordable(options_of(input, arguments), input.signatures));
+Section run_affordable(const AnalysisInput& input, const Arguments& arguments) {
+  return section_of(input,
+                    stats::affordable(options_of(input, arguments), input.side().signatures));
 }
 
-std::vector<Flag> stats_flags(int n_resamples, int n_permutations) {
+std::vector<Flag> flags(int n_resamples, int n_permutations) {
   return {count_flag("--resamples", std::to_string(n_resamples), "resamples of the bootstrap",
                      1'000'000),
           count_flag("--permutations", std::to_string(n_permutations),
@@ -222,7 +216,9 @@ std::vector<Flag> stats_flags(int n_resamples, int n_permutations) {
           group_by_flag()};
 }
 
-Command stats_command() {
+}  // namespace
+
+Analysis stats_analysis() {
   return {.name = "stats",
           .summary = "Intervals, tests and nulls: how far the similarities can be trusted",
           .description =
@@ -233,11 +229,15 @@ Command stats_command() {
               "similarity corrected for the noise of few tokens, and at equal numbers of tokens; "
               "near-duplicates. With -o DIR it writes stats_layers.tsv and report.json. "
               "docs/statistics.md explains every number.",
-          .positionals = trace_positionals(),
-          .flags = with_analysis_flags(stats_flags(10'000, 9999)),
+          .flags = flags(10'000, 9999),
           .examples = {{"moexray stats traces", "all of it"},
                        {"moexray stats traces --group-by meta.template --json -",
                         "templates, not prompts, are the units; the results as JSON"}},
+          .needs = {.tokens = true},
+          .in_analyze = InAnalyze{.place = 50,
+                                  .remark = "(with fewer draws)",
+                                  .flags = flags(999, 999),
+                                  .run = run_affordable},
           .run = run};
 }
 

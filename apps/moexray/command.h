@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -81,7 +82,7 @@ struct Command {
   std::vector<Positional> positionals = {};
   std::vector<Flag> flags = {};
   std::vector<Example> examples = {};
-  void (*run)(const Arguments&, Console&) = nullptr;
+  std::function<void(const Arguments&, Console&)> run = {};
 };
 
 /// The table of all commands, in the order of the help. The one place a new command is entered.

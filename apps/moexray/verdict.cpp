@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "analyses.h"
 #include "moexray/core/escape.h"
 #include "moexray/core/wording.h"
 
@@ -15,8 +16,8 @@ constexpr double level = 0.05;
 
 bool is_found(double p_value) { return p_value <= level; }
 
-std::string reason_of(const VerdictFacts& facts, const std::string& section) {
-  const auto found = facts.left_out.find(section);
+std::string reason_of(const VerdictFacts& facts, const Analysis& analysis) {
+  const auto found = facts.left_out.find(analysis.name);
   return found == facts.left_out.end() ? "it was not run" : found->second;
 }
 
@@ -69,7 +70,7 @@ void take_test(const VerdictFacts& facts, const Results& results, DifferenceVerd
     verdict.p_value = results.baselines->label_shuffle.p_value;
     verdict.n_permutations = results.baselines->label_shuffle.n_draws;
   } else {
-    verdict.reason = reason_of(facts, "stats");
+    verdict.reason = reason_of(facts, stats_analysis());
     return;
   }
   if (std::isnan(verdict.gap)) {
@@ -103,7 +104,7 @@ DifferenceVerdict judge_difference(const VerdictFacts& facts, const Results& res
 WordsVerdict judge_words(const VerdictFacts& facts, const Results& results, bool differs) {
   WordsVerdict verdict;
   if (results.confounds == nullptr) {
-    verdict.reason = reason_of(facts, "confounds");
+    verdict.reason = reason_of(facts, confounds_analysis());
     return verdict;
   }
   const stats::ConfoundsVerdict& own = results.confounds->verdict;
@@ -130,7 +131,7 @@ WordsVerdict judge_words(const VerdictFacts& facts, const Results& results, bool
 ClassifierVerdict judge_classifier(const VerdictFacts& facts, const Results& results) {
   ClassifierVerdict verdict;
   if (results.classify == nullptr) {
-    verdict.reason = reason_of(facts, "classify");
+    verdict.reason = reason_of(facts, classify_analysis());
     return verdict;
   }
   const stats::ClassifyResult& own = *results.classify;
@@ -146,7 +147,7 @@ ClassifierVerdict judge_classifier(const VerdictFacts& facts, const Results& res
 LayersVerdict judge_layers(const VerdictFacts& facts, const Results& results, bool differs) {
   LayersVerdict verdict;
   if (results.inference == nullptr || results.inference->layers.empty()) {
-    verdict.reason = reason_of(facts, "stats");
+    verdict.reason = reason_of(facts, stats_analysis());
     return verdict;
   }
   const std::vector<stats::LayerTest>& layers = results.inference->layers;
@@ -177,7 +178,7 @@ LayersVerdict judge_layers(const VerdictFacts& facts, const Results& results, bo
 ExpertsVerdict judge_experts(const VerdictFacts& facts, const Results& results) {
   ExpertsVerdict verdict;
   if (results.expert_categories == nullptr) {
-    verdict.reason = reason_of(facts, "experts");
+    verdict.reason = reason_of(facts, experts_analysis());
     return verdict;
   }
   const stats::ExpertCategoriesResult& own = *results.expert_categories;
