@@ -5,10 +5,10 @@
 #include <sstream>
 #include <string>
 
+#include "analyses.h"
 #include "cli.h"
 #include "cli/run_command.h"
 #include "command.h"
-#include "commands.h"
 #include "help_text.h"
 #include "moexray/core/error.h"
 #include "moexray/core/version.h"
@@ -125,7 +125,7 @@ TEST(CommandLine, HelpFitsTheTerminal) {
   EXPECT_LE(longest_line(help_in_columns({"analyze", "--help"}, 300)), 100U);
   EXPECT_GT(longest_line(help_in_columns({"analyze", "--help"}, 300)), 90U);
   const std::string narrow = help_in_columns({"analyze", "--help"}, 50);
-  for (const Flag& flag : analyze_command().flags) {
+  for (const Flag& flag : analyze_command(analyses()).flags) {
     EXPECT_NE(narrow.find("--" + flag.key()), std::string::npos) << flag.name;
   }
 }
