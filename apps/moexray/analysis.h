@@ -38,7 +38,8 @@ struct Analysis {
   std::vector<Flag> flags = {};  ///< beside those of all analyses
   std::vector<Example> examples = {};
   Needs needs = {};
-  /// A flag for each side beyond the first, which the positionals name: its trace directory.
+  /// A flag for each side beyond the first, which the positionals name: its trace directories, of
+  /// FlagType::texts.
   std::vector<Flag> other_sides = {};
   std::optional<InAnalyze> in_analyze = {};
   /// Refuses arguments that do not go together, before anything is read. May be null.

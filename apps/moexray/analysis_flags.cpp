@@ -3,6 +3,7 @@
 #include <string_view>
 #include <utility>
 
+#include "help_text.h"
 #include "moexray/core/error.h"
 #include "moexray/core/system.h"
 
@@ -102,9 +103,10 @@ AnalysisSettings analysis_settings(const Arguments& arguments, std::size_t first
   settings.sides.push_back(std::move(first));
   for (const Flag& flag : other_sides) {
     if (!arguments.has(flag.key())) {
-      throw Error(ErrorKind::usage, "missing flag --" + flag.key() + " " + flag.value_name);
+      throw Error(ErrorKind::usage, "missing flag --" + flag.key() + " " + placeholder_of(flag));
     }
-    settings.sides.push_back({arguments.text(flag.key())});
+    const std::vector<std::string>& own = arguments.texts(flag.key());
+    settings.sides.emplace_back(own.begin(), own.end());
   }
   if (arguments.has("output")) settings.output = arguments.text("output");
   if (arguments.has("json")) settings.json = arguments.text("json");

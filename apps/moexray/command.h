@@ -15,6 +15,7 @@ class Console;
 enum class FlagType {
   on_off,   ///< takes no value
   text,     ///< any string
+  texts,    ///< one or more strings, up to the next flag
   integer,  ///< within [min, max]
   number,   ///< a finite decimal number within [min, max]
   choice,   ///< one of `choices`
@@ -59,14 +60,17 @@ class Arguments {
   bool has(std::string_view key) const;
   /// The value, or the default. Asking for a flag that has neither is a programming error.
   const std::string& text(std::string_view key) const;
+  /// All values of a flag of several.
+  const std::vector<std::string>& texts(std::string_view key) const;
   std::int64_t integer(std::string_view key) const;
   double number(std::string_view key) const;
   const std::vector<std::string>& positionals() const { return positionals_; }
 
  private:
   friend class CommandLine;
-  std::map<std::string, std::string, std::less<>> given_;
-  std::map<std::string, std::string, std::less<>> defaults_;
+  using Values = std::map<std::string, std::vector<std::string>, std::less<>>;
+  Values given_;
+  Values defaults_;
   std::vector<std::string> positionals_;
 };
 

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
 #include <sstream>
 #include <string>
@@ -13,6 +14,7 @@
 #include "moexray/core/error.h"
 #include "moexray/core/version.h"
 #include "moexray/report/table.h"
+#include "support/files.h"
 
 namespace moexray::app {
 namespace {
@@ -145,6 +147,17 @@ TEST(CommandLine, HelpGroupsTheCommands) {
     EXPECT_LT(title, row) << command.name;
     EXPECT_EQ(help.substr(title, row - title).find("\n\n"), std::string::npos)
         << command.name << " stands in another group";
+  }
+}
+
+TEST(CommandLine, TheReadmeHasARowForEach) {
+  const std::string readme =
+      test::file_content(std::filesystem::path(MOEXRAY_TEST_DATA) / "../../README.md");
+  for (const Command& command : command_table()) {
+    const std::string row = "\n| `moexray " + command.name;
+    EXPECT_TRUE(readme.find(row + " ") != std::string::npos ||
+                readme.find(row + "`") != std::string::npos)
+        << command.name;
   }
 }
 

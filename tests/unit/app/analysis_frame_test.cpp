@@ -33,14 +33,15 @@ using test::TemporaryDirectory;
 std::string small_trace() { return fs::path(MOEXRAY_TEST_DATA) / "trace-small"; }
 
 // A trace of one layer of two experts, one for each token.
-std::string tiny_trace(const fs::path& directory) {
+std::string tiny_trace(const fs::path& directory,
+                       const std::vector<const char*>& ids = {"p", "q"}) {
   fs::create_directories(directory);
   std::ofstream(directory / "manifest.json")
       << R"({"format": "moexray-trace", "version": 1,)"
       << R"( "model": {"n_layers": 1, "n_experts": 2, "top_k": 1}})" << '\n';
   std::ofstream prompts(directory / "prompts.jsonl");
   std::ofstream events(directory / "e.jsonl");
-  for (const char* id : {"p", "q"}) {
+  for (const char* id : ids) {
     prompts << R"({"id": ")" << id << R"(", "events_file": "e.jsonl"})" << '\n';
     for (int pos = 0; pos < 3; ++pos) {
       events << R"({"prompt_id": ")" << id << R"(", "layer": 0, "pos": )" << pos
@@ -105,7 +106,8 @@ TEST(AnalysisFrame, HelpPagesAndCompletionsFollowFromARow) {
     EXPECT_TRUE(contains(completions(commands), "of-layer"));
   }
   const std::string analyze = command_help(commands.front(), 80);
-  EXPECT_TRUE(contains(command_help(commands.front(), 100), "runs busiest (of one layer) and signatures."));
+  EXPECT_TRUE(
+      contains(command_help(commands.front(), 100), "runs busiest (of one layer) and signatures."));
   EXPECT_TRUE(contains(analyze, "--of-layer L"));
 }
 
@@ -222,7 +224,10 @@ Analysis contrast_analysis() {
           .summary = "Two traces",
           .description = "Looks at both.",
           .needs = {.tokens = true},
-          .other_sides = {{.name = "--with", .value_name = "DIR", .help = "the other trace"}},
+          .other_sides = {{.name = "--with",
+                           .type = FlagType::texts,
+                           .value_name = "DIR",
+                           .help = "the other trace"}},
           .run = run_contrast};
 }
 
@@ -230,7 +235,7 @@ TEST(AnalysisFrame, AnAnalysisOfTwoSidesGetsBoth) {
   const TemporaryDirectory place;
   const std::string tiny = tiny_trace(place.path() / "tiny");
   const std::vector<Command> commands = {command_of(contrast_analysis())};
-  EXPECT_TRUE(contains(command_help(commands.front(), 80), "--with DIR"));
+  EXPECT_TRUE(contains(command_help(commands.front(), 80), "--with DIR…"));
   EXPECT_EQ(output_of(commands, {"contrast", small_trace(), "--with", tiny}),
             "trace-small: small: 12 prompts, 2 layers × 8 experts, top-2; all tokens\n"
             "tiny: 2 prompts, 1 layer × 2 experts, top-1; all tokens\n\n"
@@ -241,7 +246,7 @@ TEST(AnalysisFrame, AnAnalysisOfTwoSidesGetsBoth) {
   EXPECT_EQ(found.at("traces").at(1).at("n_experts"), 2);
   EXPECT_EQ(found.at("tiny"), (json{"p", "q"}));
   EXPECT_FALSE(found.contains("trace"));
-  EXPECT_EQ(error_of(commands, {"contrast", small_trace()}), "missing flag --with DIR");
+  EXPECT_EQ(error_of(commands, {"contrast", small_trace()}), "missing flag --with DIR…");
 }
 
 TEST(AnalysisFrame, SidesAreReadOnceAndNeverCopied) {
@@ -271,6 +276,17 @@ TEST(AnalysisFrame, SidesOfOneNameAreLettered) {
   const std::vector<Command> commands = {command_of(contrast_analysis())};
   EXPECT_TRUE(
       contains(output_of(commands, {"contrast", one, "--with", other}), "\nA: 6\n\nB: 6\n"));
+}
+
+TEST(AnalysisFrame, PartsOfASideAreReadAsOne) {
+  const TemporaryDirectory place;
+  const std::string first = tiny_trace(place.path() / "first", {"p", "q"});
+  const std::string second = tiny_trace(place.path() / "second", {"r"});
+  const std::vector<Command> commands = {command_of(contrast_analysis())};
+  const json found = json::parse(
+      output_of(commands, {"contrast", first, second, "--with", second, first, "--json", "-"}));
+  EXPECT_EQ(found.at("first"), (json{"p", "q", "r"}));
+  EXPECT_EQ(found.at("second"), (json{"r", "p", "q"}));
 }
 
 TEST(AnalysisFrame, NeitherSideIsWrittenTo) {
