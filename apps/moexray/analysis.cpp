@@ -204,6 +204,11 @@ AnalysisInput read_analysis_input(
       input.groups.push_back(input.traces.prompts[index].group);
     }
   }
+  if (tokens) {
+    input.compared =
+        stats::compared_prompts(input.tokens, input.signatures, input.groups,
+                                settings.selection.tokens, {.n_tokens = settings.common_tokens});
+  }
   input.settings = std::move(settings);
   input.stop = &console.stop_requested();
   input.console = &console;

@@ -13,6 +13,7 @@
 #include "moexray/report/document.h"
 #include "moexray/report/figure.h"
 #include "moexray/report/json.h"
+#include "moexray/stats/compared_prompts.h"
 #include "moexray/stats/routed_tokens.h"
 #include "moexray/stats/signatures.h"
 #include "moexray/trace/reader.h"
@@ -29,6 +30,7 @@ struct AnalysisInput {
   /// entries without the flag.
   std::vector<std::string> groups;
   stats::RoutedTokens tokens;               ///< empty unless AnalysisRun::needs_tokens
+  stats::ComparedPrompts compared;          ///< what tests of labels look at; as `tokens`
   const std::atomic<bool>* stop = nullptr;  ///< true once the user wants long work to end
   Console* console = nullptr;               ///< for the progress of long work
 };

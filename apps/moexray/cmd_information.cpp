@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "commands.h"
+#include "compared_text.h"
 #include "interval_text.h"
 #include "moexray/core/wording.h"
 #include "moexray/report/number.h"
@@ -25,6 +26,8 @@ using report::shortest;
 using stats::InformationResult;
 using stats::TokenInformation;
 
+constexpr double level = 0.05;
+
 Json row_json(const TokenInformation& row) {
   Json json = Json::object({{"layer", row.layer}});
   if (row.expert >= 0) json.set("expert", row.expert);
@@ -43,20 +46,33 @@ Json rows_json(const std::vector<TokenInformation>& rows) {
   return array;
 }
 
-Json json_of(const InformationResult& result, int n_repetitions) {
-  return Json::object({{"bound", Json::object({{"bits", result.bound.bits},
-                                               {"ci95", interval_json(result.bound.ci95)},
-                                               {"entropy", result.bound.entropy}})},
-                       {"layers", rows_json(result.layers)},
-                       {"experts", rows_json(result.experts)},
-                       {"adjustment", result.adjustment},
-                       {"permutations", result.n_permutations},
-                       {"repetitions", n_repetitions},
-                       {"notices", Json::array(result.notices)}});
+Json json_of(const InformationResult& result, const stats::ComparedPrompts& compared,
+             int n_repetitions) {
+  Json json = Json::object(
+      {{"bound",
+        Json::object({{"bits", result.bound.bits},
+                      {"ci95", interval_json(result.bound.ci95)},
+                      {"reason", result.bound.reason.empty() ? Json() : Json(result.bound.reason)},
+                      {"entropy", result.bound.entropy}})},
+       {"layers", rows_json(result.layers)},
+       {"experts", rows_json(result.experts)},
+       {"adjustment", result.adjustment},
+       {"permutations", result.n_permutations},
+       {"repetitions", n_repetitions},
+       {"notices", Json::array(result.notices)}});
+  add_compared(compared, json);
+  return json;
+}
+
+bool is_max_t(const InformationResult& result) { return result.adjustment == "max-T"; }
+
+const char* adjusted_name(const InformationResult& result) {
+  return is_max_t(result) ? "adjusted p" : "q";
 }
 
 report::Table layers_table(const InformationResult& result) {
-  report::Table table({"layer", "bits a token", "plug-in", "null mean", "Miller–Madow", "p", "q"});
+  report::Table table({"layer", "bits a token", "plug-in", "null mean", "Miller–Madow", "p",
+                       adjusted_name(result)});
   for (const TokenInformation& row : result.layers) {
     table.add_row({std::to_string(row.layer), fixed(row.bits, 5), fixed(row.plug_in, 5),
                    fixed(row.null_mean, 5), fixed(row.miller_madow, 5),
@@ -70,11 +86,17 @@ report::Table experts_table(const InformationResult& result) {
   constexpr std::size_t n_shown = 10;
   std::vector<std::size_t> order(result.experts.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return stats::tie_key(result.experts[a].bits, stats::similarity_rounding) >
-           stats::tie_key(result.experts[b].bits, stats::similarity_rounding);
-  });
-  report::Table table({"layer/expert", "bits a token", "plug-in", "null mean", "p", "q"});
+  // What the tests point out comes first: under max-T that is not what has the most bits.
+  const auto key = [&](std::size_t i) {
+    const TokenInformation& row = result.experts[i];
+    const bool counts = is_max_t(result) && row.q_value <= level;
+    return std::pair(counts ? row.q_value : 1.0,
+                     -stats::tie_key(row.bits, stats::similarity_rounding));
+  };
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return key(a) < key(b); });
+  report::Table table(
+      {"layer/expert", "bits a token", "plug-in", "null mean", "p", adjusted_name(result)});
   for (std::size_t i = 0; i < std::min(n_shown, order.size()); ++i) {
     const TokenInformation& row = result.experts[order[i]];
     table.add_row({fmt::format("{}/{}", row.layer, row.expert), fixed(row.bits, 5),
@@ -86,25 +108,25 @@ report::Table experts_table(const InformationResult& result) {
 }
 
 std::string summary(const InformationResult& result) {
-  constexpr double level = 0.05;
   const auto n_found =
       std::count_if(result.experts.begin(), result.experts.end(),
                     [&](const TokenInformation& row) { return row.q_value <= level; });
-  const bool is_rate = result.adjustment != "max-T";
-  return fmt::format("{} of {} {} information about the category, {} ({}, {} of prompts' labels)",
-                     n_found, counted(std::ssize(result.experts), "expert"),
-                     result.experts.size() == 1 ? "carries" : "carry",
-                     is_rate ? "at a false discovery rate of 5%" : "at a family-wise level of 5%",
-                     result.adjustment, counted(result.n_permutations, "permutation"));
+  return fmt::format(
+      "{} of {} {} information about the category, {} ({}, {} of prompts' labels)", n_found,
+      counted(std::ssize(result.experts), "expert"),
+      result.experts.size() == 1 ? "carries" : "carry",
+      is_max_t(result) ? "at a family-wise level of 5%" : "at a false discovery rate of 5%",
+      result.adjustment, counted(result.n_permutations, "permutation"));
 }
 
-report::Document document_of(const InformationResult& result) {
+report::Document document_of(const InformationResult& result,
+                             const stats::ComparedPrompts& compared) {
   report::Document document;
   const stats::InformationBound& bound = result.bound;
   if (!std::isnan(bound.bits)) {
     document.paragraph(fmt::format(
-        "A prompt's signature holds at least {} bits about its category, of {} (H − held-out "
-        "cross-entropy)",
+        "A classifier finds {} bits about the category in a prompt's signature, of {}: an estimate "
+        "of what the signature holds at least (H − held-out cross-entropy)",
         fixed(bound.bits, 3), fixed(bound.entropy, 3)));
     document.note(fmt::format("nested cross-validation 95% interval {}{}",
                               interval_text(bound.ci95, 3),
@@ -112,11 +134,16 @@ report::Document document_of(const InformationResult& result) {
                                                "categories' proportions"
                                              : ""));
   }
-  document.paragraph(summary(result));
+  if (compared.comparable()) {
+    document.paragraph(summary(result) + ", " + tested_text(compared));
+  } else {
+    document.paragraph("experts and layers: " + tested_text(compared));
+  }
   document.table(experts_table(result), "Experts that tell most about the category");
   document.table(layers_table(result), "What each layer tells about the category");
   document.note(
-      "bits = plug-in − its mean under permuted labels; Miller–Madow: what it would be "
+      "bits = (plug-in − its mean under permuted labels) / (1 − (K − 1)/(n − 1)), over all tokens; "
+      "Miller–Madow: what it would be "
       "if tokens were independent, which they are not");
   return document;
 }
@@ -138,10 +165,10 @@ Section section_of(const AnalysisInput& input, stats::InformationOptions options
   WorkProgress progress(input, "information", stats::information_steps(input.signatures, options),
                         "steps");
   options.work = progress.work();
-  InformationResult result = stats::information(input.signatures, options);
+  InformationResult result = stats::information(input.signatures, input.compared, options);
   Section section{"information",
-                  json_of(result, options.n_repetitions),
-                  document_of(result),
+                  json_of(result, input.compared, options.n_repetitions),
+                  document_of(result, input.compared),
                   {},
                   result.notices};
   section.files.push_back(text_file("information.tsv", tsv_of(result)));
@@ -150,7 +177,8 @@ Section section_of(const AnalysisInput& input, stats::InformationOptions options
 }
 
 void run(const Arguments& arguments, Console& console) {
-  run_analysis({"information", {information_section}}, arguments, console);
+  run_analysis({.command = "information", .sections = {information_section}, .needs_tokens = true},
+               arguments, console);
 }
 
 }  // namespace
@@ -179,6 +207,7 @@ std::vector<Flag> information_flags() {
                    "false discovery rates need; below, p-values are adjusted by max-T)",
            .min = 1,
            .max = 100'000'000},
+          common_tokens_flag(),
           group_by_flag()};
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "commands.h"
+#include "compared_text.h"
 #include "moexray/core/wording.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
@@ -96,7 +97,28 @@ std::string duplicates_text(const InferenceResult& result, const stats::Signatur
                      text.empty() ? "" : ": ", text);
 }
 
-report::Document document_of(const InferenceResult& result, const stats::Signatures& signatures) {
+// The tests of labels that look at whole signatures.
+void describe_tests(const InferenceResult& result, const stats::ComparedPrompts& compared,
+                    report::Document& document) {
+  if (!compared.comparable()) {
+    document.paragraph("gap, PERMANOVA, PERMDISP and layers: " + tested_text(compared));
+    return;
+  }
+  const stats::LocationTests& location = result.location;
+  document.paragraph(fmt::format("gap: {} ({}), {}", p_text(location.gap),
+                                 counted(location.gap.n_draws, "relabelling"),
+                                 tested_text(compared)));
+  document.note(fmt::format("there: gap {}; PERMANOVA: pseudo-F {}, R² {}, {}{}",
+                            fixed(location.gap.statistic, 4),
+                            fixed(location.permanova.statistic, 2), fixed(location.r_squared, 3),
+                            p_text(location.permanova),
+                            result.permanova_is_location ? "" : " (no evidence of location)"));
+  document.note(fmt::format("PERMDISP: F {}, {}", fixed(result.dispersion.f.statistic, 2),
+                            p_text(result.dispersion.f)));
+}
+
+report::Document document_of(const InferenceResult& result, const stats::ComparedPrompts& compared,
+                             const stats::Signatures& signatures) {
   report::Document document;
   document.table(intervals_table(result),
                  "Similarities and what follows from them, with intervals");
@@ -105,15 +127,7 @@ report::Document document_of(const InferenceResult& result, const stats::Signatu
       "counts the same",
       counted(result.bootstrap.n_resamples, "resample"),
       counted(static_cast<std::int64_t>(result.n_units), result.grouped ? "unit" : "prompt")));
-  const stats::LocationTests& location = result.location;
-  document.paragraph(fmt::format("gap: {} ({})", p_text(location.gap),
-                                 counted(location.gap.n_draws, "relabelling")));
-  document.note(fmt::format("PERMANOVA: pseudo-F {}, R² {}, {}{}",
-                            fixed(location.permanova.statistic, 2), fixed(location.r_squared, 3),
-                            p_text(location.permanova),
-                            result.permanova_is_location ? "" : " (no evidence of location)"));
-  document.note(fmt::format("PERMDISP: F {}, {}", fixed(result.dispersion.f.statistic, 2),
-                            p_text(result.dispersion.f)));
+  describe_tests(result, compared, document);
   document.table(nulls_table(result), "Beside what routing without preferences would give");
   const stats::SplitHalf& halves = result.noise_corrected.split_half;
   document.note(fmt::format(
@@ -127,8 +141,11 @@ report::Document document_of(const InferenceResult& result, const stats::Signatu
         "at {} of every prompt: {}{}", counted(result.rarefied.n_tokens, "token"),
         counted(result.rarefied.n_prompts, "prompt"), none_of(result.rarefied.empty_categories)));
   }
-  document.table(layers_table(result), "Separation of the categories by layer");
-  document.note("adjusted p: of all layers together (max-T on |d|)");
+  if (compared.comparable()) {
+    document.table(layers_table(result),
+                   "Separation of the categories by layer, " + tested_text(compared));
+    document.note("adjusted p: of all layers together (max-T on |d|)");
+  }
   document.note(duplicates_text(result, signatures));
   return document;
 }
@@ -160,15 +177,15 @@ Section section_of(const AnalysisInput& input, const stats::InferenceOptions& op
   for (const std::size_t index : input.signatures.prompt_indices) {
     texts.push_back(input.traces.prompts[index].text);
   }
-  InferenceResult result =
-      stats::inference({input.signatures, input.tokens, input.groups, texts}, options);
+  InferenceResult result = stats::inference(
+      {input.signatures, input.tokens, input.compared, input.groups, texts}, options);
   if (input.settings.selection.weighted) {
     result.notices.emplace_back(
         "--weighted: nulls, noise correction and rarefaction count selections, not weights");
   }
   Section section{"stats",
-                  stats_json(result, input.signatures),
-                  document_of(result, input.signatures),
+                  stats_json(result, input.compared, input.signatures),
+                  document_of(result, input.compared, input.signatures),
                   {},
                   result.notices};
   section.files.push_back(text_file("stats_layers.tsv", tsv_of(result)));
@@ -219,6 +236,7 @@ std::vector<Flag> stats_flags(int n_resamples, int n_permutations) {
            .help = "tokens of every prompt in those draws (default: as the shortest prompt has)",
            .min = 1,
            .max = 1'000'000'000},
+          common_tokens_flag(),
           group_by_flag()};
 }
 

@@ -59,8 +59,12 @@ void add_difference(const Results& results, NumberTable& table) {
   const stats::SimilarityResult& similarity = *results.similarity;
   std::string remark = "similarity within less similarity across categories";
   if (results.inference != nullptr) {
-    remark += fmt::format("; p = {} by {}", p_text(results.inference->location.gap.p_value),
-                          counted(results.inference->location.gap.n_draws, "relabelling"));
+    const stats::InferenceResult& found = *results.inference;
+    remark += found.check.comparable()
+                  ? fmt::format("; p = {} by {}, on the {}", p_text(found.location.gap.p_value),
+                                counted(found.location.gap.n_draws, "relabelling"),
+                                found.positions.text())
+                  : "; not tested: " + found.check.reason;
   } else if (results.baselines != nullptr) {
     remark += fmt::format("; p = {} by {}", p_text(results.baselines->label_shuffle.p_value),
                           counted(results.baselines->label_shuffle.n_draws, "relabelling"));
@@ -141,10 +145,11 @@ void add_inference(const Results& results, NumberTable& table) {
   if (!interval.empty() && !bootstrap.auc_calibrated) interval += " (not calibrated)";
   table.add("AUC", fixed(bootstrap.auc.estimate, 3), interval,
             "how often a pair within is more similar than a pair across");
-  table.add(
-      "PERMANOVA", "R² " + fixed(found.location.r_squared, 3), "",
-      fmt::format("p = {}; spread (PERMDISP) p = {}", p_text(found.location.permanova.p_value),
-                  p_text(found.dispersion.f.p_value)));
+  if (found.check.comparable())
+    table.add("PERMANOVA", "R² " + fixed(found.location.r_squared, 3), "",
+              fmt::format("p = {}; spread (PERMDISP) p = {}; on the {}",
+                          p_text(found.location.permanova.p_value),
+                          p_text(found.dispersion.f.p_value), found.positions.text()));
   if (std::isfinite(found.noise_corrected.gap)) {
     table.add("difference, noise-corrected", fixed(found.noise_corrected.gap, 4), "",
               "assumes independent tokens");
@@ -169,7 +174,7 @@ void add_baselines(const Results& results, NumberTable& table) {
   std::replace(ordering.begin(), ordering.end(), '_', ' ');
   if (!ordering.empty()) table.add("ordering", ordering, "", "mean similarities");
   table.add("label shuffle", "p = " + p_text(found.label_shuffle.p_value), "",
-            fmt::format("of the difference, {} of the categories",
+            fmt::format("of the difference on common positions, {} of the categories",
                         counted(found.label_shuffle.n_draws, "shuffle")));
 }
 
