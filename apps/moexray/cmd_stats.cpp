@@ -142,9 +142,9 @@ report::Document document_of(const InferenceResult& result, const stats::Compare
         counted(result.rarefied.n_prompts, "prompt"), none_of(result.rarefied.empty_categories)));
   }
   if (compared.comparable()) {
-    document.table(layers_table(result),
-                   "Separation of the categories by layer, " + tested_text(compared));
-    document.note("adjusted p: of all layers together (max-T on |d|)");
+    document.table(layers_table(result), "Separation of the categories by layer");
+    document.note("d and p " + tested_text(compared) +
+                  "; adjusted p: of all layers together (max-T on |d|)");
   }
   document.note(duplicates_text(result, signatures));
   return document;

@@ -102,7 +102,8 @@ void add_layer(const Results& results, NumberTable& table) {
   if (results.layers == nullptr || results.layers->peak_layer < 0) return;
   const auto peak = static_cast<std::size_t>(results.layers->peak_layer);
   const std::string d = fixed(results.layers->layers[peak].cohens_d, 2);
-  if (results.inference == nullptr || peak >= results.inference->layers.size()) {
+  if (results.inference == nullptr || peak >= results.inference->layers.size() ||
+      std::isnan(results.inference->layers[peak].p_adjusted)) {
     table.add("layer of the largest separation", std::to_string(peak), "",
               "counted from 0; Cohen’s d " + d + "; not tested");
     return;
@@ -145,11 +146,12 @@ void add_inference(const Results& results, NumberTable& table) {
   if (!interval.empty() && !bootstrap.auc_calibrated) interval += " (not calibrated)";
   table.add("AUC", fixed(bootstrap.auc.estimate, 3), interval,
             "how often a pair within is more similar than a pair across");
-  if (found.check.comparable())
+  if (found.check.comparable()) {
     table.add("PERMANOVA", "R² " + fixed(found.location.r_squared, 3), "",
               fmt::format("p = {}; spread (PERMDISP) p = {}; on the {}",
                           p_text(found.location.permanova.p_value),
                           p_text(found.dispersion.f.p_value), found.positions.text()));
+  }
   if (std::isfinite(found.noise_corrected.gap)) {
     table.add("difference, noise-corrected", fixed(found.noise_corrected.gap, 4), "",
               "assumes independent tokens");
@@ -173,6 +175,7 @@ void add_baselines(const Results& results, NumberTable& table) {
   }
   std::replace(ordering.begin(), ordering.end(), '_', ' ');
   if (!ordering.empty()) table.add("ordering", ordering, "", "mean similarities");
+  if (std::isnan(found.label_shuffle.p_value)) return;
   table.add("label shuffle", "p = " + p_text(found.label_shuffle.p_value), "",
             fmt::format("of the difference on common positions, {} of the categories",
                         counted(found.label_shuffle.n_draws, "shuffle")));

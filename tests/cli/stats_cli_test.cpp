@@ -84,7 +84,7 @@ TEST(StatsCommand, TestsLabelsOnCommonPositions) {
   const CommandResult result = run_moexray(words);
   for (const char* part :
        {"gap: p = 0.005 (199 relabellings), on the first 12 prompt tokens", "PERMANOVA: pseudo-F ",
-        "PERMDISP: F ", "Separation of the categories by layer, on the first 12 prompt tokens",
+        "PERMDISP: F ", "d and p on the first 12 prompt tokens; adjusted p: of all layers",
         "layer  Cohen's d  adjusted p"}) {
     EXPECT_NE(result.out.find(part), std::string::npos) << part << "\nin\n" << result.out;
   }
