@@ -87,6 +87,17 @@ Flag group_by_flag() {
               "say) are one unit: folds, the bootstrap and permutations keep them together"};
 }
 
+Flag common_tokens_flag() {
+  return {.name = "--common-tokens",
+          .type = FlagType::integer,
+          .value_name = "N",
+          .help =
+              "test labels on the first N tokens of every prompt that has them (default: the most "
+              "that nine of ten prompts have)",
+          .min = 8,
+          .max = 1e9};
+}
+
 Directories AnalysisSettings::directories() const {
   Directories all;
   for (const Directories& side : sides) all.insert(all.end(), side.begin(), side.end());
@@ -118,6 +129,7 @@ AnalysisSettings analysis_settings(const Arguments& arguments, std::size_t first
                                                 : available_threads();
   settings.selection.tokens = stats::parse_token_selection(arguments.text("tokens"));
   settings.selection.exclude_template = arguments.on("exclude-template");
+  if (arguments.has("common-tokens")) settings.common_tokens = arguments.integer("common-tokens");
   settings.selection.weighted = arguments.on("weighted");
   settings.selection.category_key = meta_key(arguments, "category-key");
   settings.reading = {.allow_partial = arguments.on("allow-partial"),

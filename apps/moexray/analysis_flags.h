@@ -25,6 +25,7 @@ struct AnalysisSettings {
   bool force = false;
   std::uint64_t seed = 0;
   stats::Selection selection;
+  std::int64_t common_tokens = 0;  ///< that tests of labels compare; 0: by rule
   ReadOptions reading;
   int n_threads = 1;
 
@@ -42,6 +43,9 @@ std::vector<Flag> with_analysis_flags(std::vector<Flag> own,
 
 /// --group-by, for the commands whose results depend on what is independent of what.
 Flag group_by_flag();
+
+/// --common-tokens, for the commands that test labels.
+Flag common_tokens_flag();
 
 /// Reads the flags of with_analysis_flags; a command may do without --output and --seed.
 /// @param first_trace how many positionals stand before the trace directories of the first side

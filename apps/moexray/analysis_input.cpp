@@ -85,6 +85,10 @@ void read_side(const AnalysisSettings& settings, const Needs& needs, const std::
       side.groups.push_back(side.traces.prompts[index].group);
     }
   }
+  if (!needs.tokens) return;
+  side.compared =
+      stats::compared_prompts(side.tokens, side.signatures, side.groups, settings.selection.tokens,
+                              {.n_tokens = settings.common_tokens});
 }
 
 Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }

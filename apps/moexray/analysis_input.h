@@ -11,6 +11,7 @@
 #include "analysis_flags.h"
 #include "console.h"
 #include "moexray/report/json.h"
+#include "moexray/stats/compared_prompts.h"
 #include "moexray/stats/routed_tokens.h"
 #include "moexray/stats/signatures.h"
 #include "moexray/trace/reader.h"
@@ -36,7 +37,8 @@ struct Side {
   /// [rows of the signatures] each prompt's group by --group-by, empty where it has none; no
   /// entries without the flag.
   std::vector<std::string> groups;
-  stats::RoutedTokens tokens;  ///< empty unless Needs::tokens
+  stats::RoutedTokens tokens;       ///< empty unless Needs::tokens
+  stats::ComparedPrompts compared;  ///< what tests of labels look at; as `tokens`
 };
 
 /// What analyses start from: the traces, each read once.

@@ -182,9 +182,7 @@ stats::ExpertCategoriesResult expert_categories_result(const AnalysisInput& inpu
   options.seed = input.settings.seed;
   options.n_threads = input.settings.n_threads;
   if (arguments.given("permutations")) options.n_permutations = arguments.integer("permutations");
-  if (arguments.given("common-tokens")) {
-    options.positions.n_tokens = arguments.integer("common-tokens");
-  }
+  options.positions.n_tokens = input.settings.common_tokens;
   WorkProgress progress(input, "experts", stats::expert_categories_steps(side.signatures, options),
                         "steps");
   options.work = progress.work();
@@ -247,13 +245,7 @@ std::vector<Flag> experts_flags() {
            .help = "an expert counts as overloaded above X times the uniform share",
            .min = 1,
            .max = 1e9},
-          {.name = "--common-tokens",
-           .type = FlagType::integer,
-           .value_name = "N",
-           .help = "test experts on the first N tokens of every prompt that has them (default: the "
-                   "most that nine of ten prompts have)",
-           .min = 8,
-           .max = 1e9},
+          common_tokens_flag(),
           {.name = "--permutations",
            .type = FlagType::integer,
            .value_name = "N",

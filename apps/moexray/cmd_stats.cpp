@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "analysis.h"
+#include "compared_text.h"
 #include "moexray/core/wording.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
@@ -101,7 +102,28 @@ std::string duplicates_text(const InferenceResult& result, const stats::Signatur
                      text.empty() ? "" : ": ", text);
 }
 
-report::Document document_of(const InferenceResult& result, const stats::Signatures& signatures) {
+// The tests of labels that look at whole signatures.
+void describe_tests(const InferenceResult& result, const stats::ComparedPrompts& compared,
+                    report::Document& document) {
+  if (!compared.comparable()) {
+    document.paragraph("gap, PERMANOVA, PERMDISP and layers: " + tested_text(compared));
+    return;
+  }
+  const stats::LocationTests& location = result.location;
+  document.paragraph(fmt::format("gap: {} ({}), {}", p_text(location.gap),
+                                 counted(location.gap.n_draws, "relabelling"),
+                                 tested_text(compared)));
+  document.note(fmt::format("there: gap {}; PERMANOVA: pseudo-F {}, R² {}, {}{}",
+                            fixed(location.gap.statistic, 4),
+                            fixed(location.permanova.statistic, 2), fixed(location.r_squared, 3),
+                            p_text(location.permanova),
+                            result.permanova_is_location ? "" : " (no evidence of location)"));
+  document.note(fmt::format("PERMDISP: F {}, {}", fixed(result.dispersion.f.statistic, 2),
+                            p_text(result.dispersion.f)));
+}
+
+report::Document document_of(const InferenceResult& result, const stats::ComparedPrompts& compared,
+                             const stats::Signatures& signatures) {
   report::Document document;
   document.table(intervals_table(result),
                  "Similarities and what follows from them, with intervals");
@@ -110,15 +132,7 @@ report::Document document_of(const InferenceResult& result, const stats::Signatu
       "counts the same",
       counted(result.bootstrap.n_resamples, "resample"),
       counted(static_cast<std::int64_t>(result.n_units), result.grouped ? "unit" : "prompt")));
-  const stats::LocationTests& location = result.location;
-  document.paragraph(fmt::format("gap: {} ({})", p_text(location.gap),
-                                 counted(location.gap.n_draws, "relabelling")));
-  document.note(fmt::format("PERMANOVA: pseudo-F {}, R² {}, {}{}",
-                            fixed(location.permanova.statistic, 2), fixed(location.r_squared, 3),
-                            p_text(location.permanova),
-                            result.permanova_is_location ? "" : " (no evidence of location)"));
-  document.note(fmt::format("PERMDISP: F {}, {}", fixed(result.dispersion.f.statistic, 2),
-                            p_text(result.dispersion.f)));
+  describe_tests(result, compared, document);
   document.table(nulls_table(result), "Beside what routing without preferences would give");
   const stats::SplitHalf& halves = result.noise_corrected.split_half;
   document.note(fmt::format(
@@ -132,8 +146,11 @@ report::Document document_of(const InferenceResult& result, const stats::Signatu
         "at {} of every prompt: {}{}", counted(result.rarefied.n_tokens, "token"),
         counted(result.rarefied.n_prompts, "prompt"), none_of(result.rarefied.empty_categories)));
   }
-  document.table(layers_table(result), "Separation of the categories by layer");
-  document.note("adjusted p: of all layers together (max-T on |d|)");
+  if (compared.comparable()) {
+    document.table(layers_table(result), "Separation of the categories by layer");
+    document.note("d and p " + tested_text(compared) +
+                  "; adjusted p: of all layers together (max-T on |d|)");
+  }
   document.note(duplicates_text(result, signatures));
   return document;
 }
@@ -167,13 +184,13 @@ Section section_of(const AnalysisInput& input, const stats::InferenceOptions& op
     texts.push_back(side.traces.prompts[index].text);
   }
   InferenceResult result =
-      stats::inference({side.signatures, side.tokens, side.groups, texts}, options);
+      stats::inference({side.signatures, side.tokens, side.compared, side.groups, texts}, options);
   if (input.settings.selection.weighted) {
     result.notices.emplace_back(
         "--weighted: nulls, noise correction and rarefaction count selections, not weights");
   }
-  Section section{.json = stats_json(result, side.signatures),
-                  .document = document_of(result, side.signatures),
+  Section section{.json = stats_json(result, side.compared, side.signatures),
+                  .document = document_of(result, side.compared, side.signatures),
                   .notices = result.notices};
   section.files.push_back(text_file("stats_layers.tsv", tsv_of(result)));
   section.page_part = PagePart{.chapter = Chapter::inference, .title = "Of the similarities"};
@@ -213,6 +230,7 @@ std::vector<Flag> flags(int n_resamples, int n_permutations) {
            .help = "tokens of every prompt in those draws (default: as the shortest prompt has)",
            .min = 1,
            .max = 1'000'000'000},
+          common_tokens_flag(),
           group_by_flag()};
 }
 

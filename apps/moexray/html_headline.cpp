@@ -59,8 +59,12 @@ void add_difference(const Results& results, NumberTable& table) {
   const stats::SimilarityResult& similarity = *results.similarity;
   std::string remark = "similarity within less similarity across categories";
   if (results.inference != nullptr) {
-    remark += fmt::format("; p = {} by {}", short_p_text(results.inference->location.gap.p_value),
-                          counted(results.inference->location.gap.n_draws, "relabelling"));
+    const stats::InferenceResult& found = *results.inference;
+    remark += found.check.comparable()
+                  ? fmt::format(
+                        "; p = {} by {}, on the {}", short_p_text(found.location.gap.p_value),
+                        counted(found.location.gap.n_draws, "relabelling"), found.positions.text())
+                  : "; not tested: " + found.check.reason;
   } else if (results.baselines != nullptr) {
     remark += fmt::format("; p = {} by {}", short_p_text(results.baselines->label_shuffle.p_value),
                           counted(results.baselines->label_shuffle.n_draws, "relabelling"));
@@ -78,7 +82,8 @@ void add_layer(const Results& results, NumberTable& table) {
   if (results.layers == nullptr || results.layers->peak_layer < 0) return;
   const auto peak = static_cast<std::size_t>(results.layers->peak_layer);
   const std::string d = fixed(results.layers->layers[peak].cohens_d, 2);
-  if (results.inference == nullptr || peak >= results.inference->layers.size()) {
+  if (results.inference == nullptr || peak >= results.inference->layers.size() ||
+      std::isnan(results.inference->layers[peak].p_adjusted)) {
     table.add("layer of the largest separation", std::to_string(peak), "",
               "counted from 0; Cohen’s d " + d + "; not tested");
     return;
@@ -122,10 +127,12 @@ void add_inference(const Results& results, NumberTable& table) {
   if (!interval.empty() && !bootstrap.auc_calibrated) interval += " (not calibrated)";
   table.add("AUC", fixed(bootstrap.auc.estimate, 3), interval,
             "how often a pair within is more similar than a pair across");
-  table.add("PERMANOVA", "R² " + fixed(found.location.r_squared, 3), "",
-            fmt::format("p = {}; spread (PERMDISP) p = {}",
-                        short_p_text(found.location.permanova.p_value),
-                        short_p_text(found.dispersion.f.p_value)));
+  if (found.check.comparable()) {
+    table.add("PERMANOVA", "R² " + fixed(found.location.r_squared, 3), "",
+              fmt::format("p = {}; spread (PERMDISP) p = {}; on the {}",
+                          short_p_text(found.location.permanova.p_value),
+                          short_p_text(found.dispersion.f.p_value), found.positions.text()));
+  }
   if (std::isfinite(found.noise_corrected.gap)) {
     table.add("difference, noise-corrected", fixed(found.noise_corrected.gap, 4), "",
               "assumes independent tokens");

@@ -162,8 +162,13 @@ Document numbers_part(const Page& page) {
   table.add_row({"Cohen's d", fixed(similarity->cohens_d, 2), interval(stats.bootstrap.cohens_d, 2),
                  "", "", ""});
   document.table(std::move(table));
-  document.note(
-      "uniform, popular: what uniform routing and one pool of popular experts would give");
+  std::string note =
+      "uniform, popular: what uniform routing and one pool of popular experts would give";
+  if (has_stats) {
+    note += stats.check.comparable() ? "; p: on the " + stats.positions.text()
+                                     : "; no p: " + stats.check.reason;
+  }
+  document.note(note);
   return document;
 }
 

@@ -63,6 +63,13 @@ void take_similarities(const Results& results, DifferenceVerdict& verdict) {
 void take_test(const VerdictFacts& facts, const Results& results, DifferenceVerdict& verdict) {
   double smallest = 0;
   if (results.inference != nullptr) {
+    const stats::InferenceResult& inference = *results.inference;
+    if (!inference.check.comparable() && !std::isnan(verdict.gap)) {
+      verdict.finding = Finding::cannot_tell;
+      verdict.reason = inference.check.reason;
+      return;
+    }
+    verdict.positions = inference.positions.text();
     verdict.p_value = results.inference->location.gap.p_value;
     verdict.n_permutations = results.inference->location.gap.n_draws;
     smallest = results.inference->smallest_p_value;
@@ -84,9 +91,6 @@ void take_test(const VerdictFacts& facts, const Results& results, DifferenceVerd
             : fmt::format("so few prompts that no p-value can fall below {:.2g}", smallest);
   } else if (!is_found(verdict.p_value)) {
     verdict.finding = Finding::not_found;
-  } else if (verdict.lengths_differ) {
-    verdict.finding = Finding::cannot_tell;
-    verdict.reason = "the prompts' lengths go with their category";
   } else {
     verdict.finding = Finding::found;
   }
@@ -153,6 +157,7 @@ LayersVerdict judge_layers(const VerdictFacts& facts, const Results& results, bo
   const std::vector<stats::LayerTest>& layers = results.inference->layers;
   verdict.n_layers = static_cast<int>(layers.size());
   verdict.n_permutations = results.inference->n_layer_draws;
+  verdict.positions = results.inference->positions.text();
   verdict.finding = Finding::cannot_tell;
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const stats::LayerTest& layer = layers[i];
@@ -262,18 +267,13 @@ Verdict judge(const VerdictFacts& facts, const Results& results) {
     verdict.layers.reason = verdict.experts.reason = reason;
     return verdict;
   }
-  // The tests of words and layers depend on lengths as that of the gap does.
   const bool differs = verdict.difference.finding == Finding::found;
   verdict.experts = judge_experts(facts, results);
-  if (verdict.experts.finding == Finding::found) {
-    if (verdict.difference.lengths_differ) {
-      verdict.difference.finding = Finding::found;
-      verdict.difference.by_experts = true;
-    } else if (!differs) {
-      verdict.experts.finding = Finding::not_claimed;
-    }
+  if (verdict.experts.finding == Finding::found && !differs) {
+    verdict.experts.finding = Finding::not_claimed;
   }
-  verdict.words = judge_words(facts, results, differs);
+  // That test looks at all tokens, and lengths alone can make it find something.
+  verdict.words = judge_words(facts, results, differs && !verdict.difference.lengths_differ);
   verdict.classifier = judge_classifier(facts, results);
   verdict.layers = judge_layers(facts, results, differs);
   list_limits(facts, results, verdict);
