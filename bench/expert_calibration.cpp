@@ -1,6 +1,7 @@
-// How often the test of experts and categories finds something where there is nothing, on made-up
-// data and on halves of one category of a trace, how often it finds what is there, and how often
-// the intervals of rates cover. docs/statistics.md has the tables.
+// How often the tests of labels (experts and categories; gap, PERMANOVA, PERMDISP, layers, label
+// shuffle, information) find something where there is nothing, on made-up data and on halves of one
+// category of a trace, how often they find what is there, and how often the intervals of rates
+// cover. docs/statistics.md has the tables.
 #include <fmt/core.h>
 
 #include <cstdio>
@@ -10,6 +11,7 @@
 #include <span>
 
 #include "expert_cases.h"
+#include "label_cases.h"
 #include "moexray/core/error.h"
 #include "moexray/core/system.h"
 #include "moexray/trace/reader.h"
@@ -68,6 +70,43 @@ void level_and_power(int n_sets, std::uint64_t seed) {
           expert_outcome(world.options, seed, i, n_permutations);
     });
     print_row(fmt::format("{}, effect {}", world.name, world.options.effect), outcomes);
+  }
+}
+
+void print_label_head(int n_sets) {
+  fmt::print("{} data sets, {} permutations; data sets with p at most 0.05, %\n", n_sets,
+             n_permutations);
+  fmt::print("{:<50} {:>7}", "", "refused");
+  for (const char* name : label_test_names) fmt::print(" {:>11}", name);
+  fmt::print("\n");
+}
+
+void print_label_row(const std::string& name, const std::vector<LabelOutcome>& outcomes) {
+  const auto n = static_cast<double>(outcomes.size());
+  fmt::print("{:<50} {:>7}", name, std::ranges::count(outcomes, false, &LabelOutcome::tested));
+  for (std::size_t test = 0; test < n_label_tests; ++test) {
+    const auto n_found =
+        std::ranges::count_if(outcomes, [&](const LabelOutcome& o) { return o.found[test]; });
+    fmt::print(" {:>11}", percent(static_cast<double>(n_found), n));
+  }
+  fmt::print("\n");
+  std::fflush(stdout);
+}
+
+void labels(int n_sets, std::uint64_t seed) {
+  print_label_head(n_sets);
+  for (const double effect : {0.0, 0.15, 0.3}) {
+    for (NamedExpertWorld world : null_expert_worlds()) {
+      world.options.effect = effect;
+      std::vector<LabelOutcome> outcomes(static_cast<std::size_t>(n_sets));
+      parallel_for(n_sets, available_threads(), [&](int i) {
+        const std::uint64_t own = RandomStream(seed, "data set " + std::to_string(i))();
+        const ExpertWorld drawn = expert_world(world.options, own);
+        outcomes[static_cast<std::size_t>(i)] =
+            label_outcome(drawn.signatures, drawn.tokens, n_permutations, own, true);
+      });
+      print_label_row(fmt::format("{}, effect {}", world.name, effect), outcomes);
+    }
   }
 }
 
@@ -153,6 +192,50 @@ void halves_of_trace(const char* directory, int n_sets, std::uint64_t seed) {
   }
 }
 
+// The signatures of tokens: those of halves() are not kept.
+stats::Signatures signatures_of(const ExpertWorld& half) {
+  std::vector<stats::PromptLabel> prompts;
+  for (std::size_t i = 0; i < half.signatures.ids.size(); ++i) {
+    prompts.push_back({half.signatures.ids[i], half.signatures.categories[i]});
+  }
+  stats::SignatureAccumulator signatures(half.tokens.shape, prompts, {});
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    for (std::size_t t = half.tokens.first[i]; t < half.tokens.first[i + 1]; ++t) {
+      for (int layer = 0; layer < half.tokens.shape.n_layers; ++layer) {
+        const auto chosen = half.tokens.at(t, layer);
+        const std::vector<ExpertId> experts(chosen.begin(), chosen.end());
+        RoutingRecord record;
+        record.layer = layer;
+        record.pos = half.tokens.tokens[t].pos;
+        record.experts = experts;
+        signatures.add(i, record);
+      }
+    }
+  }
+  return std::move(signatures).finish();
+}
+
+void label_halves(const char* directory, int n_sets, std::uint64_t seed) {
+  const ExpertWorld trace = read_trace(directory);
+  print_label_head(n_sets);
+  const std::set<std::string> categories(trace.signatures.categories.begin(),
+                                         trace.signatures.categories.end());
+  for (const std::size_t n_kept : {std::size_t{1} << 30, std::size_t{20}}) {
+    for (const std::string& category : categories) {
+      std::vector<LabelOutcome> outcomes(static_cast<std::size_t>(n_sets));
+      parallel_for(n_sets, available_threads(), [&](int i) {
+        RandomStream random(seed, category + std::to_string(i));
+        const ExpertWorld half = halves(trace, category, n_kept, random);
+        outcomes[static_cast<std::size_t>(i)] =
+            label_outcome(signatures_of(half), half.tokens, n_permutations, random(), false);
+      });
+      print_label_row(
+          fmt::format("halves of {}{}", category, n_kept == 20 ? ", one cut to 20 tokens" : ""),
+          outcomes);
+    }
+  }
+}
+
 // How often intervals hold the rate of 1,000 further prompts, by the size of the rate.
 void coverage(int n_sets, std::uint64_t seed) {
   constexpr int n_worlds = 20;
@@ -193,20 +276,25 @@ void coverage(int n_sets, std::uint64_t seed) {
 
 int main(int argc, char** argv) {
   const std::string what = argc > 1 ? argv[1] : "";
-  const int first = what == "halves" ? 3 : 2;
+  const int first = what == "halves" || what == "label-halves" ? 3 : 2;
   const int n_sets = argc > first ? std::atoi(argv[first]) : 0;
   const auto seed = static_cast<std::uint64_t>(argc > first + 1 ? std::atoi(argv[first + 1]) : 1);
   if (n_sets < 1 || argc > first + 2 ||
-      (what != "level" && what != "halves" && what != "coverage")) {
+      (what != "level" && what != "halves" && what != "coverage" && what != "labels" &&
+       what != "label-halves")) {
     fmt::print(stderr,
                "usage: expert_calibration level DATA_SETS [SEED]\n"
                "       expert_calibration halves TRACE DATA_SETS [SEED]\n"
+               "       expert_calibration labels DATA_SETS [SEED]\n"
+               "       expert_calibration label-halves TRACE DATA_SETS [SEED]\n"
                "       expert_calibration coverage DATA_SETS [SEED]\n");
     return 2;
   }
   try {
     if (what == "level") level_and_power(n_sets, seed);
     if (what == "halves") halves_of_trace(argv[2], n_sets, seed);
+    if (what == "labels") labels(n_sets, seed);
+    if (what == "label-halves") label_halves(argv[2], n_sets, seed);
     if (what == "coverage") coverage(n_sets, seed);
   } catch (const Error& error) {
     fmt::print(stderr, "expert_calibration: {}\n", error.what());

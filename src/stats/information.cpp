@@ -241,9 +241,12 @@ void add_tests(const ComparedPrompts& compared, const InformationOptions& option
   result.adjustment = "max-T";
   MaxT largest{std::vector<double>(static_cast<std::size_t>(n)),
                std::vector<double>(static_cast<std::size_t>(n))};
+  // The observed labels are one of the labellings that mean and deviation come from: were they left
+  // out, only they would be judged by numbers that they are no part of, and rejected too often.
+  NullSums all = permuted.null;
+  all.add(permuted.observed, permuted.observed);
   const auto z = [&](const PlugIn& value, Vector PlugIn::* part) {
-    return standardised(value.*part, permuted.null.sums.*part, permuted.null.squares.*part,
-                        n_draws);
+    return standardised(value.*part, all.sums.*part, all.squares.*part, n_draws + 1);
   };
   InformationOptions silent = options;
   silent.work.on_steps = {};

@@ -155,8 +155,11 @@ TEST(Information, FewPermutationsAreAdjustedByMaxT) {
     null.row(draw) =
         counts.plug_in(permuted_labels(units, categories, random), 3).experts.transpose();
   }
-  const Eigen::RowVectorXd mean = null.colwise().mean();
-  const Eigen::RowVectorXd sd = ((null.rowwise() - mean).array().square().colwise().mean()).sqrt();
+  // Mean and deviation are of all labellings, the observed one too: none of them is special.
+  Matrix all(100, 8);
+  all << null, counts.plug_in(categories.of_prompt, 3).experts.transpose();
+  const Eigen::RowVectorXd mean = all.colwise().mean();
+  const Eigen::RowVectorXd sd = ((all.rowwise() - mean).array().square().colwise().mean()).sqrt();
   const Vector largest =
       ((null.rowwise() - mean).array().rowwise() / sd.array()).rowwise().maxCoeff();
   for (int i = 0; i < 8; ++i) {
