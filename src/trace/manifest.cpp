@@ -120,7 +120,7 @@ class KeyReader {
   }
   [[noreturn]] void fail(const std::string& key, std::string expected, const Json& found) const {
     throw Error(ErrorKind::data, {"wrong value of key \"" + key + "\"", where_, std::move(expected),
-                                  trace::describe(found)});
+                                  describe_json(found)});
   }
 
  private:
@@ -263,7 +263,7 @@ std::string manifest_to_json(const TraceManifest& manifest) {
       open_object = object;
     }
     text += "\"" + key.substr(dot == std::string::npos ? 0 : dot + 1) + "\": ";
-    text += trace::json_text(value);
+    text += json_text(value);
   }
   if (!open_object.empty()) text += "}";
   append_checksum(text, trace::manifest_checksum);
@@ -271,7 +271,7 @@ std::string manifest_to_json(const TraceManifest& manifest) {
 }
 
 TraceManifest manifest_from_json(std::string_view json, std::string_view where) {
-  const Json root = trace::parse_json(json, std::string(where));
+  const Json root = parse_json(json, where);
   const KeyReader in(root, where);
   read_format(in);
   if (root.contains("checksum") &&
