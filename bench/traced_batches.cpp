@@ -18,11 +18,10 @@ TraceManifest manifest_of(const ModelConfig& config, const std::string& kernels,
   TraceManifest manifest;
   manifest.tool = trace_tool_name();
   manifest.model.name = config.name;
-  manifest.model.architecture = config.architecture;
+  manifest.model.architecture = config.architecture->name;
   manifest.model.shape = config.routing_shape();
   manifest.model.dtype = "bfloat16";
-  manifest.model.moe_layers.resize(static_cast<std::size_t>(config.num_hidden_layers));
-  std::iota(manifest.model.moe_layers.begin(), manifest.model.moe_layers.end(), 0);
+  manifest.model.moe_layers = config.spec.moe_layers();
   manifest.n_prompts = std::accumulate(plan.begin(), plan.end(), std::int64_t{0});
   manifest.batch = plan.front();
   manifest.plan = std::move(plan);
@@ -87,7 +86,7 @@ void TracedBatches::run(Model& model, std::span<const std::span<const TokenId>> 
 
 void generate_untraced(Model& model, std::span<const std::span<const TokenId>> prompts,
                        std::int64_t n_new_tokens) {
-  const auto n_vocab = static_cast<std::size_t>(model.config().vocab_size);
+  const auto n_vocab = static_cast<std::size_t>(model.config().spec.vocab_size);
   std::vector<std::int64_t> capacities;
   std::vector<TokenId> last(prompts.size());
   std::vector<SequenceChunk> chunks;

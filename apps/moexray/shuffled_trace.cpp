@@ -54,10 +54,10 @@ TraceManifest identity_of(const Checkpoint& checkpoint) {
   const ModelConfig& config = checkpoint.config();
   TraceManifest found;
   found.model.name = config.name;
-  found.model.architecture = config.architecture;
-  found.model.hidden_size = config.hidden_size;
+  found.model.architecture = config.architecture->name;
+  found.model.hidden_size = config.spec.hidden_size;
   found.model.shape = config.routing_shape();
-  found.model.norm_topk_prob = config.norm_topk_prob;
+  found.model.norm_topk_prob = config.spec.router().normalise;
   found.model.config_sha256 = config.sha256;
   found.model.deciding_config_sha256 = deciding_config_sha256(config);
   found.model.router_sha256 = checkpoint.router_sha256();
@@ -128,7 +128,7 @@ stats::Matrix shuffled_signatures(const AnalysisInput& input,
   std::int64_t n_tokens = 0;
   for (std::size_t row = 0; row < signatures.size(); ++row) {
     prompts.push_back(shuffled_prompt(input.tokens, row, signatures.ids[row], input.settings.seed,
-                                      static_cast<int>(checkpoint.config().vocab_size)));
+                                      checkpoint.config().spec.vocab_size));
     n_tokens += static_cast<std::int64_t>(prompts.back().ids.size());
   }
   // As the trace was made: only the order of the tokens is to differ.

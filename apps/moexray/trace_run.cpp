@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <atomic>
 #include <map>
-#include <numeric>
 #include <set>
 #include <utility>
 
@@ -44,10 +43,10 @@ std::string find_failure(std::span<const TokenId> ids, std::int64_t max_new_toke
                        noun_for(max_new_tokens, "one"));
   }
   const auto strange = std::find_if(ids.begin(), ids.end(),
-                                    [&](TokenId id) { return id < 0 || id >= config.vocab_size; });
+                                    [&](TokenId id) { return id < 0 || id >= config.spec.vocab_size; });
   if (strange == ids.end()) return {};
   return fmt::format("token {} is outside the model's vocabulary of {}", *strange,
-                     config.vocab_size);
+                     config.spec.vocab_size);
 }
 
 class FailureList {
@@ -119,13 +118,12 @@ TraceManifest manifest_of(const TraceSettings& settings, const ModelConfig& conf
   TraceManifest manifest;
   manifest.tool = trace_tool_name();
   manifest.model.name = config.name;
-  manifest.model.architecture = config.architecture;
-  manifest.model.hidden_size = config.hidden_size;
+  manifest.model.architecture = config.architecture->name;
+  manifest.model.hidden_size = config.spec.hidden_size;
   manifest.model.shape = config.routing_shape();
-  manifest.model.norm_topk_prob = config.norm_topk_prob;
+  manifest.model.norm_topk_prob = config.spec.router().normalise;
   manifest.model.dtype = settings.dtype;
-  manifest.model.moe_layers.resize(static_cast<std::size_t>(config.num_hidden_layers));
-  std::iota(manifest.model.moe_layers.begin(), manifest.model.moe_layers.end(), 0);
+  manifest.model.moe_layers = config.spec.moe_layers();
   manifest.model.config_sha256 = config.sha256;
   manifest.model.deciding_config_sha256 = deciding_config_sha256(config);
   manifest.tokenizer = {std::string(tokenizer.kind()), tokenizer.vocab_size(), tokenizer.sha256()};

@@ -1,24 +1,28 @@
 #include "expert_layout.h"
 
-#include <utility>
-
 namespace moexray {
-namespace {
 
-constexpr std::string_view experts = ".mlp.experts.";
-
-}  // namespace
+ExpertLayoutFinder::ExpertLayoutFinder(const ModelConfig& config)
+    : separate_(weight_slots(config, ExpertLayout::separate)),
+      fused_(weight_slots(config, ExpertLayout::fused)) {
+  for (const WeightSlot& slot : fused_) {
+    if (slot.tensor == slot.name) continue;
+    fused_names_.insert(slot.tensor);
+    expert_names_.insert(slot.name);
+  }
+}
 
 void ExpertLayoutFinder::see(std::string_view tensor) {
-  const std::size_t at = tensor.find(experts);
-  if (at == std::string_view::npos || at + experts.size() == tensor.size()) return;
-  const std::string_view rest = tensor.substr(at + experts.size());
-  if (rest == "gate_up_proj" || rest == "down_proj") ++n_fused_;
-  if (rest[0] >= '0' && rest[0] <= '9') ++n_separate_;
+  n_fused_ += fused_names_.count(tensor);
+  n_separate_ += expert_names_.count(tensor);
 }
 
 ExpertLayout ExpertLayoutFinder::layout() const {
   return n_fused_ > 0 ? ExpertLayout::fused : ExpertLayout::separate;
+}
+
+const std::vector<WeightSlot>& ExpertLayoutFinder::slots() const {
+  return layout() == ExpertLayout::fused ? fused_ : separate_;
 }
 
 std::string ExpertLayoutFinder::note() const {
@@ -31,37 +35,22 @@ std::string ExpertLayoutFinder::note() const {
          " tensors of single experts beside them: both layouts in one checkpoint";
 }
 
-void split_fused_experts(const ModelConfig& config,
-                         std::map<std::string, TensorView, std::less<>>& tensors) {
-  const std::int64_t hidden = config.hidden_size;
-  const std::int64_t width = config.intermediate_size;
-  for (int layer = 0; layer < config.num_hidden_layers; ++layer) {
-    const std::string prefix = "model.layers." + std::to_string(layer) + ".mlp.experts.";
-    const auto take = [&](const char* name) {
-      return std::move(tensors.extract(tensors.find(prefix + name)).mapped());
-    };
-    const TensorView gate_up = take("gate_up_proj");
-    const TensorView down = take("down_proj");
-    // All three matrices of an expert have as many bytes.
-    const std::size_t n_bytes = static_cast<std::size_t>(hidden * width) * size_of(gate_up.type);
-    const std::size_t n_down_bytes = static_cast<std::size_t>(hidden * width) * size_of(down.type);
-    for (int e = 0; e < config.num_experts; ++e) {
-      const std::string expert = prefix + std::to_string(e) + ".";
-      const auto i = static_cast<std::size_t>(e);
-      tensors.emplace(
-          expert + "gate_proj.weight",
-          TensorView{
-              gate_up.type, {width, hidden}, gate_up.bytes.subspan(2 * i * n_bytes, n_bytes)});
-      tensors.emplace(expert + "up_proj.weight",
-                      TensorView{gate_up.type,
-                                 {width, hidden},
-                                 gate_up.bytes.subspan((2 * i + 1) * n_bytes, n_bytes)});
-      tensors.emplace(
-          expert + "down_proj.weight",
-          TensorView{
-              down.type, {hidden, width}, down.bytes.subspan(i * n_down_bytes, n_down_bytes)});
-    }
+std::map<std::string, TensorView, std::less<>> views_of_weights(
+    const std::vector<WeightSlot>& slots,
+    const std::map<std::string, TensorView, std::less<>>& stored) {
+  std::map<std::string, TensorView, std::less<>> views;
+  for (const WeightSlot& slot : slots) {
+    const auto found = stored.find(slot.tensor);
+    if (found == stored.end()) continue;  // a tied head
+    const TensorView& whole = found->second;
+    const std::size_t size = size_of(whole.type);
+    views.emplace(
+        slot.name,
+        TensorView{whole.type, slot.shape,
+                   whole.bytes.subspan(static_cast<std::size_t>(slot.first) * size,
+                                       static_cast<std::size_t>(n_values(slot.shape)) * size)});
   }
+  return views;
 }
 
 }  // namespace moexray

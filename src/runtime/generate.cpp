@@ -53,7 +53,7 @@ class Batch {
         options_(options),
         stop_(stop),
         on_pass_(on_pass),
-        n_vocab_(static_cast<std::size_t>(model.config().vocab_size)),
+        n_vocab_(static_cast<std::size_t>(model.config().spec.vocab_size)),
         collector_(model.config().routing_shape(), options.router_logits) {
     std::vector<std::int64_t> capacities;
     for (const GenerationInput& prompt : prompts) {

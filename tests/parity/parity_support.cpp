@@ -92,10 +92,10 @@ Runtime& runtime() {
 }
 
 RouterRecorder::RouterRecorder(const ModelConfig& config, bool wants_logits)
-    : n_experts_(config.num_experts),
-      top_k_(config.num_experts_per_tok),
+    : n_experts_(config.routing_shape().n_experts),
+      top_k_(config.routing_shape().top_k),
       wants_logits_(wants_logits),
-      layers_(config.num_hidden_layers) {}
+      layers_(config.routing_shape().n_layers) {}
 
 void RouterRecorder::on_router(const RouterBatch& batch) {
   const auto n_selected = static_cast<std::size_t>(batch.n_rows * top_k_);
@@ -159,7 +159,7 @@ std::vector<PrefillAndStep> run_batch(Model& model,
   const auto logits = test::every_logit(model, *session, chunks, {&prefill, policy, {}});
   const auto step_logits = model.forward(*session, steps, {&step, policy, {}});
 
-  const std::int64_t n_vocab = model.config().vocab_size;
+  const std::int64_t n_vocab = model.config().spec.vocab_size;
   std::vector<PrefillAndStep> results;
   std::int64_t begin = 0;
   for (const auto& sequence : sequences) {
