@@ -9,8 +9,9 @@
 
 namespace moexray::test {
 
-void write_fused_checkpoint(const std::filesystem::path& from, const std::filesystem::path& to) {
-  const Checkpoint checkpoint(from);
+void write_fused_checkpoint(const std::filesystem::path& from, const std::filesystem::path& to,
+                            std::span<const Architecture> table) {
+  const Checkpoint checkpoint(from, table);
   // A tensor holds its weights one after the other.
   const std::vector<WeightSlot> slots = weight_slots(checkpoint.config(), ExpertLayout::fused);
   std::map<std::string, std::vector<std::byte>> bytes;
