@@ -74,24 +74,27 @@ std::string router_text(const RouterSpec& router) {
                      router.normalise ? ", scaled to sum 1" : "");
 }
 
-// "3 of 16: layers 0-2".
-std::string dense_text(const ModelSpec& spec) {
-  const std::string widths =
-      for_all_layers(spec, [](const LayerSpec& layer) -> std::optional<std::string> {
-        if (layer.moe() != nullptr) return std::nullopt;
-        return fmt::format("width {}", std::get<FeedForwardSpec>(layer.mlp).width);
-      });
-  const std::size_t n_dense = spec.layers.size() - spec.moe_layers().size();
-  if (n_dense == 0) return "none";
+// "layers 0-2, layer 5": those that are dense.
+std::string dense_places(const ModelSpec& spec) {
   std::string places;
-  std::size_t first = 0;
+  std::size_t first = 0;  // of the dense layers before layer i
   for (std::size_t i = 0; i <= spec.layers.size(); ++i) {
-    const bool is_dense = i < spec.layers.size() && spec.layers[i].moe() == nullptr;
-    if (is_dense) continue;
+    if (i < spec.layers.size() && spec.layers[i].moe() == nullptr) continue;
     if (i > first) places += (places.empty() ? "" : ", ") + layer_range(first, i - 1);
     first = i + 1;
   }
-  return fmt::format("{} of {}: {}; {}", n_dense, spec.layers.size(), places, widths);
+  return places;
+}
+
+// "3 of 16 (layers 0-2), width 4096".
+std::string dense_text(const ModelSpec& spec) {
+  const std::size_t n_dense = spec.layers.size() - spec.moe_layers().size();
+  if (n_dense == 0) return "none";
+  return fmt::format("{} of {} ({}), {}", n_dense, spec.layers.size(), dense_places(spec),
+                     for_all_layers(spec, [](const LayerSpec& layer) -> std::optional<std::string> {
+                       if (layer.moe() != nullptr) return std::nullopt;
+                       return fmt::format("width {}", std::get<FeedForwardSpec>(layer.mlp).width);
+                     }));
 }
 
 std::string shared_text(const ModelSpec& spec) {
