@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "limits.h"
 #include "moexray/core/error.h"
+#include "size_limits.h"
 
 namespace moexray {
 namespace {

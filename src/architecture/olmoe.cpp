@@ -1,7 +1,7 @@
 #include <string>
 
 #include "families.h"
-#include "limits.h"
+#include "size_limits.h"
 
 namespace moexray {
 namespace {
