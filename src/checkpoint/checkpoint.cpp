@@ -217,20 +217,19 @@ Checkpoint::Checkpoint(const std::filesystem::path& directory, std::span<const A
     files_ = map_shards(directory, *index);
   }
   std::vector<SafetensorsHeader> headers;
-  ExpertLayoutFinder layout(config_);
   for (const MappedFile& file : files_) {
     headers.push_back(parse_safetensors_header(file.bytes(), file.path().string()));
-    for (const SafetensorsEntry& entry : headers.back().tensors) layout.see(entry.name);
   }
+  ExpertLayoutFinder layout(config_, headers);
   Matcher matcher(index ? &*index : nullptr, layout);
   for (std::size_t i = 0; i < files_.size(); ++i) matcher.add_file(files_[i], headers[i]);
-  const auto stored = matcher.finish(directory);
+  auto stored = matcher.finish(directory);
   for (const auto& [name, tensor] : stored) ++n_stored_tensors_[tensor.type];
   expert_layout_ = layout.layout();
-  tensors_ = views_of_weights(layout.slots(), stored);
-  for (const WeightSlot& slot : layout.slots()) {
-    if (slot.required) weights_.push_back(slot);
-  }
+  tensors_ = expert_layout_ == ExpertLayout::separate ? std::move(stored)
+                                                      : views_of_weights(layout.slots(), stored);
+  weights_ = layout.take_slots();
+  std::erase_if(weights_, [](const WeightSlot& slot) { return !slot.required; });
 }
 
 const TensorView& Checkpoint::tensor(std::string_view name) const {

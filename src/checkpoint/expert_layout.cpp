@@ -1,32 +1,39 @@
 #include "expert_layout.h"
 
+#include <algorithm>
+#include <string_view>
+#include <unordered_set>
+
 namespace moexray {
 
-ExpertLayoutFinder::ExpertLayoutFinder(const ModelConfig& config)
-    : separate_(weight_slots(config, ExpertLayout::separate)),
-      fused_(weight_slots(config, ExpertLayout::fused)) {
-  for (const WeightSlot& slot : fused_) {
-    if (slot.tensor == slot.name) continue;
-    fused_names_.insert(slot.tensor);
-    expert_names_.insert(slot.name);
+ExpertLayoutFinder::ExpertLayoutFinder(const ModelConfig& config,
+                                       const std::vector<SafetensorsHeader>& headers)
+    : slots_(weight_slots(config, ExpertLayout::separate)) {
+  std::unordered_set<std::string_view> names;
+  for (const WeightSlot& slot : slots_) names.insert(slot.tensor);
+  std::unordered_set<std::string_view> others;
+  for (const SafetensorsHeader& header : headers) {
+    for (const SafetensorsEntry& entry : header.tensors) {
+      if (!names.contains(entry.name)) others.insert(entry.name);
+    }
   }
-}
-
-void ExpertLayoutFinder::see(std::string_view tensor) {
-  n_fused_ += fused_names_.count(tensor);
-  n_separate_ += expert_names_.count(tensor);
-}
-
-ExpertLayout ExpertLayoutFinder::layout() const {
-  return n_fused_ > 0 ? ExpertLayout::fused : ExpertLayout::separate;
-}
-
-const std::vector<WeightSlot>& ExpertLayoutFinder::slots() const {
-  return layout() == ExpertLayout::fused ? fused_ : separate_;
+  if (others.empty()) return;
+  std::vector<WeightSlot> fused = weight_slots(config, ExpertLayout::fused);
+  const auto is_other = [&](const WeightSlot& slot) { return others.contains(slot.tensor); };
+  if (std::none_of(fused.begin(), fused.end(), is_other)) return;
+  std::unordered_set<std::string_view> experts;
+  for (const WeightSlot& slot : fused) {
+    if (slot.tensor != slot.name) experts.insert(slot.name);
+  }
+  for (const SafetensorsHeader& header : headers) {
+    for (const SafetensorsEntry& entry : header.tensors) n_separate_ += experts.count(entry.name);
+  }
+  layout_ = ExpertLayout::fused;
+  slots_.swap(fused);
 }
 
 std::string ExpertLayoutFinder::note() const {
-  if (n_fused_ == 0) return {};
+  if (layout_ == ExpertLayout::separate) return {};
   const std::string fused =
       "fused experts, as transformers 5 saves them: gate_up_proj and down_proj hold all experts of "
       "a layer";

@@ -3,33 +3,30 @@
 #include <cstddef>
 #include <map>
 #include <string>
-#include <string_view>
-#include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "moexray/checkpoint/checkpoint.h"
+#include "moexray/checkpoint/safetensors.h"
 
 namespace moexray {
 
-/// How the names of a checkpoint's tensors lay out the experts.
+/// How the names of a checkpoint's tensors lay out the experts: fused if any name says so.
 class ExpertLayoutFinder {
  public:
-  explicit ExpertLayoutFinder(const ModelConfig& config);
+  ExpertLayoutFinder(const ModelConfig& config, const std::vector<SafetensorsHeader>& headers);
 
-  void see(std::string_view tensor);
-  /// Fused if any name is.
-  ExpertLayout layout() const;
+  ExpertLayout layout() const { return layout_; }
   /// The weights as they lie in this layout.
-  const std::vector<WeightSlot>& slots() const;
+  const std::vector<WeightSlot>& slots() const { return slots_; }
+  std::vector<WeightSlot> take_slots() { return std::move(slots_); }
   /// For the head of a list of tensors that do not fit: "fused experts, …", or that both layouts
   /// are there; empty for separate ones alone.
   std::string note() const;
 
  private:
-  std::vector<WeightSlot> separate_, fused_;
-  std::unordered_set<std::string_view> fused_names_;  // of tensors that hold several weights
-  std::unordered_set<std::string_view> expert_names_;
-  std::size_t n_fused_ = 0;     // of the names, each for all experts of a layer
+  ExpertLayout layout_ = ExpertLayout::separate;
+  std::vector<WeightSlot> slots_;
   std::size_t n_separate_ = 0;  // of the names, each for one expert
 };
 
