@@ -2,6 +2,7 @@
 
 #include <system_error>
 
+#include "core/json/section.h"
 #include "moexray/core/error.h"
 #include "moexray/core/file_kind.h"
 
@@ -38,18 +39,13 @@ void fail(const std::string& where, std::string_view key, std::string_view what,
 }
 
 bool bool_or(const Json& object, const char* key, bool fallback, const std::string& where) {
-  const Json& value = member(object, key);
-  if (value.is_null()) return fallback;
-  if (!value.is_boolean()) fail(where, key, "wrong type", "true or false", value);
-  return value.get<bool>();
+  return object.is_object() ? JsonSection(object, where).boolean(key, fallback) : fallback;
 }
 
 std::string string_or(const Json& object, const char* key, std::string_view fallback,
                       const std::string& where) {
-  const Json& value = member(object, key);
-  if (value.is_null()) return std::string(fallback);
-  if (!value.is_string()) fail(where, key, "wrong type", "a string", value);
-  return value.get<std::string>();
+  return object.is_object() ? JsonSection(object, where).text(key, fallback)
+                            : std::string(fallback);
 }
 
 }  // namespace moexray::json_file

@@ -31,7 +31,7 @@ const Json& member(const Json& object, const char* key);
 [[noreturn]] void fail(const std::string& where, std::string_view key, std::string_view what,
                        std::string_view expected, const Json& found);
 
-/// Members of the expected type; absent or null: the fallback.
+/// Members of the expected type; absent, null, or of something that is no object: the fallback.
 bool bool_or(const Json& object, const char* key, bool fallback, const std::string& where);
 std::string string_or(const Json& object, const char* key, std::string_view fallback,
                       const std::string& where);

@@ -93,9 +93,9 @@ bool JsonSection::boolean(std::string_view key, bool fallback) const {
   return value->get<bool>();
 }
 
-std::string JsonSection::text(std::string_view key) const {
+std::string JsonSection::text(std::string_view key, std::string_view fallback) const {
   const json* value = find(key);
-  if (value == nullptr) return {};
+  if (value == nullptr) return std::string(fallback);
   if (!value->is_string()) fail(key, "wrong type", "a string", describe_json(*value));
   return value->get<std::string>();
 }

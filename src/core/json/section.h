@@ -35,8 +35,7 @@ class JsonSection {
   std::optional<std::int64_t> whole_number(std::string_view key) const;
   double number(std::string_view key, double fallback) const;
   bool boolean(std::string_view key, bool fallback) const;
-  /// Empty if the key is absent.
-  std::string text(std::string_view key) const;
+  std::string text(std::string_view key, std::string_view fallback = {}) const;
   /// A list of exactly `count` texts, as settings of every layer are.
   std::vector<std::string> texts(std::string_view key, std::size_t count) const;
   /// The texts of a list of any length; none for every other value.
