@@ -1,6 +1,9 @@
+// OLMoE (Muennighoff et al., arXiv 2409.02060), as `OlmoeForCausalLM` of transformers computes it.
+
 #include <string>
 
-#include "families.h"
+#include "moexray/architecture/config_reader.h"
+#include "moexray/architecture/weights.h"
 #include "size_limits.h"
 
 namespace moexray {
@@ -131,27 +134,27 @@ ModelSpec read_olmoe(const ConfigReader& config) {
 }
 
 void olmoe_weights(const ModelSpec& spec, WeightList& list) {
-  list.add(Role::embedding, "model.embed_tokens.weight");
+  list.add(WeightRole::embedding, "model.embed_tokens.weight");
   for (int l = 0; l < static_cast<int>(spec.layers.size()); ++l) {
     const std::string layer = "model.layers." + std::to_string(l) + ".";
-    list.add(Role::query, layer + "self_attn.q_proj.weight", l);
-    list.add(Role::key, layer + "self_attn.k_proj.weight", l);
-    list.add(Role::value, layer + "self_attn.v_proj.weight", l);
-    list.add(Role::output, layer + "self_attn.o_proj.weight", l);
-    list.add(Role::query_norm, layer + "self_attn.q_norm.weight", l);
-    list.add(Role::key_norm, layer + "self_attn.k_norm.weight", l);
-    list.add(Role::router, layer + "mlp.gate.weight", l);
+    list.add(WeightRole::query, layer + "self_attn.q_proj.weight", l);
+    list.add(WeightRole::key, layer + "self_attn.k_proj.weight", l);
+    list.add(WeightRole::value, layer + "self_attn.v_proj.weight", l);
+    list.add(WeightRole::output, layer + "self_attn.o_proj.weight", l);
+    list.add(WeightRole::query_norm, layer + "self_attn.q_norm.weight", l);
+    list.add(WeightRole::key_norm, layer + "self_attn.k_norm.weight", l);
+    list.add(WeightRole::router, layer + "mlp.gate.weight", l);
     list.add_experts(l, layer + "mlp.experts.",
                      {.gate = "gate_proj.weight",
                       .up = "up_proj.weight",
                       .down = "down_proj.weight",
                       .fused_gate_up = "gate_up_proj",
                       .fused_down = "down_proj"});
-    list.add(Role::attention_norm, layer + "input_layernorm.weight", l);
-    list.add(Role::mlp_norm, layer + "post_attention_layernorm.weight", l);
+    list.add(WeightRole::attention_norm, layer + "input_layernorm.weight", l);
+    list.add(WeightRole::mlp_norm, layer + "post_attention_layernorm.weight", l);
   }
-  list.add(Role::final_norm, "model.norm.weight");
-  list.add(Role::head, "lm_head.weight");
+  list.add(WeightRole::final_norm, "model.norm.weight");
+  list.add(WeightRole::head, "lm_head.weight");
 }
 
 }  // namespace moexray

@@ -4,9 +4,12 @@
 #include <array>
 #include <string>
 
-#include "families.h"
-
 namespace moexray {
+
+// What the families' files define.
+ModelSpec read_olmoe(const ConfigReader& config);
+void olmoe_weights(const ModelSpec& spec, WeightList& list);
+
 namespace {
 
 constexpr std::array<Architecture, 1> table_of_all = {{

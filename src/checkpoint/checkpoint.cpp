@@ -142,7 +142,7 @@ class Matcher {
     }
   }
 
-  Tensors::iterator find_role(Role role) {
+  Tensors::iterator find_role(WeightRole role) {
     for (const WeightSlot& slot : layout_.slots()) {
       if (slot.role == role) return tensors_.find(slot.tensor);
     }
@@ -151,8 +151,8 @@ class Matcher {
 
   // A tied head may be stored beside the embedding, if it is the same.
   void check_tied() {
-    const auto head = find_role(Role::head);
-    const auto embedding = find_role(Role::embedding);
+    const auto head = find_role(WeightRole::head);
+    const auto embedding = find_role(WeightRole::embedding);
     if (head == tensors_.end() || expected_.at(head->first)->required) return;
     if (embedding != tensors_.end()) {
       const TensorView& a = head->second;
@@ -243,7 +243,7 @@ const TensorView& Checkpoint::tensor(std::string_view name) const {
 std::string Checkpoint::router_sha256() const {
   Sha256 hash;
   for (const WeightSlot& slot : weights_) {
-    if (slot.role == Role::router) hash.update(tensor(slot.name).bytes);
+    if (slot.role == WeightRole::router) hash.update(tensor(slot.name).bytes);
   }
   return hash.finish_hex();
 }

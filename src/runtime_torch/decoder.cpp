@@ -36,48 +36,48 @@ at::Tensor feed_forward(const FeedForwardWeights& weights, const at::Tensor& x, 
 
 Decoder::Decoder(ModelSpec spec_) : spec(std::move(spec_)), layers(spec.layers.size()) {}
 
-at::Tensor& Decoder::weight(Role role, int layer) {
-  if (role == Role::embedding) return embedding;
-  if (role == Role::head) return head;
-  if (role == Role::final_norm) return final_norm;
+at::Tensor& Decoder::weight(WeightRole role, int layer) {
+  if (role == WeightRole::embedding) return embedding;
+  if (role == WeightRole::head) return head;
+  if (role == WeightRole::final_norm) return final_norm;
   LayerWeights& own = layers.at(static_cast<std::size_t>(layer));
   switch (role) {
-    case Role::attention_norm:
+    case WeightRole::attention_norm:
       return own.attention_norm;
-    case Role::query:
+    case WeightRole::query:
       return own.query;
-    case Role::key:
+    case WeightRole::key:
       return own.key;
-    case Role::value:
+    case WeightRole::value:
       return own.value;
-    case Role::output:
+    case WeightRole::output:
       return own.output;
-    case Role::query_norm:
+    case WeightRole::query_norm:
       return own.query_norm;
-    case Role::key_norm:
+    case WeightRole::key_norm:
       return own.key_norm;
-    case Role::mlp_norm:
+    case WeightRole::mlp_norm:
       return own.mlp_norm;
-    case Role::router:
+    case WeightRole::router:
       return own.router;
-    case Role::gate:
-    case Role::shared_gate:
+    case WeightRole::gate:
+    case WeightRole::shared_gate:
       return own.network.gate;
-    case Role::up:
-    case Role::shared_up:
+    case WeightRole::up:
+    case WeightRole::shared_up:
       return own.network.up;
-    case Role::down:
-    case Role::shared_down:
+    case WeightRole::down:
+    case WeightRole::shared_down:
       return own.network.down;
     default:
       TORCH_CHECK(false, "a weight that belongs to no layer");
   }
 }
 
-std::vector<at::Tensor>& Decoder::expert_weights(Role role, int layer) {
+std::vector<at::Tensor>& Decoder::expert_weights(WeightRole role, int layer) {
   ExpertWeights& experts = layers.at(static_cast<std::size_t>(layer)).experts;
-  if (role == Role::gate) return experts.gate;
-  return role == Role::up ? experts.up : experts.down;
+  if (role == WeightRole::gate) return experts.gate;
+  return role == WeightRole::up ? experts.up : experts.down;
 }
 
 at::Tensor Decoder::forward(at::Tensor x, Ops& ops, const RouterHook& hook) const {

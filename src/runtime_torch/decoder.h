@@ -32,9 +32,9 @@ struct Decoder {
   explicit Decoder(ModelSpec spec);
 
   /// Where a weight belongs; not those of single experts (expert_weights()).
-  at::Tensor& weight(Role role, int layer = -1);
+  at::Tensor& weight(WeightRole role, int layer = -1);
   /// The list of gate, up or down matrices of a layer's experts.
-  std::vector<at::Tensor>& expert_weights(Role role, int layer);
+  std::vector<at::Tensor>& expert_weights(WeightRole role, int layer);
 
   /// Hidden states after the last norm for embedded tokens x [n, hidden]. `hook` sees every MoE
   /// layer's routing.

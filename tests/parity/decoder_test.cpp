@@ -48,11 +48,11 @@ class Naive {
   Output run(const std::vector<TokenId>& ids) const {
     Output output;
     std::vector<Row> x;
-    for (const TokenId id : ids) x.push_back(weight_row(Role::embedding, -1, -1, id));
+    for (const TokenId id : ids) x.push_back(weight_row(WeightRole::embedding, -1, -1, id));
     for (int l = 0; l < static_cast<int>(spec_.layers.size()); ++l) {
       const LayerSpec& layer = spec_.layers[static_cast<std::size_t>(l)];
-      add(x, attention(layer.attention, l, normed(x, layer.norm, Role::attention_norm, l)));
-      const auto h = normed(x, layer.norm, Role::mlp_norm, l);
+      add(x, attention(layer.attention, l, normed(x, layer.norm, WeightRole::attention_norm, l)));
+      const auto h = normed(x, layer.norm, WeightRole::mlp_norm, l);
       if (const MoeSpec* moe = layer.moe()) {
         std::vector<std::vector<ExpertId>> chosen;
         std::vector<Row> out;
@@ -62,19 +62,19 @@ class Naive {
       } else {
         std::vector<Row> out;
         for (const Row& row : h)
-          out.push_back(network({Role::gate, Role::up, Role::down}, l, -1, row));
+          out.push_back(network({WeightRole::gate, WeightRole::up, WeightRole::down}, l, -1, row));
         add(x, out);
       }
     }
-    for (const Row& row : normed(x, spec_.final_norm, Role::final_norm, -1)) {
-      output.logits.push_back(product(Role::head, -1, -1, row));
+    for (const Row& row : normed(x, spec_.final_norm, WeightRole::final_norm, -1)) {
+      output.logits.push_back(product(WeightRole::head, -1, -1, row));
     }
     return output;
   }
 
  private:
   struct Network {
-    Role gate, up, down;
+    WeightRole gate, up, down;
   };
 
   static void add(std::vector<Row>& x, const std::vector<Row>& y) {
@@ -83,11 +83,11 @@ class Naive {
     }
   }
 
-  const WeightSlot& slot(Role role, int layer, int expert) const {
+  const WeightSlot& slot(WeightRole role, int layer, int expert) const {
     return *slots_.at({role, layer, expert});
   }
 
-  Row weight_row(Role role, int layer, int expert, std::int64_t row) const {
+  Row weight_row(WeightRole role, int layer, int expert, std::int64_t row) const {
     const WeightSlot& own = slot(role, layer, expert);
     const std::int64_t width = own.shape.back();
     std::vector<float> values(static_cast<std::size_t>(width));
@@ -100,7 +100,7 @@ class Naive {
     return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
   }
 
-  Row product(Role role, int layer, int expert, const Row& x) const {
+  Row product(WeightRole role, int layer, int expert, const Row& x) const {
     Row y;
     for (std::int64_t i = 0; i < slot(role, layer, expert).shape[0]; ++i) {
       y.push_back(dot(weight_row(role, layer, expert, i), x));
@@ -115,7 +115,7 @@ class Naive {
     return y;
   }
 
-  std::vector<Row> normed(const std::vector<Row>& x, const NormSpec& norm, Role role,
+  std::vector<Row> normed(const std::vector<Row>& x, const NormSpec& norm, WeightRole role,
                           int layer) const {
     const Row w = weight_row(role, layer, -1, 0);
     std::vector<Row> y;
@@ -124,7 +124,7 @@ class Naive {
   }
 
   // Head h of a row, with its norm and its rotation.
-  Row head(const AttentionSpec& spec, int layer, Role norm, const Row& row, int h,
+  Row head(const AttentionSpec& spec, int layer, WeightRole norm, const Row& row, int h,
            std::size_t pos) const {
     const auto d = static_cast<std::ptrdiff_t>(spec.head_dim);
     Row values(row.begin() + h * d, row.begin() + (h + 1) * d);
@@ -147,18 +147,18 @@ class Naive {
                              const std::vector<Row>& x) const {
     std::vector<Row> q, k, v, out;
     for (const Row& row : x) {
-      q.push_back(product(Role::query, layer, -1, row));
-      k.push_back(product(Role::key, layer, -1, row));
-      v.push_back(product(Role::value, layer, -1, row));
+      q.push_back(product(WeightRole::query, layer, -1, row));
+      k.push_back(product(WeightRole::key, layer, -1, row));
+      v.push_back(product(WeightRole::value, layer, -1, row));
     }
     for (std::size_t t = 0; t < x.size(); ++t) {
       Row all;
       for (int h = 0; h < spec.n_heads; ++h) {
         const int kv = h / (spec.n_heads / spec.n_kv_heads);
-        const Row query = head(spec, layer, Role::query_norm, q[t], h, t);
+        const Row query = head(spec, layer, WeightRole::query_norm, q[t], h, t);
         Row scores;
         for (std::size_t s = 0; s <= t; ++s) {
-          const Row key = head(spec, layer, Role::key_norm, k[s], kv, s);
+          const Row key = head(spec, layer, WeightRole::key_norm, k[s], kv, s);
           scores.push_back(std::exp(dot(query, key) / std::sqrt(spec.head_dim)));
         }
         const double total = std::accumulate(scores.begin(), scores.end(), 0.0);
@@ -170,7 +170,7 @@ class Naive {
           all.push_back(sum);
         }
       }
-      out.push_back(product(Role::output, layer, -1, all));
+      out.push_back(product(WeightRole::output, layer, -1, all));
     }
     return out;
   }
@@ -186,7 +186,7 @@ class Naive {
 
   Row mixture(const MoeSpec& spec, int layer, const Row& x,
               std::vector<std::vector<ExpertId>>& chosen) const {
-    Row p = product(Role::router, layer, -1, x);
+    Row p = product(WeightRole::router, layer, -1, x);
     for (double& value : p) value = std::exp(value);
     std::vector<ExpertId> order(p.size());
     std::iota(order.begin(), order.end(), 0);
@@ -202,16 +202,17 @@ class Naive {
     };
     for (const ExpertId e : order) {
       mix(p[static_cast<std::size_t>(e)] / total,
-          network({Role::gate, Role::up, Role::down}, layer, e, x));
+          network({WeightRole::gate, WeightRole::up, WeightRole::down}, layer, e, x));
     }
-    mix(1, network({Role::shared_gate, Role::shared_up, Role::shared_down}, layer, -1, x));
+    mix(1, network({WeightRole::shared_gate, WeightRole::shared_up, WeightRole::shared_down}, layer,
+                   -1, x));
     chosen.push_back(order);
     return out;
   }
 
   const Checkpoint& checkpoint_;
   const ModelSpec& spec_;
-  std::map<std::tuple<Role, int, int>, const WeightSlot*> slots_;
+  std::map<std::tuple<WeightRole, int, int>, const WeightSlot*> slots_;
 };
 
 class DoubleArchitecture : public testing::Test {

@@ -39,36 +39,36 @@ ModelSpec read_double(const ConfigReader& config) {
 }
 
 void double_weights(const ModelSpec& spec, WeightList& list) {
-  list.add(Role::embedding, "tokens");
+  list.add(WeightRole::embedding, "tokens");
   for (int l = 0; l < static_cast<int>(spec.layers.size()); ++l) {
     const LayerSpec& layer = spec.layers[static_cast<std::size_t>(l)];
     const std::string prefix = "h." + std::to_string(l) + ".";
-    list.add(Role::attention_norm, prefix + "norm1", l);
-    list.add(Role::query, prefix + "q", l);
-    list.add(Role::key, prefix + "k", l);
-    list.add(Role::value, prefix + "v", l);
-    list.add(Role::output, prefix + "o", l);
+    list.add(WeightRole::attention_norm, prefix + "norm1", l);
+    list.add(WeightRole::query, prefix + "q", l);
+    list.add(WeightRole::key, prefix + "k", l);
+    list.add(WeightRole::value, prefix + "v", l);
+    list.add(WeightRole::output, prefix + "o", l);
     if (layer.attention.qk_norm) {
-      list.add(Role::query_norm, prefix + "qn", l);
-      list.add(Role::key_norm, prefix + "kn", l);
+      list.add(WeightRole::query_norm, prefix + "qn", l);
+      list.add(WeightRole::key_norm, prefix + "kn", l);
     }
-    list.add(Role::mlp_norm, prefix + "norm2", l);
+    list.add(WeightRole::mlp_norm, prefix + "norm2", l);
     const MoeSpec* moe = layer.moe();
     if (moe == nullptr) {
-      list.add(Role::gate, prefix + "dense.gate", l);
-      list.add(Role::up, prefix + "dense.up", l);
-      list.add(Role::down, prefix + "dense.down", l);
+      list.add(WeightRole::gate, prefix + "dense.gate", l);
+      list.add(WeightRole::up, prefix + "dense.up", l);
+      list.add(WeightRole::down, prefix + "dense.down", l);
       continue;
     }
-    list.add(Role::router, prefix + "router", l);
+    list.add(WeightRole::router, prefix + "router", l);
     list.add_experts(l, prefix + "e.", {"w1", "w3", "w2", "w13", "w2"});
     if (!moe->shared) continue;
-    list.add(Role::shared_gate, prefix + "shared.gate", l);
-    list.add(Role::shared_up, prefix + "shared.up", l);
-    list.add(Role::shared_down, prefix + "shared.down", l);
+    list.add(WeightRole::shared_gate, prefix + "shared.gate", l);
+    list.add(WeightRole::shared_up, prefix + "shared.up", l);
+    list.add(WeightRole::shared_down, prefix + "shared.down", l);
   }
-  list.add(Role::final_norm, "norm");
-  list.add(Role::head, "head");
+  list.add(WeightRole::final_norm, "norm");
+  list.add(WeightRole::head, "head");
 }
 
 constexpr std::array<Architecture, 1> table = {

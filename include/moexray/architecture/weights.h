@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "moexray/architecture/model_spec.h"
@@ -9,7 +10,7 @@
 namespace moexray {
 
 /// What a weight is for. Matrices are [out, in].
-enum class Role {
+enum class WeightRole {
   embedding,       ///< [vocab, hidden]
   head,            ///< [vocab, hidden]
   final_norm,      ///< [hidden]
@@ -31,7 +32,7 @@ enum class Role {
 };
 
 /// The shape of a weight with this role, in transformer layer `layer` where it belongs to one.
-std::vector<std::int64_t> weight_shape(const ModelSpec& spec, Role role, int layer = -1);
+std::vector<std::int64_t> weight_shape(const ModelSpec& spec, WeightRole role, int layer = -1);
 
 /// How a checkpoint stores the experts of a layer.
 enum class ExpertLayout {
@@ -43,7 +44,7 @@ enum class ExpertLayout {
 
 /// A weight that a model has, and where a checkpoint stores it.
 struct WeightSlot {
-  Role role = Role::embedding;
+  WeightRole role = WeightRole::embedding;
   int layer = -1;                    ///< transformer layer, from 0; −1: belongs to none
   int expert = -1;                   ///< −1: belongs to none
   std::string name;                  ///< as a tensor of its own: what the weight is called
@@ -64,7 +65,7 @@ class WeightList {
   WeightList(const ModelSpec& spec, ExpertLayout layout) : spec_(spec), layout_(layout) {}
 
   /// A weight of the model, or of a layer, in a tensor of its own.
-  void add(Role role, std::string name, int layer = -1);
+  void add(WeightRole role, std::string name, int layer = -1);
 
   /// What the tensors of a layer's experts are called, without the prefix: "0.gate_proj.weight" is
   /// the number, a point and `gate`.

@@ -20,29 +20,29 @@ std::vector<Slot> slots(Decoder& model) {
   const ModelSpec& spec = model.spec;
   const auto n_layers = static_cast<int>(spec.layers.size());
   std::vector<Slot> all;
-  const auto add = [&](Role role, int layer, double deviation) {
+  const auto add = [&](WeightRole role, int layer, double deviation) {
     all.push_back({&model.weight(role, layer), weight_shape(spec, role, layer), deviation});
   };
   const double fan_in = 1.0 / std::sqrt(static_cast<double>(spec.hidden_size));
   const double residual = 1.0 / std::sqrt(2.0 * n_layers);
-  add(Role::embedding, -1, 0.1);
-  add(Role::head, -1, 0.02);
+  add(WeightRole::embedding, -1, 0.1);
+  add(WeightRole::head, -1, 0.02);
   for (int l = 0; l < n_layers; ++l) {
     const MoeSpec& moe = std::get<MoeSpec>(spec.layers[static_cast<std::size_t>(l)].mlp);
     const std::int64_t E = moe.router.n_experts, I = moe.expert.width, H = spec.hidden_size;
     ExpertWeights& experts = model.layers[static_cast<std::size_t>(l)].experts;
-    add(Role::query, l, fan_in);
-    add(Role::key, l, fan_in);
-    add(Role::value, l, fan_in);
-    add(Role::output, l, fan_in * residual);
-    add(Role::router, l, 0.02);
+    add(WeightRole::query, l, fan_in);
+    add(WeightRole::key, l, fan_in);
+    add(WeightRole::value, l, fan_in);
+    add(WeightRole::output, l, fan_in * residual);
+    add(WeightRole::router, l, 0.02);
     all.push_back({&experts.gate_up_stack, {E, 2 * I, H}, fan_in});
     all.push_back({&experts.down_stack, {E, H, I}, 1.0 / std::sqrt(static_cast<double>(I))});
   }
-  add(Role::final_norm, -1, 0);
+  add(WeightRole::final_norm, -1, 0);
   for (int l = 0; l < n_layers; ++l) {
-    for (const Role role :
-         {Role::attention_norm, Role::query_norm, Role::key_norm, Role::mlp_norm}) {
+    for (const WeightRole role : {WeightRole::attention_norm, WeightRole::query_norm,
+                                  WeightRole::key_norm, WeightRole::mlp_norm}) {
       add(role, l, 0);
     }
   }
@@ -66,9 +66,10 @@ at::Tensor part_of(Parameters& parameters, const WeightSlot& slot) {
   Decoder& model = parameters.model;
   if (slot.expert < 0) return model.weight(slot.role, slot.layer);
   const ExpertWeights& experts = model.layers.at(static_cast<std::size_t>(slot.layer)).experts;
-  if (slot.role == Role::down) return experts.down_stack[slot.expert];
+  if (slot.role == WeightRole::down) return experts.down_stack[slot.expert];
   const std::int64_t width = slot.shape[0];
-  return experts.gate_up_stack[slot.expert].narrow(0, slot.role == Role::gate ? 0 : width, width);
+  return experts.gate_up_stack[slot.expert].narrow(0, slot.role == WeightRole::gate ? 0 : width,
+                                                   width);
 }
 
 }  // namespace

@@ -74,13 +74,13 @@ TEST(Spec, DecidesSizes) {
   EXPECT_EQ(n_cache_values(spec), 3 * 2 * 2 * 6);  // layers · (keys, values) · heads · width
   EXPECT_EQ(cache_shape(spec.layers[0].attention, 7), (std::array<std::int64_t, 3>{2, 7, 6}));
   using Shape = std::vector<std::int64_t>;
-  EXPECT_EQ(weight_shape(spec, Role::embedding), (Shape{40, 20}));
-  EXPECT_EQ(weight_shape(spec, Role::query, 0), (Shape{24, 20}));
-  EXPECT_EQ(weight_shape(spec, Role::output, 0), (Shape{20, 24}));
-  EXPECT_EQ(weight_shape(spec, Role::key_norm, 0), (Shape{6}));
-  EXPECT_EQ(weight_shape(spec, Role::gate, 0), (Shape{26, 20}));  // dense
-  EXPECT_EQ(weight_shape(spec, Role::gate, 1), (Shape{10, 20}));
-  EXPECT_EQ(weight_shape(spec, Role::shared_down, 1), (Shape{20, 14}));
+  EXPECT_EQ(weight_shape(spec, WeightRole::embedding), (Shape{40, 20}));
+  EXPECT_EQ(weight_shape(spec, WeightRole::query, 0), (Shape{24, 20}));
+  EXPECT_EQ(weight_shape(spec, WeightRole::output, 0), (Shape{20, 24}));
+  EXPECT_EQ(weight_shape(spec, WeightRole::key_norm, 0), (Shape{6}));
+  EXPECT_EQ(weight_shape(spec, WeightRole::gate, 0), (Shape{26, 20}));  // dense
+  EXPECT_EQ(weight_shape(spec, WeightRole::gate, 1), (Shape{10, 20}));
+  EXPECT_EQ(weight_shape(spec, WeightRole::shared_down, 1), (Shape{20, 14}));
 }
 
 TEST(WeightSlots, AreTheSameWeightsInBothLayouts) {
