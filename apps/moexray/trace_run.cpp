@@ -42,8 +42,8 @@ std::string find_failure(std::span<const TokenId> ids, std::int64_t max_new_toke
                        counted(config.max_position_embeddings, "token"), n_tokens, max_new_tokens,
                        noun_for(max_new_tokens, "one"));
   }
-  const auto strange = std::find_if(ids.begin(), ids.end(),
-                                    [&](TokenId id) { return id < 0 || id >= config.spec.vocab_size; });
+  const auto strange = std::find_if(
+      ids.begin(), ids.end(), [&](TokenId id) { return id < 0 || id >= config.spec.vocab_size; });
   if (strange == ids.end()) return {};
   return fmt::format("token {} is outside the model's vocabulary of {}", *strange,
                      config.spec.vocab_size);
