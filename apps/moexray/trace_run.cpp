@@ -11,6 +11,7 @@
 
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
+#include "moexray/core/forward_tokens.h"
 #include "moexray/core/sha256.h"
 #include "moexray/core/wording.h"
 #include "moexray/runtime/batch_plan.h"
@@ -162,6 +163,7 @@ FinishedPrompt finish(const Prompt& prompt, const TokenizedPrompt& tokenized,
                             output.token_ids.end());
   for (const TokenId id : finished.token_ids) finished.tokens.push_back(piece_of(tokenizer, id));
   finished.n_prompt_tokens = n_prompt_tokens(tokenized);
+  finished.n_generated_tokens = std::ssize(output.token_ids);
   finished.is_template = tokenized.is_template;
   finished.completion = decode_completion(tokenizer, tokenized.ids, output.token_ids);
   finished.finish_reason = std::move(output.finish_reason);

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "moexray/runtime/model.h"
-#include "moexray/trace/routing_buffer.h"
+#include "moexray/core/routing_buffer.h"
 
 namespace moexray {
 

@@ -34,7 +34,7 @@ struct BatchPlan {
 };
 
 /// Plans batches of consecutive prompts. `n_tokens` are the tokens each prompt needs room for
-/// (P + max(new − 1, 0)), in input order. `requested` is the batch size wished for, or 0: then it
+/// (n_forward_tokens(P, new)), in input order. `requested` is the batch size wished for, or 0: then it
 /// is the largest one up to max_auto_batch with which every batch stays within `memory_bytes`. The
 /// plan depends on nothing else.
 /// @throws Error (usage) if with 0 a prompt alone needs more than `memory_bytes`.

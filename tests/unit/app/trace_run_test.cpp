@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "moexray/core/file.h"
+#include "moexray/core/forward_tokens.h"
 #include "moexray/core/sha256.h"
 #include "moexray/trace/reader.h"
 #include "support/expect_error.h"
