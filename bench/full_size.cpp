@@ -93,7 +93,7 @@ class Measurement {
   void prefill(const std::string& name, std::size_t n, std::size_t length) {
     line(name, static_cast<double>(n * length), [&] {
       const auto all = session(n, length);
-      metered_.forward(*all, chunks(n, length), LogitsOf::last_token, nullptr);
+      metered_.forward(*all, chunks(n, length), {});
       return metered_.seconds();
     });
   }
@@ -103,7 +103,7 @@ class Measurement {
     const int n_steps = n_sequences < 8 ? 64 : 16;
     const auto n = static_cast<std::size_t>(n_sequences);
     const auto all = session(n, n_prompt + static_cast<std::size_t>(n_steps));
-    metered_.forward(*all, chunks(n, n_prompt), LogitsOf::last_token, nullptr);
+    metered_.forward(*all, chunks(n, n_prompt), {});
     const std::string name =
         fmt::format("decode of {} sequence{}, {} steps", n, n == 1 ? "" : "s", n_steps);
     line(name, n_steps * n_sequences, [&] {
@@ -112,7 +112,7 @@ class Measurement {
         for (auto& chunk : next) {
           chunk.token_ids = std::span(ids_).subspan(random_.below(ids_.size()), 1);
         }
-        metered_.forward(*all, next, LogitsOf::last_token, nullptr);
+        metered_.forward(*all, next, {});
       }
       return metered_.seconds();
     });
@@ -183,7 +183,7 @@ void measure(const std::string& directory, const std::string& kernels) {
   const std::vector<TokenId> ids(40, 100);
   {
     const auto session = model->new_session(std::vector<std::int64_t>{40});
-    model->forward(*session, std::vector<SequenceChunk>{{0, ids}}, LogitsOf::last_token, nullptr);
+    model->forward(*session, std::vector<SequenceChunk>{{0, ids}}, {});
   }
   fmt::print("{} threads, {}, {} kernels, {}\n", available_threads(),
              runtime.info().instruction_set, kernels, runtime.info().backend);

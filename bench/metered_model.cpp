@@ -60,11 +60,13 @@ PassWork work_of(const ModelConfig& config, const Session& session,
 }  // namespace
 
 std::vector<float> MeteredModel::forward(Session& session, std::span<const SequenceChunk> chunks,
-                                         LogitsOf logits_of, RouterTap* tap) {
+                                         const Passage& passage) {
   PassWork work = work_of(config(), session, chunks);
-  ExpertCounter counter(config().num_experts, tap);
+  ExpertCounter counter(config().num_experts, passage.tap);
+  Passage counted = passage;
+  counted.tap = &counter;
   const auto start = std::chrono::steady_clock::now();
-  auto logits = model_.forward(session, chunks, logits_of, &counter);
+  auto logits = model_.forward(session, chunks, counted);
   seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   work.weight_bytes += 2 * counter.n_used() * expert_size(config());
   passes_.push_back(work);

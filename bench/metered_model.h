@@ -27,7 +27,7 @@ class MeteredModel : public Model {
     return model_.new_session(capacities);
   }
   std::vector<float> forward(Session& session, std::span<const SequenceChunk> chunks,
-                             LogitsOf logits_of, RouterTap* tap) override;
+                             const Passage& passage) override;
 
   /// Forgets the passes so far.
   void reset();

@@ -100,7 +100,7 @@ void generate_untraced(Model& model, std::span<const std::span<const TokenId>> p
   }
   const auto session = model.new_session(capacities);
   for (std::int64_t step = 0; step < n_new_tokens; ++step) {
-    std::vector<float> logits = model.forward(*session, chunks, LogitsOf::last_token, nullptr);
+    std::vector<float> logits = model.forward(*session, chunks, {});
     for (std::size_t i = 0; i < prompts.size(); ++i) {
       const auto row = std::span(logits).subspan(i * n_vocab, n_vocab);
       for (const TokenId id : model.config().eos_token_ids) {

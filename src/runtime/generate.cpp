@@ -133,7 +133,8 @@ class Batch {
       n_tokens += n_rows;
     }
     collector_.begin_pass(std::move(pieces));
-    std::vector<float> logits = model_.forward(*session_, slots, LogitsOf::last_token, &collector_);
+    std::vector<float> logits =
+        model_.forward(*session_, slots, {&collector_, options_.policy.get(), {}});
     collector_.end_pass();
     if (logits.size() != chunks.size() * n_vocab_) {
       throw Error(ErrorKind::runtime, "the model returned logits of the wrong shape");

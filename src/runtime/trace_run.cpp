@@ -131,6 +131,7 @@ TraceManifest manifest_of(const TraceSettings& settings, const ModelConfig& conf
     const std::set<TokenId> eos(config.eos_token_ids.begin(), config.eos_token_ids.end());
     manifest.generation.eos_token_ids.assign(eos.begin(), eos.end());
   }
+  if (generation.policy != nullptr) manifest.routing_policy = generation.policy->canonical();
   manifest.shard = settings.shard;
   manifest.events = settings.events;
   manifest.router_logits = generation.router_logits;

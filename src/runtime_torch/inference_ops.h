@@ -3,15 +3,17 @@
 #include <vector>
 
 #include "kernels/kernel_sets.h"
+#include "moexray/routing/policy.h"
 #include "ops.h"
 #include "session.h"
 
 namespace moexray::torch_runtime {
 
-/// Where a row of a forward pass belongs.
+/// Where a row of a forward pass belongs, and its token.
 struct RowPlace {
   int slot = 0;
   std::int64_t pos = 0;
+  TokenId token_id = 0;
 };
 
 /// The rows of a forward pass: tokens of one or more sequences, those of a sequence together and in
@@ -26,12 +28,20 @@ class InferenceOps : public Ops {
   InferenceOps(const ModelConfig& config, TorchSession& session, const RaggedBatch& batch)
       : config_(config), session_(session), batch_(batch) {}
 
-  RouterOutput route(const at::Tensor& logits) override;
+  /// From now on routers choose under this policy; null: they decide.
+  void set_policy(const RoutingPolicy* policy) { policy_ = policy; }
+
+  RouterOutput route(int layer, const at::Tensor& h, const at::Tensor& logits) override;
 
  protected:
   const ModelConfig& config_;
   TorchSession& session_;
   const RaggedBatch& batch_;
+
+ private:
+  RouterOutput select_under_policy(int layer, const at::Tensor& h, const at::Tensor& logits) const;
+
+  const RoutingPolicy* policy_ = nullptr;
 };
 
 /// The operations of inference on the CPU. In float32 every row's result depends on that row and

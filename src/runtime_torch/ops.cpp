@@ -4,45 +4,25 @@
 #include <cmath>
 #include <numeric>
 
-#include "kernels/row_kernels.h"
-
 namespace moexray::torch_runtime {
 
-namespace {
-
-// The k largest of p, largest first; of equal values the one with the lower index comes first.
-void top_k_of(const float* p, int n, int k, ExpertId* ids) {
-  int n_found = 0;
-  for (int e = 0; e < n; ++e) {
-    if (n_found == k && !(p[e] > p[ids[k - 1]])) continue;
-    int at = n_found < k ? n_found++ : k - 1;
-    for (; at > 0 && p[e] > p[ids[at - 1]]; --at) ids[at] = ids[at - 1];
-    ids[at] = e;
-  }
+RouterRule router_rule(const ModelConfig& config) {
+  return {config.num_experts, config.num_experts_per_tok, config.norm_topk_prob};
 }
 
-}  // namespace
-
-void select_experts(const float* logits, std::int64_t n_rows, int n_experts, int top_k,
-                    bool normalise, ExpertId* experts, float* weights, float* probabilities) {
-  const auto& kernels = kernels::row_kernels();
-  at::parallel_for(0, n_rows, 64, [&](std::int64_t begin, std::int64_t end) {
-    std::vector<float> p(static_cast<std::size_t>(n_experts));
-    for (std::int64_t row = begin; row < end; ++row) {
-      std::copy_n(logits + row * n_experts, n_experts, p.begin());
-      const float sum = kernels.exp_sum(p.data(), n_experts, kernels.max(p.data(), n_experts));
-      for (float& value : p) value /= sum;
-      ExpertId* ids = experts + row * top_k;
-      top_k_of(p.data(), n_experts, top_k, ids);
-      float total = 0;
-      for (int j = 0; j < top_k; ++j) total += p[static_cast<std::size_t>(ids[j])];
-      for (int j = 0; j < top_k; ++j) {
-        const float weight = p[static_cast<std::size_t>(ids[j])];
-        weights[row * top_k + j] = normalise ? weight / total : weight;
-      }
-      if (probabilities != nullptr) std::copy(p.begin(), p.end(), probabilities + row * n_experts);
-    }
+RouterOutput select_rows(const RouterRule& rule, const at::Tensor& logits,
+                         const at::Tensor* probabilities) {
+  const std::int64_t n = logits.size(0);
+  RouterOutput output{logits, at::empty({n, rule.top_k}, at::kInt),
+                      at::empty({n, rule.top_k}, at::kFloat)};
+  at::parallel_for(0, n, 64, [&](std::int64_t begin, std::int64_t end) {
+    std::span<float> p;
+    if (probabilities != nullptr) p = rows_of<float>(*probabilities, begin, end);
+    select_experts(rule, rows_of<float>(logits, begin, end),
+                   rows_of<ExpertId>(output.experts, begin, end),
+                   rows_of<float>(output.weights, begin, end), p);
   });
+  return output;
 }
 
 ExpertGroups group_by_expert(const at::Tensor& experts, int n_experts) {

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "moexray/checkpoint/config.h"
+#include "moexray/routing/router_rule.h"
 #include "torch_api.h"
 
 namespace moexray::torch_runtime {
@@ -38,8 +40,9 @@ class Ops {
   /// d].
   virtual at::Tensor attention(int layer, const at::Tensor& q, const at::Tensor& k,
                                const at::Tensor& v) = 0;
-  /// Softmax over all experts in float32, then the top k, renormalised only if the config says so.
-  virtual RouterOutput route(const at::Tensor& logits) = 0;
+  /// What select_experts() chooses. h [n, hidden] is what the router has multiplied to
+  /// logits [n, E].
+  virtual RouterOutput route(int layer, const at::Tensor& h, const at::Tensor& logits) = 0;
   /// Σ over the selected experts of weight · down(silu(gate(x)) · up(x)).
   virtual at::Tensor mix_experts(const at::Tensor& x, const RouterOutput& routing,
                                  const ExpertWeights& experts) = 0;
@@ -48,10 +51,20 @@ class Ops {
 /// Called with every layer's routing as soon as it is known: the forward hook of the routers.
 using RouterHook = std::function<void(int layer, const RouterOutput&)>;
 
-/// The top k of softmax(logits) for each row: `experts` and `weights` are [n, k].
-/// `probabilities`, where not null, receives the whole softmax [n, E].
-void select_experts(const float* logits, std::int64_t n_rows, int n_experts, int top_k,
-                    bool normalise, ExpertId* experts, float* weights, float* probabilities);
+/// The rule of a model's routers.
+RouterRule router_rule(const ModelConfig& config);
+
+/// Rows [begin, end) of a contiguous matrix on the CPU.
+template <typename Value>
+std::span<Value> rows_of(const at::Tensor& t, std::int64_t begin, std::int64_t end) {
+  const std::int64_t width = t.size(1);
+  return {t.data_ptr<Value>() + begin * width, static_cast<std::size_t>((end - begin) * width)};
+}
+
+/// select_experts() on all threads: logits [n, E] are float32 on the CPU and contiguous, and so are
+/// the weights. `probabilities` [n, E], where not null, receives the whole softmax.
+RouterOutput select_rows(const RouterRule& rule, const at::Tensor& logits,
+                         const at::Tensor* probabilities = nullptr);
 
 /// Rows grouped by expert: expert e has the entries order[starts[e] … starts[e + 1]), each of which
 /// is row · k + rank. Rows ascend within an expert.

@@ -1,5 +1,6 @@
 #include "torch_model.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -48,7 +49,7 @@ Rows lay_out(const TorchSession& session, std::span<const SequenceChunk> chunks,
                                       std::to_string(id)});
       }
       ids.push_back(id);
-      rows.batch.rows.push_back({chunk.slot, sequence.length + i});
+      rows.batch.rows.push_back({chunk.slot, sequence.length + i, id});
     }
     rows.last_of_chunk.push_back(static_cast<std::int64_t>(ids.size()) - 1);
   }
@@ -56,13 +57,13 @@ Rows lay_out(const TorchSession& session, std::span<const SequenceChunk> chunks,
   return rows;
 }
 
-// Logits [rows, vocab]; `slot_of_row` names the sequence for the message.
-void require_finite(std::span<const float> logits, const std::vector<int>& slot_of_row) {
-  const std::size_t vocab_size = logits.size() / slot_of_row.size();
+// Logits [rows, vocab] of rows of a pass.
+void require_finite(std::span<const float> logits, std::span<const RowPlace> rows) {
+  const std::size_t vocab_size = logits.size() / rows.size();
   for (std::size_t i = 0; i < logits.size(); ++i) {
     if (!std::isfinite(logits[i])) {
       throw Error(ErrorKind::data, {"the model computed a logit that is not finite",
-                                    "sequence " + std::to_string(slot_of_row[i / vocab_size]),
+                                    "sequence " + std::to_string(rows[i / vocab_size].slot),
                                     {},
                                     std::to_string(logits[i])});
     }
@@ -114,13 +115,13 @@ std::unique_ptr<Session> TorchModel::new_session(std::span<const std::int64_t> c
 }
 
 std::vector<float> TorchModel::forward(Session& session, std::span<const SequenceChunk> chunks,
-                                       LogitsOf logits_of, RouterTap* tap) {
+                                       const Passage& passage) {
   return with_translated_errors("run the model",
-                                [&] { return run_pass(session, chunks, logits_of, tap); });
+                                [&] { return run_pass(session, chunks, passage); });
 }
 
 std::vector<float> TorchModel::run_pass(Session& session, std::span<const SequenceChunk> chunks,
-                                        LogitsOf logits_of, RouterTap* tap) {
+                                        const Passage& passage) {
   // A setting of the process, which another model may have changed. Setting it starts libtorch's
   // second pool of threads anew, and those spin at first: a tenth of a decode step.
   if (at::get_num_threads() != n_threads_) at::set_num_threads(n_threads_);
@@ -131,39 +132,49 @@ std::vector<float> TorchModel::run_pass(Session& session, std::span<const Sequen
   if (n_rows == 0) return {};
 
   RouterHook hook;
-  if (tap != nullptr) {
+  if (passage.tap != nullptr) {
     hook = [&](int layer, const RouterOutput& routing) {
-      observe_router(*tap, olmoe_.config, layer, n_rows, routing);
+      observe_router(*passage.tap, olmoe_.config, layer, n_rows, routing);
     };
   }
   const auto embedded = olmoe_.embed_tokens.index_select(0, rows.token_ids.to(device_)).to(dtype_);
-  const auto run = [&](Ops& ops) {
-    auto h = olmoe_.forward(embedded, ops, hook);
-    if (logits_of == LogitsOf::last_token)
-      h = h.index_select(0, at::tensor(rows.last_of_chunk, at::kLong).to(device_));
-    return ops.linear(h, olmoe_.lm_head).to(at::kCPU, at::kFloat).contiguous();
+  const auto logits_of = [&](Ops& ops, const at::Tensor& h, std::span<const RowPlace> places) {
+    const auto logits = ops.linear(h, olmoe_.lm_head).to(at::kCPU, at::kFloat).contiguous();
+    std::vector<float> values(logits.data_ptr<float>(), logits.data_ptr<float>() + logits.numel());
+    require_finite(values, places);
+    return values;
   };
-  at::Tensor logits;
+  std::vector<float> result;
+  const auto run = [&](auto&& ops) {
+    ops.set_policy(passage.policy);
+    const auto h = olmoe_.forward(embedded, ops, hook);
+    const std::span<const RowPlace> places = rows.batch.rows;
+    if (!passage.every_token) {
+      std::vector<RowPlace> last;
+      for (const std::int64_t row : rows.last_of_chunk) {
+        last.push_back(places[static_cast<std::size_t>(row)]);
+      }
+      result = logits_of(
+          ops, h.index_select(0, at::tensor(rows.last_of_chunk, at::kLong).to(device_)), last);
+      return;
+    }
+    for (std::int64_t first = 0; first < n_rows; first += max_logit_rows) {
+      const std::int64_t n = std::min(max_logit_rows, n_rows - first);
+      passage.every_token(first, logits_of(ops, h.narrow(0, first, n),
+                                           places.subspan(static_cast<std::size_t>(first),
+                                                          static_cast<std::size_t>(n))));
+    }
+  };
   if (set_ != nullptr) {
-    FastOps ops(olmoe_.config, torch_session, rows.batch, *set_);
-    logits = run(ops);
+    run(FastOps(olmoe_.config, torch_session, rows.batch, *set_));
   } else if (device_.is_cpu()) {
-    CpuOps ops(olmoe_.config, torch_session, rows.batch);
-    logits = run(ops);
+    run(CpuOps(olmoe_.config, torch_session, rows.batch));
   } else {
-    PlainOps ops(olmoe_.config, torch_session, rows.batch);
-    logits = run(ops);
+    run(PlainOps(olmoe_.config, torch_session, rows.batch));
   }
   for (const SequenceChunk& chunk : chunks) {
     torch_session.sequence(chunk.slot).length += static_cast<std::int64_t>(chunk.token_ids.size());
   }
-  std::vector<float> result(logits.data_ptr<float>(), logits.data_ptr<float>() + logits.numel());
-  std::vector<int> slots;
-  for (const SequenceChunk& chunk : chunks) {
-    slots.insert(slots.end(), logits_of == LogitsOf::last_token ? 1 : chunk.token_ids.size(),
-                 chunk.slot);
-  }
-  require_finite(result, slots);
   return result;
 }
 

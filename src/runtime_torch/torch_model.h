@@ -17,11 +17,11 @@ class TorchModel : public Model {
   const ModelConfig& config() const override { return olmoe_.config; }
   std::unique_ptr<Session> new_session(std::span<const std::int64_t> capacities) override;
   std::vector<float> forward(Session& session, std::span<const SequenceChunk> chunks,
-                             LogitsOf logits_of, RouterTap* tap) override;
+                             const Passage& passage) override;
 
  private:
   std::vector<float> run_pass(Session& session, std::span<const SequenceChunk> chunks,
-                              LogitsOf logits_of, RouterTap* tap);
+                              const Passage& passage);
 
   Olmoe olmoe_;
   at::ScalarType dtype_;

@@ -235,6 +235,7 @@ trace::ManifestEntries trace::manifest_entries(const TraceManifest& m) {
       {"device", m.device},
       {"backend", m.backend},
       {"bits", m.bits},
+      {"routing_policy", m.routing_policy},
       {"prompts_sha256", m.prompts_sha256},
       {"prompt_ids_sha256", m.prompt_ids_sha256},
       {"shard.index", m.shard.index},
@@ -249,9 +250,9 @@ trace::ManifestEntries trace::manifest_entries(const TraceManifest& m) {
 std::string trace_tool_name() { return "moexray " + std::string(version()); }
 
 TraceManifest bare_manifest(const RoutingShape& shape) {
-  const std::set<std::string_view> known = {"format",         "version",         "tool",
-                                            "model.n_layers", "model.n_experts", "model.top_k",
-                                            "events",         "router_logits",   "compress"};
+  const std::set<std::string_view> known = {
+      "format",      "version",        "tool",   "model.n_layers", "model.n_experts",
+      "model.top_k", "routing_policy", "events", "router_logits",  "compress"};
   TraceManifest manifest;
   manifest.tool = trace_tool_name();
   manifest.model.shape = shape;
@@ -313,6 +314,7 @@ TraceManifest manifest_from_json(std::string_view json, std::string_view where) 
   in.text("device", m.device);
   in.text("backend", m.backend);
   in.text("bits", m.bits);
+  in.text("routing_policy", m.routing_policy);
   in.text("prompts_sha256", m.prompts_sha256);
   in.hash("prompt_ids_sha256", m.prompt_ids_sha256, "", 64);
   read_shard(in, m);
@@ -325,7 +327,7 @@ TraceManifest manifest_from_json(std::string_view json, std::string_view where) 
   in.flag("router_logits", m.router_logits);
   in.flag("compress", m.compress);
   for (const auto& [key, value] : trace::manifest_entries(m)) {
-    if (in.find(key) == nullptr) m.absent.insert(key);
+    if (in.find(key) == nullptr && key != "routing_policy") m.absent.insert(key);
   }
   return m;
 }

@@ -66,8 +66,8 @@ TEST(AnalyzeScreen, FitsWhateverTheCategoriesAndLayers) {
   const TemporaryDirectory place;
   write_made_trace(place.path() / "t", wide_trace());
   const std::vector<std::string> words{
-      "analyze", place.path() / "t", "-o",      place.path() / "out",
-      "--force", "--quick",          "--draws", "4"};
+      "analyze", place.path() / "t", "-o", place.path() / "out", "--force", "--quick", "--draws",
+      "4",       "--resamples",      "19", "--permutations",     "39"};
   const CommandResult piped = run_in_pipe(words);
   ASSERT_EQ(piped.exit_code, 0) << piped.err;
   EXPECT_LE(lines_of(piped.out).size(), 60U);

@@ -112,7 +112,7 @@ TEST_P(RouterGradients, WeightsAndRouterLosses) {
   // backward pass.
   const auto a = [&] {
     std::vector<at::Tensor> leaves = {logits};
-    return run(leaves, direction, [&] { return ops.route(logits).weights; });
+    return run(leaves, direction, [&] { return ops.route(0, {}, logits).weights; });
   }();
   logits.mutable_grad() = at::Tensor();
   const auto p = logits.softmax(-1);

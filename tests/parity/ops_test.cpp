@@ -167,36 +167,5 @@ TEST(InferenceOpsLarge, Bfloat16ThroughLibtorchsProducts) {
 
 INSTANTIATE_TEST_SUITE_P(Normalised, InferenceOps, ::testing::Bool());
 
-TEST(SelectExperts, TiesGoToTheLowerId) {
-  const float logits[] = {1.0F, 3.0F, 3.0F, 0.0F, 3.0F, 1.0F};
-  ExpertId experts[4];
-  float weights[4];
-  select_experts(logits, 1, 6, 4, true, experts, weights, nullptr);
-  EXPECT_EQ(std::vector<ExpertId>(experts, experts + 4), (std::vector<ExpertId>{1, 2, 4, 0}));
-  EXPECT_NEAR(weights[0] + weights[1] + weights[2] + weights[3], 1.0, 1e-6);
-}
-
-TEST(SelectExperts, AgreesWithSortingOnRandomRows) {
-  RandomStream random(5);
-  for (int round = 0; round < 200; ++round) {
-    const int E = 1 + static_cast<int>(random.below(70)),
-              k = 1 + static_cast<int>(random.below(static_cast<std::uint64_t>(E)));
-    std::vector<float> logits(static_cast<std::size_t>(E)), p(static_cast<std::size_t>(E)),
-        weights(static_cast<std::size_t>(k));
-    for (float& value : logits) value = static_cast<float>(random.below(9));  // many ties
-    std::vector<ExpertId> experts(static_cast<std::size_t>(k)), order(static_cast<std::size_t>(E));
-    select_experts(logits.data(), 1, E, k, false, experts.data(), weights.data(), p.data());
-    for (int e = 0; e < E; ++e) order[static_cast<std::size_t>(e)] = e;
-    std::stable_sort(order.begin(), order.end(), [&](ExpertId a, ExpertId b) {
-      return logits[static_cast<std::size_t>(a)] > logits[static_cast<std::size_t>(b)];
-    });
-    order.resize(static_cast<std::size_t>(k));
-    EXPECT_EQ(experts, order);
-    for (int j = 0; j < k; ++j)
-      EXPECT_EQ(weights[static_cast<std::size_t>(j)],
-                p[static_cast<std::size_t>(experts[static_cast<std::size_t>(j)])]);
-  }
-}
-
 }  // namespace
 }  // namespace moexray::torch_runtime

@@ -8,6 +8,7 @@
 
 #include "moexray/checkpoint/safetensors.h"
 #include "moexray/runtime/modules.h"
+#include "support/every_logit.h"
 
 namespace moexray::parity {
 namespace {
@@ -124,7 +125,8 @@ std::vector<float> RouterRecorder::weights(std::int64_t begin, std::int64_t end)
   return rows_of<float>(layers_, &Layer::weights, begin, end, top_k_);
 }
 
-Pass run_alone(Model& model, const std::vector<TokenId>& tokens, std::size_t chunk_size) {
+Pass run_alone(Model& model, const std::vector<TokenId>& tokens, std::size_t chunk_size,
+               const RoutingPolicy* policy) {
   const std::int64_t capacity = static_cast<std::int64_t>(tokens.size());
   const auto session = model.new_session({&capacity, 1});
   RouterRecorder recorder(model.config());
@@ -132,7 +134,7 @@ Pass run_alone(Model& model, const std::vector<TokenId>& tokens, std::size_t chu
   for (std::size_t begin = 0; begin < tokens.size(); begin += chunk_size) {
     const std::size_t n = std::min(chunk_size, tokens.size() - begin);
     const SequenceChunk chunk{0, std::span(tokens).subspan(begin, n)};
-    const auto logits = model.forward(*session, {&chunk, 1}, LogitsOf::every_token, &recorder);
+    const auto logits = test::every_logit(model, *session, {&chunk, 1}, {&recorder, policy, {}});
     pass.logits.insert(pass.logits.end(), logits.begin(), logits.end());
   }
   pass.experts = recorder.experts();
@@ -142,7 +144,7 @@ Pass run_alone(Model& model, const std::vector<TokenId>& tokens, std::size_t chu
 
 std::vector<PrefillAndStep> run_batch(Model& model,
                                       const std::vector<std::vector<TokenId>>& sequences,
-                                      TokenId next) {
+                                      TokenId next, const RoutingPolicy* policy) {
   std::vector<std::int64_t> capacities;
   std::vector<SequenceChunk> chunks;
   std::vector<SequenceChunk> steps;
@@ -154,8 +156,8 @@ std::vector<PrefillAndStep> run_batch(Model& model,
   const auto session = model.new_session(capacities);
   RouterRecorder prefill(model.config());
   RouterRecorder step(model.config());
-  const auto logits = model.forward(*session, chunks, LogitsOf::every_token, &prefill);
-  const auto step_logits = model.forward(*session, steps, LogitsOf::last_token, &step);
+  const auto logits = test::every_logit(model, *session, chunks, {&prefill, policy, {}});
+  const auto step_logits = model.forward(*session, steps, {&step, policy, {}});
 
   const std::int64_t n_vocab = model.config().vocab_size;
   std::vector<PrefillAndStep> results;
@@ -181,7 +183,7 @@ std::vector<TokenId> generate_greedily(Model& model, const std::vector<TokenId>&
   std::vector<TokenId> input = prompt;
   while (static_cast<int>(generated.size()) < max_new_tokens) {
     const SequenceChunk chunk{0, input};
-    const auto logits = model.forward(*session, {&chunk, 1}, LogitsOf::last_token, nullptr);
+    const auto logits = model.forward(*session, {&chunk, 1}, {});
     const auto best = std::max_element(logits.begin(), logits.end());
     generated.push_back(static_cast<TokenId>(best - logits.begin()));
     if (std::find(eos.begin(), eos.end(), generated.back()) != eos.end()) break;

@@ -68,7 +68,8 @@ struct Pass {
 };
 
 /// One sequence, alone, in chunks of at most `chunk_size` tokens.
-Pass run_alone(Model& model, const std::vector<TokenId>& tokens, std::size_t chunk_size);
+Pass run_alone(Model& model, const std::vector<TokenId>& tokens, std::size_t chunk_size,
+               const RoutingPolicy* policy = nullptr);
 
 struct PrefillAndStep {
   Pass prefill;
@@ -78,7 +79,7 @@ struct PrefillAndStep {
 /// All sequences as one ragged batch, then one step with `next` for each of them.
 std::vector<PrefillAndStep> run_batch(Model& model,
                                       const std::vector<std::vector<TokenId>>& sequences,
-                                      TokenId next);
+                                      TokenId next, const RoutingPolicy* policy = nullptr);
 
 /// Greedy decoding with the key-value cache until an end-of-sequence token or `max_new_tokens`.
 std::vector<TokenId> generate_greedily(Model& model, const std::vector<TokenId>& prompt,

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "moexray/core/error.h"
 #include "moexray/runtime/generate.h"
 #include "parity_support.h"
+#include "support/expect_error.h"
 #include "support/fused_checkpoint.h"
 #include "support/temporary_directory.h"
 
@@ -186,7 +188,7 @@ TEST_P(Parity, router_logits_explain_experts_and_weights) {
   const auto session = model->new_session({&capacity, 1});
   const SequenceChunk chunk{0, tokens};
   RouterRecorder recorder(config, /*wants_logits=*/true);
-  model->forward(*session, {&chunk, 1}, LogitsOf::last_token, &recorder);
+  model->forward(*session, {&chunk, 1}, {&recorder});
   const auto experts = recorder.experts();
   const auto weights = recorder.weights();
   std::size_t at = 0;
@@ -227,11 +229,114 @@ TEST_F(ModelUse, last_token_logits_are_the_last_rows_of_all) {
   const std::int64_t capacity = 5;
   const auto session = model_->new_session({&capacity, 1});
   const SequenceChunk chunk{0, tokens};
-  const auto last = model_->forward(*session, {&chunk, 1}, LogitsOf::last_token, nullptr);
+  const auto last = model_->forward(*session, {&chunk, 1}, {});
   const auto n_vocab = static_cast<std::size_t>(checkpoint_.config().vocab_size);
   EXPECT_EQ(last, std::vector<float>(all.logits.end() - static_cast<std::ptrdiff_t>(n_vocab),
                                      all.logits.end()));
   EXPECT_EQ(session->length(0), 5);
+}
+
+// Ten sequences of 60 tokens.
+std::vector<std::vector<TokenId>> many_sequences() {
+  std::vector<std::vector<TokenId>> sequences(10);
+  for (TokenId i = 0; i < 600; ++i)
+    sequences[static_cast<std::size_t>(i / 60)].push_back(i * 7 % 96);
+  return sequences;
+}
+
+TEST_F(ModelUse, logits_of_every_token_come_in_blocks) {
+  const auto sequences = many_sequences();
+  const std::vector<std::int64_t> capacities(10, 60);
+  const auto session = model_->new_session(capacities);
+  std::vector<SequenceChunk> chunks;
+  for (int i = 0; i < 10; ++i) chunks.push_back({i, sequences[static_cast<std::size_t>(i)]});
+  const auto n_vocab = static_cast<std::int64_t>(checkpoint_.config().vocab_size);
+  std::vector<std::int64_t> first_rows;
+  std::vector<float> all;
+  const auto sink = [&](std::int64_t first_row, std::span<const float> logits) {
+    EXPECT_LE(std::ssize(logits), max_logit_rows * n_vocab);
+    EXPECT_EQ(std::ssize(all), first_row * n_vocab);
+    first_rows.push_back(first_row);
+    all.insert(all.end(), logits.begin(), logits.end());
+  };
+  EXPECT_TRUE(model_->forward(*session, chunks, {nullptr, nullptr, sink}).empty());
+  EXPECT_EQ(first_rows, (std::vector<std::int64_t>{0, 256, 512}));
+  EXPECT_EQ(std::ssize(all), 600 * n_vocab);
+  std::vector<float> alone;
+  for (const auto& tokens : sequences) {
+    const Pass pass = run_alone(*model_, tokens, 60);
+    alone.insert(alone.end(), pass.logits.begin(), pass.logits.end());
+  }
+  EXPECT_EQ(all, alone);
+}
+
+// Lowers the logits of the experts that its row's token and hidden state point at, and swaps the
+// weights of the first two it gets.
+struct ShiftingPolicy : RoutingPolicy {
+  bool wants_hidden(int layer) const override { return layer % 2 == 0; }
+  void on_logits(const RouterRow& row, std::span<float> logits) const override {
+    EXPECT_EQ(row.hidden.empty(), row.layer % 2 != 0);
+    const std::size_t n = logits.size();
+    logits[static_cast<std::size_t>(row.token_id) % n] -= 2;
+    logits[static_cast<std::size_t>(row.pos) % n] += 1;
+    for (const float h : row.hidden) logits[0] += 0.1F * h;
+  }
+  void on_choice(const RouterRow&, std::span<const float>, std::span<ExpertId>,
+                 std::span<float> weights) const override {
+    std::swap(weights[0], weights[1]);
+  }
+  std::string canonical() const override { return "shifting"; }
+};
+
+struct NoPolicy : RoutingPolicy {
+  std::string canonical() const override { return "nothing"; }
+};
+
+TEST_F(ModelUse, a_policy_that_does_nothing_changes_no_bit) {
+  const std::vector<TokenId> tokens = {3, 14, 15, 92, 6, 5, 35};
+  const NoPolicy nothing;
+  EXPECT_TRUE(same_bytes(run_alone(*model_, tokens, 3), run_alone(*model_, tokens, 3, &nothing)));
+}
+
+TEST_F(ModelUse, a_policy_is_a_function_of_its_row) {
+  const ShiftingPolicy policy;
+  const std::vector<TokenId> tokens = {3, 14, 15, 92, 6, 5, 35};
+  const Pass alone = run_alone(*model_, tokens, tokens.size(), &policy);
+  const Pass natural = run_alone(*model_, tokens, tokens.size());
+  EXPECT_NE(alone.experts, natural.experts);
+  EXPECT_NE(alone.logits, natural.logits);
+  EXPECT_TRUE(same_bytes(alone, run_alone(*model_, tokens, 1, &policy))) << "chunks matter";
+  const auto threaded = runtime().load(checkpoint_, {"float32", "cpu", 3});
+  const auto one = run_batch(*model_, many_sequences(), 4, &policy),
+             three = run_batch(*threaded, many_sequences(), 4, &policy);
+  for (std::size_t i = 0; i < one.size(); ++i) {
+    EXPECT_TRUE(same_bytes(one[i].prefill, three[i].prefill)) << "threads matter";
+    EXPECT_TRUE(same_bytes(one[i].step, three[i].step)) << "threads matter";
+  }
+  const auto batch = run_batch(*model_, {{1, 2}, tokens, {9, 9, 9, 9}}, 4, &policy);
+  EXPECT_TRUE(same_bytes(alone, batch[1].prefill)) << "the batch matters";
+  std::vector<TokenId> with_next = tokens;
+  with_next.push_back(4);
+  const Pass whole = run_alone(*model_, with_next, with_next.size(), &policy);
+  EXPECT_EQ(
+      std::vector<float>(whole.logits.end() - checkpoint_.config().vocab_size, whole.logits.end()),
+      batch[1].step.logits);
+}
+
+TEST_F(ModelUse, a_policy_that_forbids_too_much_leaves_the_session_as_it_was) {
+  struct : RoutingPolicy {
+    void on_logits(const RouterRow&, std::span<float> logits) const override {
+      std::ranges::fill(logits, -std::numeric_limits<float>::infinity());
+    }
+    std::string canonical() const override { return "mask all"; }
+  } policy;
+  const std::int64_t capacity = 4;
+  const auto session = model_->new_session({&capacity, 1});
+  const std::vector<TokenId> tokens = {1, 2, 3};
+  const SequenceChunk chunk{0, tokens};
+  test::expect_error(ErrorKind::runtime, "\"mask all\" forbids too many experts",
+                     [&] { model_->forward(*session, {&chunk, 1}, {nullptr, &policy, {}}); });
+  EXPECT_EQ(session->length(0), 0);
 }
 
 TEST_F(ModelUse, refuses_ids_outside_the_vocabulary_and_full_slots) {
@@ -240,7 +345,7 @@ TEST_F(ModelUse, refuses_ids_outside_the_vocabulary_and_full_slots) {
        {std::vector<TokenId>{96}, std::vector<TokenId>{-1}, std::vector<TokenId>{1, 2, 3}}) {
     const auto session = model_->new_session({&capacity, 1});
     const SequenceChunk chunk{0, tokens};
-    EXPECT_THROW(model_->forward(*session, {&chunk, 1}, LogitsOf::last_token, nullptr), Error);
+    EXPECT_THROW(model_->forward(*session, {&chunk, 1}, {}), Error);
     EXPECT_EQ(session->length(0), 0);
   }
 }

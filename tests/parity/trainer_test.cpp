@@ -10,6 +10,7 @@
 #include "loader.h"
 #include "moexray/checkpoint/checkpoint.h"
 #include "moexray/checkpoint/safetensors.h"
+#include "support/every_logit.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
 #include "support/tiny_checkpoint.h"
@@ -156,7 +157,7 @@ TEST_F(TrainerTest, AnExportedCheckpointComputesWhatWasTrained) {
   const std::int64_t capacity = 8;
   const auto session = model.new_session({&capacity, 1});
   const SequenceChunk chunk{0, ids};
-  const auto logits = model.forward(*session, {&chunk, 1}, LogitsOf::every_token, nullptr);
+  const auto logits = test::every_logit(model, *session, {&chunk, 1});
   ASSERT_EQ(static_cast<std::int64_t>(logits.size()), expected.numel());
   for (std::size_t i = 0; i < logits.size(); ++i) {
     EXPECT_NEAR(logits[i], expected.contiguous().data_ptr<float>()[i], 2e-5);

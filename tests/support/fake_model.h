@@ -58,11 +58,12 @@ class FakeModel : public Model {
   }
 
   std::vector<float> forward(Session& session, std::span<const SequenceChunk> chunks,
-                             LogitsOf logits_of, RouterTap* tap) override {
+                             const Passage& passage) override {
     auto& fake = dynamic_cast<FakeSession&>(session);
     if (on_forward) on_forward(static_cast<std::int64_t>(pass_rows.size()));
     std::vector<std::uint64_t> states;  // [rows]
     std::vector<float> logits;
+    std::int64_t row = 0;
     for (const SequenceChunk& chunk : chunks) {
       auto& [state, length, capacity] = fake.slots.at(static_cast<std::size_t>(chunk.slot));
       if (chunk.token_ids.empty() ||
@@ -73,12 +74,16 @@ class FakeModel : public Model {
         state = next_state(state, id);
         ++length;
         states.push_back(state);
-        if (logits_of == LogitsOf::every_token) append_logits(state, logits);
+        if (passage.every_token) {
+          std::vector<float> one;
+          append_logits(state, one);
+          passage.every_token(row++, one);
+        }
       }
-      if (logits_of == LogitsOf::last_token) append_logits(state, logits);
+      if (!passage.every_token) append_logits(state, logits);
     }
     pass_rows.push_back(static_cast<std::int64_t>(states.size()));
-    if (tap != nullptr) report_routing(states, *tap);
+    if (passage.tap != nullptr) report_routing(states, *passage.tap);
     return logits;
   }
 

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,6 +24,7 @@ struct GenerationOptions {
   std::vector<TokenId> eos_token_ids;  ///< each ends a sequence
   bool ignore_eos = false;             ///< the logits of eos tokens become −∞ instead
   bool router_logits = false;          ///< keep the router's logits too
+  std::shared_ptr<const RoutingPolicy> policy;  ///< null: the routers decide
   /// Tokens of a forward pass, at most: bounds the memory of activations. Whole prompts are packed
   /// up to it; only a prompt that is longer itself is split over several passes.
   std::int64_t max_tokens_per_pass = 2048;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -9,10 +10,12 @@
 
 #include "moexray/checkpoint/checkpoint.h"
 #include "moexray/core/routing.h"
+#include "moexray/routing/policy.h"
 
 namespace moexray {
 
-/// What the routers of one MoE layer decided for the rows of one forward pass. Rows are the tokens
+/// What the routers of one MoE layer decided for the rows of one forward pass, after a routing
+/// policy had its say. Rows are the tokens
 /// of the pass's chunks, in order. Spans are valid only during the call.
 struct RouterBatch {
   int layer = 0;  ///< MoE layer, from 0
@@ -43,7 +46,21 @@ struct SequenceChunk {
   std::span<const TokenId> token_ids;
 };
 
-enum class LogitsOf { last_token, every_token };
+/// Rows of logits that are computed, and kept, at a time.
+inline constexpr std::int64_t max_logit_rows = 256;
+
+/// Takes logits [rows, vocab_size] of consecutive rows of a pass, the first of them `first_row`.
+/// The span is valid only during the call.
+using LogitsSink = std::function<void(std::int64_t first_row, std::span<const float> logits)>;
+
+/// How tokens go through a model: who looks on, who interferes, and which logits are wanted.
+struct Passage {
+  RouterTap* tap = nullptr;               ///< null: nobody looks on
+  const RoutingPolicy* policy = nullptr;  ///< null: the routers decide
+  /// Takes the logits of every token, in order, in blocks of at most max_logit_rows rows; empty:
+  /// only those of each chunk's last token are computed.
+  LogitsSink every_token = {};
+};
 
 /// The key-value cache of several sequences.
 class Session {
@@ -60,11 +77,13 @@ class Model {
   /// A cache for `capacities.size()` sequences; sequence i can grow to `capacities[i]` tokens.
   virtual std::unique_ptr<Session> new_session(std::span<const std::int64_t> capacities) = 0;
   /// Runs the chunks (each slot at most once, none empty) through the model as one ragged batch.
-  /// Returns logits, [chunks, vocab_size] for last_token, [tokens, vocab_size] for every_token.
+  /// Returns the logits of each chunk's last token, [chunks, vocab_size], or nothing where those of
+  /// every token went to the passage's sink.
   /// @throws Error (data) for ids outside the vocabulary, a full slot, or logits that are not
-  /// finite.
+  /// finite; as select_under_policy() does for a policy; and what tap and sink throw. The session
+  /// is then as it was.
   virtual std::vector<float> forward(Session& session, std::span<const SequenceChunk> chunks,
-                                     LogitsOf logits_of, RouterTap* tap) = 0;
+                                     const Passage& passage) = 0;
 };
 
 struct ModelOptions {

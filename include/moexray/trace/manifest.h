@@ -68,6 +68,9 @@ struct TraceManifest {
   /// The class of kernels, device and backend whose computations give the same bits; what resuming
   /// compares in their place.
   std::string bits;
+  /// RoutingPolicy::canonical(), or "none": the routers decided. Manifests without the key mean
+  /// that too.
+  std::string routing_policy = "none";
   std::string prompts_sha256;  ///< PromptSet::sha256
   /// Of the tokens of this directory's prompts: a line for each, its ids with spaces between, and a
   /// "t" behind those of the template.

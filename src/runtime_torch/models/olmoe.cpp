@@ -25,7 +25,7 @@ at::Tensor Olmoe::forward(at::Tensor x, Ops& ops, const RouterHook& hook) const 
     x = x + attention_block(config, weights, layer,
                             ops.rms_norm(x, weights.input_norm, config.rms_norm_eps), ops);
     const auto h = ops.rms_norm(x, weights.post_attention_norm, config.rms_norm_eps);
-    const auto routing = ops.route(ops.linear(h, weights.router));
+    const auto routing = ops.route(layer, h, ops.linear(h, weights.router));
     if (hook) hook(layer, routing);
     x = x + ops.mix_experts(h, routing, weights.experts);
   }

@@ -186,14 +186,11 @@ struct MixExperts : Function<MixExperts> {
 
 }  // namespace
 
-RouterOutput TrainingOps::route(const at::Tensor& logits) {
+RouterOutput TrainingOps::route(int /*layer*/, const at::Tensor& /*h*/, const at::Tensor& logits) {
   const std::int64_t n = logits.size(0), E = logits.size(1), k = config_.num_experts_per_tok;
   const auto values = logits.detach().contiguous();
-  auto probabilities = at::empty_like(values), weights = at::empty({n, k}, values.options());
-  auto experts = at::empty({n, k}, at::kInt);
-  select_experts(values.data_ptr<float>(), n, static_cast<int>(E), static_cast<int>(k),
-                 config_.norm_topk_prob, experts.data_ptr<ExpertId>(), weights.data_ptr<float>(),
-                 probabilities.data_ptr<float>());
+  const auto probabilities = at::empty_like(values);
+  const auto [_, experts, weights] = select_rows(router_rule(config_), values, &probabilities);
   const auto shares =
       at::bincount(experts.reshape({-1}), {}, E).to(at::kFloat) / static_cast<double>(n * k);
   load_balancing_sum_ +=

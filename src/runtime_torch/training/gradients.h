@@ -29,7 +29,7 @@ class TrainingOps : public Ops {
   at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) override;
   at::Tensor attention(int layer, const at::Tensor& q, const at::Tensor& k,
                        const at::Tensor& v) override;
-  RouterOutput route(const at::Tensor& logits) override;
+  RouterOutput route(int layer, const at::Tensor& h, const at::Tensor& logits) override;
   at::Tensor mix_experts(const at::Tensor& x, const RouterOutput& routing,
                          const ExpertWeights& experts) override;
 

@@ -41,8 +41,7 @@ int main(int argc, char** argv) {
     const auto session = model->new_session({&capacity, 1});
     const moexray::SequenceChunk chunk{0, tokens};
     Counter counter;
-    const std::vector<float> logits =
-        model->forward(*session, {&chunk, 1}, moexray::LogitsOf::last_token, &counter);
+    const std::vector<float> logits = model->forward(*session, {&chunk, 1}, {.tap = &counter});
     const bool has_logits = logits.size() == static_cast<std::size_t>(model->config().vocab_size);
     std::printf("%s: %lld tokens, %d layers, top-%d, %lld events, %s\n",
                 model->config().name.c_str(), static_cast<long long>(session->length(0)),
