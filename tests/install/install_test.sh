@@ -70,7 +70,7 @@ expect "consumer" "$version 80" "$("$work/consumer/consumer" "$prefix/share/moex
 
 # It runs a model with the installed modules, which it is not installed beside.
 if [[ -e $prefix/lib/moexray/moexray_torch.so ]]; then
-  expect "model of a consumer" "mini-olmoe: 3 tokens, 16 layers, top-8, 384 events, logits" \
+  expect "model of a consumer" "mini-olmoe: 3 tokens, 16 layers, top-8, 384 events, 4096 logits" \
     "$("$work/consumer/run_model" "$prefix/lib/moexray" "$prefix/share/moexray/models/mini-olmoe")"
   if "$work/consumer/run_model" "$work" "$prefix/share/moexray/models/mini-olmoe" 2>"$work/no_module"; then
     echo "a model runs without its module" >&2

@@ -42,11 +42,10 @@ int main(int argc, char** argv) {
     const moexray::SequenceChunk chunk{0, tokens};
     Counter counter;
     const std::vector<float> logits = model->forward(*session, {&chunk, 1}, {.tap = &counter});
-    const bool has_logits = logits.size() == static_cast<std::size_t>(model->config().vocab_size);
-    std::printf("%s: %lld tokens, %d layers, top-%d, %lld events, %s\n",
+    std::printf("%s: %lld tokens, %d layers, top-%d, %lld events, %zu logits\n",
                 model->config().name.c_str(), static_cast<long long>(session->length(0)),
                 counter.n_layers, counter.top_k, static_cast<long long>(counter.n_events),
-                has_logits ? "logits" : "no logits");
+                logits.size());
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;
