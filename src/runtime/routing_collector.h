@@ -4,8 +4,8 @@
 #include <span>
 #include <vector>
 
-#include "moexray/runtime/model.h"
 #include "moexray/core/routing_buffer.h"
+#include "moexray/runtime/model.h"
 
 namespace moexray {
 

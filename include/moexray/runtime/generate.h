@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "moexray/core/routing.h"
-#include "moexray/runtime/model.h"
 #include "moexray/core/routing_buffer.h"
+#include "moexray/runtime/model.h"
 
 namespace moexray {
 
