@@ -51,7 +51,8 @@ class StreamTrace : public testing::Test {
 };
 
 TEST_F(StreamTrace, IsAnalysed) {
-  const json report = run_for_json({"analyze", path_, "--quick"});
+  const json report =
+      run_for_json({"analyze", path_, "--quick", "-o", (temporary_.path() / "analysis").string()});
   EXPECT_EQ(report.at("trace").at("n_prompts"), n_prompts);
   EXPECT_EQ(report.at("similarity").at("within").at("n_pairs"), 2 * 66);
   EXPECT_GT(report.at("similarity").at("gap").get<double>(), 0);
