@@ -4,18 +4,13 @@
 
 #include <cstdint>
 #include <map>
-#include <optional>
-#include <set>
 #include <utility>
 
 #include "moexray/core/error.h"
-#include "moexray/core/escape.h"
 #include "moexray/core/file.h"
-#include "moexray/core/version.h"
 #include "moexray/core/wording.h"
 #include "moexray/report/output.h"
 #include "moexray/report/plot.h"
-#include "moexray/report/visible.h"
 #include "notices.h"
 
 namespace moexray::app {
@@ -23,42 +18,14 @@ namespace {
 
 using report::Json;
 
-// Feeds the routing records of a trace to what is computed from them.
-class AnalysisVisitor : public EventVisitor {
- public:
-  // `tokens` may be null.
-  AnalysisVisitor(stats::SignatureAccumulator& signatures, stats::TokenAccumulator* tokens,
-                  const std::atomic<bool>& stop)
-      : signatures_(signatures), tokens_(tokens), stop_(stop) {}
-
-  void on_record(std::size_t prompt_index, const RoutingRecord& record) override {
-    if (stop_.load(std::memory_order_relaxed)) throw Error(ErrorKind::interrupted, "interrupted");
-    signatures_.add(prompt_index, record);
-    if (tokens_ != nullptr) tokens_->add(prompt_index, record);
-  }
-
- private:
-  stats::SignatureAccumulator& signatures_;
-  stats::TokenAccumulator* tokens_;
-  const std::atomic<bool>& stop_;
-};
-
-report::OutputPlace output_place(const std::string& command, const AnalysisSettings& settings) {
-  return {*settings.output, command, settings.force, settings.traces};
-}
-
 void check_outputs(const std::string& command, const AnalysisSettings& settings) {
-  if (settings.output) report::check_output_directory(output_place(command, settings));
+  if (settings.output) {
+    const std::vector<std::filesystem::path> inputs = settings.directories();
+    report::check_output_directory({*settings.output, command, settings.force, inputs});
+  }
   if (!settings.json.empty() && settings.json != "-") {
     report::check_output_file(settings.json, settings.force);
   }
-}
-
-void add_category_notice(TraceSet& traces) {
-  std::vector<std::string> categories;
-  for (const TracePrompt& prompt : traces.prompts) categories.push_back(prompt.category);
-  std::string notice = report::similar_names_notice("categories", categories);
-  if (!notice.empty()) traces.notices.push_back(std::move(notice));
 }
 
 // "3 prompts left out: a, b, c (no generated tokens)".
@@ -74,7 +41,27 @@ void tell_left_out(const std::vector<stats::LeftOut>& left_out, Console& console
                              left_out[0].reason));
 }
 
-Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
+// What the data do not allow is left out and said; the other sections still stand.
+Section left_out(const std::string& name, const Error& error) {
+  const std::string message = name + " left out: " + error.what();
+  Section section{.notices = {message}, .left_out = error.what()};
+  section.document.paragraph(message);
+  return section;
+}
+
+Section run_section(const SectionRun& part, const AnalysisInput& input,
+                    const Arguments& arguments) {
+  Section section;
+  try {
+    section = part.run(input, arguments);
+  } catch (const Error& error) {
+    if (part.is_required || error.kind() != ErrorKind::data) throw;
+    section = left_out(part.name, error);
+  }
+  section.name = part.name;
+  section.row = part.row;
+  return section;
+}
 
 Json report_json(const std::string& command, const AnalysisInput& input,
                  const std::vector<Section>& sections) {
@@ -93,7 +80,7 @@ Json command_json(const std::string& command, const AnalysisInput& input,
 
 std::string report_text(const AnalysisRun& run, const AnalysisInput& input,
                         const std::vector<Section>& sections, std::size_t width) {
-  if (run.summary != nullptr) return run.summary(input, sections, width);
+  if (run.summary) return run.summary(input, sections, width);
   report::Document head;
   head.paragraph(trace_line(input));
   std::string text = head.text(width);
@@ -156,7 +143,8 @@ std::string write_files(const std::vector<OutputFile>& files,
 void write_directory(const AnalysisRun& run, const AnalysisInput& input,
                      const std::vector<Section>& sections, const Json& report, Console& console) {
   const AnalysisSettings& settings = input.settings;
-  report::OutputDirectory directory(output_place(run.command, settings));
+  const std::vector<std::filesystem::path> inputs = settings.directories();
+  report::OutputDirectory directory({*settings.output, run.command, settings.force, inputs});
   std::set<std::string> written;
   std::vector<OutputFile> files;
   for (const Section& section : sections) {
@@ -168,7 +156,7 @@ void write_directory(const AnalysisRun& run, const AnalysisInput& input,
   const std::vector<std::string> figures = write_figures(sections, directory.path(), console);
   names += names_of_figures(figures);
   written.insert(figures.begin(), figures.end());
-  if (run.closing_files != nullptr) {
+  if (run.closing_files) {
     names += write_files(run.closing_files(input, sections, written), directory.path(), console);
   }
   write_file_atomically(directory.path() / "report.json", report.dump());
@@ -178,89 +166,38 @@ void write_directory(const AnalysisRun& run, const AnalysisInput& input,
 
 }  // namespace
 
-AnalysisInput read_analysis_input(
-    AnalysisSettings settings, bool needs_tokens, Console& console,
-    const std::function<void(const AnalysisSettings&)>& check_outputs) {
-  AnalysisInput input;
-  input.traces = open_traces(settings.traces, settings.reading);
-  add_category_notice(input.traces);
-  check_outputs(settings);
-  for (const std::string& notice : input.traces.notices) console.notice(notice);
-  std::vector<stats::PromptLabel> labels;
-  for (const TracePrompt& prompt : input.traces.prompts) {
-    labels.push_back({prompt.id, prompt.category});
-  }
-  stats::SignatureAccumulator signatures(input.traces.shape, std::move(labels), settings.selection);
-  std::optional<stats::TokenAccumulator> tokens;
-  if (needs_tokens) {
-    tokens.emplace(input.traces.shape, input.traces.prompts.size(), settings.selection);
-  }
-  AnalysisVisitor visitor(signatures, tokens ? &*tokens : nullptr, console.stop_requested());
-  read_events(input.traces, visitor, settings.reading);
-  input.signatures = std::move(signatures).finish();
-  if (tokens) input.tokens = std::move(*tokens).finish(input.signatures);
-  if (!settings.reading.group_key.empty()) {
-    for (const std::size_t index : input.signatures.prompt_indices) {
-      input.groups.push_back(input.traces.prompts[index].group);
-    }
-  }
-  input.settings = std::move(settings);
-  input.stop = &console.stop_requested();
-  input.console = &console;
-  return input;
-}
-
-Json analysis_head(const std::string& command, const AnalysisInput& input) {
-  const stats::Selection& selection = input.settings.selection;
-  Json result = Json::object();
-  result.set(
-      "moexray",
-      Json::object({{"version", version()}, {"command", command}, {"seed", input.settings.seed}}));
-  result.set("trace", Json::object({{"model", text_or_null(input.traces.model_name)},
-                                    {"n_prompts", input.traces.prompts.size()},
-                                    {"n_layers", input.traces.shape.n_layers},
-                                    {"n_experts", input.traces.shape.n_experts},
-                                    {"top_k", input.traces.shape.top_k}}));
-  result.set("selection", Json::object({{"tokens", name_of(selection.tokens)},
-                                        {"exclude_template", selection.exclude_template},
-                                        {"weighted", selection.weighted},
-                                        {"category_key", text_or_null(selection.category_key)}}));
-  return result;
-}
-
-OutputFile text_file(std::string name, std::string content) {
-  return {std::move(name), [content = std::move(content)](const std::filesystem::path& path) {
-            write_file_atomically(path, content);
-          }};
-}
-
-std::string trace_line(const AnalysisInput& input) {
-  const TraceSet& traces = input.traces;
-  const stats::Selection& selection = input.settings.selection;
-  const std::size_t n = input.signatures.size();
-  const std::size_t n_all = traces.prompts.size();
-  std::string tokens(name_of(selection.tokens));
-  if (selection.tokens == stats::TokenSelection::generation) tokens = "generated";
-  return fmt::format("{}{} {}, {} × {}, top-{}; {} tokens{}{}",
-                     traces.model_name.empty() ? "" : printable(traces.model_name, 60) + ": ",
-                     n == n_all ? std::to_string(n) : fmt::format("{} of {}", n, n_all),
-                     noun_for(n_all, "prompt"), counted(traces.shape.n_layers, "layer"),
-                     counted(traces.shape.n_experts, "expert"), traces.shape.top_k, tokens,
-                     selection.exclude_template ? " without template" : "",
-                     selection.weighted ? ", weighted by the router" : "");
+Command command_of(const Analysis& analysis) {
+  std::vector<Flag> flags = analysis.other_sides;
+  flags.insert(flags.end(), analysis.flags.begin(), analysis.flags.end());
+  const auto run = [analysis](const Arguments& arguments, Console& console) {
+    if (analysis.check != nullptr) analysis.check(arguments);
+    run_analysis({.command = analysis.name,
+                  .sections = {{analysis.name, analysis.run}},
+                  .needs = analysis.needs,
+                  .other_sides = analysis.other_sides},
+                 arguments, console);
+  };
+  return {.name = analysis.name,
+          .group = analysis.group,
+          .summary = analysis.summary,
+          .description = analysis.description,
+          .positionals = trace_positionals(),
+          .flags = with_analysis_flags(std::move(flags)),
+          .examples = analysis.examples,
+          .run = run};
 }
 
 void run_analysis(const AnalysisRun& run, const Arguments& arguments, Console& console) {
   const AnalysisInput input = read_analysis_input(
-      analysis_settings(arguments), run.needs_tokens, console,
+      analysis_settings(arguments, 0, run.other_sides), run.needs, console,
       [&](const AnalysisSettings& settings) { check_outputs(run.command, settings); });
-  tell_left_out(input.signatures.left_out, console);
+  for (const Side& side : input.sides) tell_left_out(side.signatures.left_out, console);
   std::vector<Section> sections;
-  for (const SectionFunction function : run.sections) {
-    sections.push_back(function(input, arguments));
+  for (const SectionRun& part : run.sections) {
+    sections.push_back(run_section(part, input, arguments));
     if (console.stop_requested()) throw Error(ErrorKind::interrupted, "interrupted");
   }
-  if (run.closing_section != nullptr) sections.push_back(run.closing_section(input, sections));
+  if (run.closing_section) sections.push_back(run.closing_section(input, sections));
   // Sections that look at the same data have the same to say: it is told once, when all have.
   for (const std::string& notice : joined_notices(sections)) console.notice(notice);
   if (input.settings.output) {

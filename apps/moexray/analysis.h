@@ -1,96 +1,86 @@
 #pragma once
 
-#include <atomic>
-#include <filesystem>
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
-#include "analysis_flags.h"
+#include "analysis_input.h"
 #include "command.h"
-#include "console.h"
-#include "moexray/report/document.h"
-#include "moexray/report/figure.h"
-#include "moexray/report/json.h"
-#include "moexray/stats/routed_tokens.h"
-#include "moexray/stats/signatures.h"
-#include "moexray/trace/reader.h"
-#include "results.h"
+#include "section.h"
 
 namespace moexray::app {
 
-/// What analyses start from: the traces, read once.
-struct AnalysisInput {
-  AnalysisSettings settings;
-  TraceSet traces;
-  stats::Signatures signatures;
-  /// [rows of the signatures] each prompt's group by --group-by, empty where it has none; no
-  /// entries without the flag.
-  std::vector<std::string> groups;
-  stats::RoutedTokens tokens;               ///< empty unless AnalysisRun::needs_tokens
-  const std::atomic<bool>* stop = nullptr;  ///< true once the user wants long work to end
-  Console* console = nullptr;               ///< for the progress of long work
-};
-
-/// A file of the output directory. It is written to the path given, while the input still exists.
-struct OutputFile {
-  std::string name;
-  std::function<void(const std::filesystem::path&)> write;
-};
-
-/// A file with this content.
-OutputFile text_file(std::string name, std::string content);
-
-/// The outcome of one analysis: what an analysis command shows and writes, and a part of `analyze`.
-struct Section {
-  std::string name;               ///< the command's; its key in report.json
-  report::Json json;              ///< an object, or null if the analysis was left out
-  report::Document document;      ///< for people
-  std::vector<OutputFile> files;  ///< a name that another section wrote already is skipped
-  std::vector<std::string> notices;
-  std::vector<report::Figure> figures = {};
-  Results results = {};       ///< what the section computed
-  std::string left_out = {};  ///< why it computed nothing; empty: it did
-};
-
 using SectionFunction = Section (*)(const AnalysisInput&, const Arguments&);
 
-/// Files of the output directory that are made from all sections together.
-/// @param written the names of the files that are there already
-using FilesFunction = std::vector<OutputFile> (*)(const AnalysisInput&, const std::vector<Section>&,
-                                                  const std::set<std::string>& written);
+/// For InAnalyze::is_required.
+inline bool always(const Arguments&) { return true; }
 
-/// A section that is made of all others: it stands last.
-using ClosingFunction = Section (*)(const AnalysisInput&, const std::vector<Section>&);
-
-/// What is printed of all sections together, in lines of at most `width` columns.
-using SummaryFunction = std::string (*)(const AnalysisInput&, const std::vector<Section>&,
-                                        std::size_t width);
-
-/// What an analysis command consists of.
-struct AnalysisRun {
-  std::string command;
-  std::vector<SectionFunction> sections;
-  FilesFunction closing_files = nullptr;
-  bool needs_tokens = false;  ///< a section looks at single tokens
-  ClosingFunction closing_section = nullptr;
-  SummaryFunction summary = nullptr;  ///< printed in place of the sections' documents
+/// How an analysis takes part in `analyze`, which reads one side.
+struct InAnalyze {
+  int place = 0;                 ///< sections stand, and are computed, in the order of their places
+  std::string remark = {};       ///< behind its name in the help: "(with fewer draws)"
+  std::vector<Flag> flags = {};  ///< those of its flags that `analyze` has too; a name counts once
+  SectionFunction run = nullptr;  ///< in place of Analysis::run, with less work, say
+  bool left_out_by_quick = false;
+  /// True if `analyze` fails where the analysis does; else what the data do not allow is left out
+  /// and said. None: false.
+  bool (*is_required)(const Arguments&) = nullptr;
 };
 
-/// "mini-olmoe: 80 prompts, 16 layers × 64 experts, top-8; all tokens".
-std::string trace_line(const AnalysisInput& input);
+/// One row of the table of analyses: a command, and perhaps a section of `analyze`.
+struct Analysis {
+  std::string name = {};
+  CommandGroup group = CommandGroup::analysis;
+  std::string summary = {};      ///< one line
+  std::string description = {};  ///< what it computes and writes
+  std::vector<Flag> flags = {};  ///< beside those of all analyses
+  std::vector<Example> examples = {};
+  Needs needs = {};
+  /// A flag for each side beyond the first, which the positionals name: its trace directories, of
+  /// FlagType::texts.
+  std::vector<Flag> other_sides = {};
+  std::optional<InAnalyze> in_analyze = {};
+  /// Refuses arguments that do not go together, before anything is read. May be null.
+  void (*check)(const Arguments&) = nullptr;
+  SectionFunction run = nullptr;
 
-/// Reads the traces once: what every analysis starts from. Tells notices.
-/// @param needs_tokens keep the routing of every token
-/// @param check_outputs refuses what cannot be written: called once the traces are known to be
-///        there, and before they are read
-AnalysisInput read_analysis_input(
-    AnalysisSettings settings, bool needs_tokens, Console& console,
-    const std::function<void(const AnalysisSettings&)>& check_outputs);
+  std::size_t n_sides() const { return 1 + other_sides.size(); }
+};
 
-/// The first members of a command's JSON: `moexray`, `trace`, `selection`.
-report::Json analysis_head(const std::string& command, const AnalysisInput& input);
+/// The command that runs an analysis alone.
+Command command_of(const Analysis& analysis);
+
+/// `analyze`: the analyses of the table that take part in it, in one pass over the events.
+/// @param table must outlive the command
+Command analyze_command(std::span<const Analysis> table);
+
+/// One analysis in a run of one or several.
+struct SectionRun {
+  std::string name;
+  SectionFunction run = nullptr;
+  bool is_required = true;  ///< else an Error (data) leaves the section out
+  int row = 0;              ///< Section::row
+};
+
+/// What a command runs: one analysis or several, with what is made of them together.
+struct AnalysisRun {
+  std::string command;
+  std::vector<SectionRun> sections = {};
+  Needs needs = {};
+  std::vector<Flag> other_sides = {};
+  /// A section that is made of all others: it stands last.
+  std::function<Section(const AnalysisInput&, const std::vector<Section>&)> closing_section = {};
+  /// Files of the output directory that are made from all sections together.
+  /// @param written the names of the files that are there already
+  std::function<std::vector<OutputFile>(const AnalysisInput&, const std::vector<Section>&,
+                                        const std::set<std::string>& written)>
+      closing_files = {};
+  /// What is printed in place of the sections' documents, in lines of at most `width` columns.
+  std::function<std::string(const AnalysisInput&, const std::vector<Section>&, std::size_t width)>
+      summary = {};
+};
 
 /// Runs an analysis command: reads the traces once, computes the sections, writes the output
 /// directory (with report.json) and the JSON file if they are wanted, and prints.

@@ -1,7 +1,9 @@
 #include "analysis_flags.h"
 
 #include <string_view>
+#include <utility>
 
+#include "help_text.h"
 #include "moexray/core/error.h"
 #include "moexray/core/system.h"
 
@@ -85,11 +87,38 @@ Flag group_by_flag() {
               "say) are one unit: folds, the bootstrap and permutations keep them together"};
 }
 
-AnalysisSettings analysis_settings(const Arguments& arguments, std::size_t first_trace) {
+Flag common_tokens_flag() {
+  return {.name = "--common-tokens",
+          .type = FlagType::integer,
+          .value_name = "N",
+          .help =
+              "test labels on the first N tokens of every prompt that has them (default: the most "
+              "that nine of ten prompts have)",
+          .min = 8,
+          .max = 1e9};
+}
+
+Directories AnalysisSettings::directories() const {
+  Directories all;
+  for (const Directories& side : sides) all.insert(all.end(), side.begin(), side.end());
+  return all;
+}
+
+AnalysisSettings analysis_settings(const Arguments& arguments, std::size_t first_trace,
+                                   std::span<const Flag> other_sides) {
   AnalysisSettings settings;
   const std::vector<std::string>& words = arguments.positionals();
-  for (std::size_t i = first_trace; i < words.size(); ++i) settings.traces.emplace_back(words[i]);
-  if (settings.traces.empty()) settings.traces.push_back("traces");
+  Directories first;
+  for (std::size_t i = first_trace; i < words.size(); ++i) first.emplace_back(words[i]);
+  if (first.empty()) first.emplace_back("traces");
+  settings.sides.push_back(std::move(first));
+  for (const Flag& flag : other_sides) {
+    if (!arguments.has(flag.key())) {
+      throw Error(ErrorKind::usage, "missing flag --" + flag.key() + " " + placeholder_of(flag));
+    }
+    const std::vector<std::string>& own = arguments.texts(flag.key());
+    settings.sides.emplace_back(own.begin(), own.end());
+  }
   if (arguments.has("output")) settings.output = arguments.text("output");
   if (arguments.has("json")) settings.json = arguments.text("json");
   settings.force = arguments.on("force");
@@ -100,6 +129,7 @@ AnalysisSettings analysis_settings(const Arguments& arguments, std::size_t first
                                                 : available_threads();
   settings.selection.tokens = stats::parse_token_selection(arguments.text("tokens"));
   settings.selection.exclude_template = arguments.on("exclude-template");
+  if (arguments.has("common-tokens")) settings.common_tokens = arguments.integer("common-tokens");
   settings.selection.weighted = arguments.on("weighted");
   settings.selection.category_key = meta_key(arguments, "category-key");
   settings.reading = {.allow_partial = arguments.on("allow-partial"),

@@ -109,11 +109,13 @@ class Parser {
   void run(std::vector<std::string> words) {
     // CLI11 takes whatever follows a flag as its value: only the last flag of a line can lack one.
     const std::string last = words.empty() ? std::string() : words.back();
+    words = spread(words);
     std::reverse(words.begin(), words.end());  // as CLI::App::parse takes them
     try {
       app_.parse(std::move(words));
     } catch (const CLI::ArgumentMismatch& error) {
-      if (is_valued_flag(last)) throw Error(ErrorKind::usage, last + ": a value is missing");
+      if (valued_flag(last) != nullptr)
+        throw Error(ErrorKind::usage, last + ": a value is missing");
       throw Error(ErrorKind::usage, error.what());
     } catch (const CLI::ParseError& error) {
       throw Error(ErrorKind::usage, error.what());
@@ -137,22 +139,51 @@ class Parser {
     return words;
   }
 
-  std::optional<std::string> value(const Flag& flag) const {
+  // None if the flag was not given.
+  std::vector<std::string> values(const Flag& flag) const {
     const CLI::Option* option = app_.get_option("--" + flag.key());
-    if (option->count() == 0) return std::nullopt;
-    if (option->count() > 1 && flag.type != FlagType::on_off) {
+    if (option->count() == 0) return {};
+    if (flag.type == FlagType::on_off) return {"true"};
+    if (option->count() > 1 && flag.type != FlagType::texts) {
       throw Error(ErrorKind::usage, "--" + flag.key() + ": given more than once");
     }
-    return flag.type == FlagType::on_off ? std::string("true") : option->results().front();
+    return option->results();
   }
 
  private:
-  bool is_valued_flag(const std::string& word) const {
+  // The flag that takes a value and is called so; null: there is none.
+  const Flag* valued_flag(std::string_view word) const {
     const auto is_it = [&](const Flag& flag) {
       const std::string short_form = flag.name.substr(0, flag.name.find(','));
       return flag.type != FlagType::on_off && (word == "--" + flag.key() || word == short_form);
     };
-    return std::any_of(command_.flags.begin(), command_.flags.end(), is_it);
+    const auto found = std::find_if(command_.flags.begin(), command_.flags.end(), is_it);
+    return found == command_.flags.end() ? nullptr : &*found;
+  }
+
+  // A flag of several texts before each of them: CLI11 would look for lists in the texts.
+  std::vector<std::string> spread(const std::vector<std::string>& words) const {
+    std::vector<std::string> result;
+    std::string flag;          // whose texts these are
+    bool needs_value = false;  // the word before is a flag that this one is the value of
+    for (std::size_t i = 0; i < words.size(); ++i) {
+      const std::string& word = words[i];
+      if (needs_value) {
+        needs_value = false;
+      } else if (word == "--") {
+        result.insert(result.end(), words.begin() + static_cast<std::ptrdiff_t>(i), words.end());
+        break;
+      } else if (word.starts_with('-') && word != "-") {
+        const Flag* named = valued_flag(word.substr(0, word.find('=')));
+        needs_value = named != nullptr && word.find('=') == std::string::npos;
+        const bool takes_several = named != nullptr && named->type == FlagType::texts;
+        flag = takes_several ? "--" + named->key() : "";
+      } else if (!flag.empty()) {
+        result.push_back(flag);
+      }
+      result.push_back(word);
+    }
+    return result;
   }
 
   void add(const Flag& flag) {
@@ -239,6 +270,7 @@ void check_flag_value(const Flag& flag, std::string_view value) {
     case FlagType::on_off:
       return;
     case FlagType::text:
+    case FlagType::texts:
       if (value.empty()) refuse("a value that is not empty");
       if (value.find('\0') != std::string_view::npos) refuse("a text");
       return;
@@ -270,8 +302,9 @@ Arguments CommandLine::parse_arguments(const Command& command, std::vector<std::
   parser.run(std::move(words));
   Arguments arguments;
   const auto take = [&](const Flag& flag) {
-    if (auto value = parser.value(flag)) arguments.given_[flag.key()] = std::move(*value);
-    if (!flag.default_value.empty()) arguments.defaults_[flag.key()] = flag.default_value;
+    auto values = parser.values(flag);
+    if (!values.empty()) arguments.given_[flag.key()] = std::move(values);
+    if (!flag.default_value.empty()) arguments.defaults_[flag.key()] = {flag.default_value};
   };
   for (const Flag& flag : command.flags) take(flag);
   for (const Flag& flag : common_flags()) take(flag);
@@ -279,7 +312,8 @@ Arguments CommandLine::parse_arguments(const Command& command, std::vector<std::
   if (help) return arguments;
   arguments.positionals_ = parser.positionals();
   for (const Flag& flag : command.flags) {
-    if (arguments.given(flag.key())) check_flag_value(flag, arguments.text(flag.key()));
+    if (!arguments.given(flag.key())) continue;
+    for (const std::string& value : arguments.texts(flag.key())) check_flag_value(flag, value);
   }
   check_positionals(command, arguments.positionals_);
   return arguments;
@@ -316,7 +350,9 @@ bool Arguments::has(std::string_view key) const {
   return given(key) || defaults_.find(key) != defaults_.end();
 }
 
-const std::string& Arguments::text(std::string_view key) const {
+const std::string& Arguments::text(std::string_view key) const { return texts(key).front(); }
+
+const std::vector<std::string>& Arguments::texts(std::string_view key) const {
   if (const auto found = given_.find(key); found != given_.end()) return found->second;
   const auto found = defaults_.find(key);
   if (found == defaults_.end())

@@ -2,74 +2,63 @@
 #include <set>
 #include <utility>
 
-#include "commands.h"
+#include "analysis.h"
 #include "expert_categories_output.h"
 #include "expert_view.h"
 #include "html_report.h"
 #include "moexray/core/error.h"
 #include "nested_flags.h"
 #include "prompt_pages.h"
-#include "sections.h"
 #include "summary.h"
 #include "verdict.h"
 
 namespace moexray::app {
 namespace {
 
-// What the data do not allow is left out and said; the other sections still stand.
-Section or_left_out(const std::string& name, SectionFunction section, const AnalysisInput& input,
-                    const Arguments& arguments) {
-  try {
-    return section(input, arguments);
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::data) throw;
-    const std::string message = name + " left out: " + error.what();
-    Section section{name, {}, {}, {}, {message}};
-    section.document.paragraph(message);
-    section.left_out = error.what();
-    return section;
+// Those of a table that take part, in the order of their sections.
+std::vector<const Analysis*> parts_of(std::span<const Analysis> table) {
+  std::vector<const Analysis*> parts;
+  for (const Analysis& analysis : table) {
+    if (analysis.in_analyze) parts.push_back(&analysis);
   }
+  std::stable_sort(parts.begin(), parts.end(), [](const auto* a, const auto* b) {
+    return a->in_analyze->place < b->in_analyze->place;
+  });
+  return parts;
 }
 
-Section similarity_part(const AnalysisInput& input, const Arguments& arguments) {
-  return or_left_out("similarity", similarity_section, input, arguments);
+// "a, b and c".
+std::string listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    text += (i == 0 ? "" : i + 1 == names.size() ? " and " : ", ") + names[i];
+  }
+  return text;
 }
 
-Section baselines_part(const AnalysisInput& input, const Arguments& arguments) {
-  return or_left_out("baselines", baselines_section, input, arguments);
+// Their names, with remarks.
+std::string names_of(const std::vector<const Analysis*>& parts) {
+  std::vector<std::string> names;
+  for (const Analysis* part : parts) {
+    const std::string& remark = part->in_analyze->remark;
+    names.push_back(part->name + (remark.empty() ? "" : " " + remark));
+  }
+  return listed(names);
 }
 
-Section layers_part(const AnalysisInput& input, const Arguments& arguments) {
-  return or_left_out("layers", layers_section, input, arguments);
+std::string names_left_out_by_quick(const std::vector<const Analysis*>& parts) {
+  std::vector<std::string> names;
+  for (const Analysis* part : parts) {
+    if (part->in_analyze->left_out_by_quick) names.push_back(part->name);
+  }
+  return names.empty() ? "nothing" : listed(names);
 }
-
-Section stats_part(const AnalysisInput& input, const Arguments& arguments) {
-  return or_left_out("stats", affordable_stats_section, input, arguments);
-}
-
-Section classify_part(const AnalysisInput& input, const Arguments& arguments) {
-  // Who names a folds file wants it used, or to hear what is wrong with it.
-  if (arguments.has("folds-file")) return classify_section(input, arguments);
-  return or_left_out("classify", classify_section, input, arguments);
-}
-
-Section confounds_part(const AnalysisInput& input, const Arguments& arguments) {
-  return or_left_out("confounds", affordable_confounds_section, input, arguments);
-}
-
-Section information_part(const AnalysisInput& input, const Arguments& arguments) {
-  return or_left_out("information", affordable_information_section, input, arguments);
-}
-
-// Draws of the bootstrap and of the permutations, where `stats` alone takes ten times as many.
-constexpr int n_draws = 999;
 
 // The flags of all sections; one that several share only once.
-std::vector<Flag> section_flags() {
+std::vector<Flag> flags_of(const std::vector<const Analysis*>& parts) {
   std::vector<Flag> flags;
-  for (const auto& own : {similarity_flags(), baselines_flags(), stats_flags(n_draws, n_draws),
-                          project_flags(), classify_flags(), experts_flags()}) {
-    for (const Flag& flag : own) {
+  for (const Analysis* part : parts) {
+    for (const Flag& flag : part->in_analyze->flags) {
       const bool known = std::any_of(flags.begin(), flags.end(),
                                      [&](const Flag& other) { return other.name == flag.name; });
       if (!known) flags.push_back(flag);
@@ -80,8 +69,9 @@ std::vector<Flag> section_flags() {
                    .type = FlagType::on_off,
                    .help = "confounds, information and the classifier's interval with as many "
                            "repetitions as the commands alone have: takes minutes"});
-  flags.push_back(
-      {.name = "--quick", .type = FlagType::on_off, .help = "leave out confounds and information"});
+  flags.push_back({.name = "--quick",
+                   .type = FlagType::on_off,
+                   .help = "leave out " + names_left_out_by_quick(parts)});
   flags.push_back({.name = "--verbose",
                    .type = FlagType::on_off,
                    .help = "print the tables of all analyses, whole, in place of the main ones"});
@@ -89,8 +79,9 @@ std::vector<Flag> section_flags() {
 }
 
 // What all sections together say.
-Section verdict_section(const AnalysisInput& input, const std::vector<Section>& sections) {
-  const stats::Signatures& signatures = input.signatures;
+Section verdict_section(std::span<const Analysis> table, const AnalysisInput& input,
+                        const std::vector<Section>& sections) {
+  const stats::Signatures& signatures = input.side().signatures;
   VerdictFacts facts;
   facts.n_prompts = signatures.size();
   facts.categories = signatures.categories;
@@ -100,16 +91,20 @@ Section verdict_section(const AnalysisInput& input, const std::vector<Section>& 
   facts.categories.erase(std::unique(facts.categories.begin(), facts.categories.end()),
                          facts.categories.end());
   std::erase(facts.categories, "");
-  for (const char* skipped : {"confounds", "information"})
-    facts.left_out[skipped] = "left out by --quick";
+  for (const Analysis& analysis : table) {
+    if (analysis.in_analyze && analysis.in_analyze->left_out_by_quick) {
+      facts.left_out[analysis.name] = "left out by --quick";
+    }
+  }
   facts.grouped = !input.settings.reading.group_key.empty();
-  Results results;
   for (const Section& section : sections) {
-    results.merge(section.results);
     if (!section.left_out.empty()) facts.left_out[section.name] = section.left_out;
   }
-  const Verdict verdict = judge(facts, results);
-  return {"verdict", verdict_json(verdict), verdict_document(verdict), {}, {}};
+  Verdict verdict = judge(facts, results_of(sections));
+  Section section{
+      .name = "verdict", .json = verdict_json(verdict), .document = verdict_document(verdict)};
+  section.results.verdict = kept(std::move(verdict));
+  return section;
 }
 
 // The pages of the experts that the report names, of the first of each category first.
@@ -150,35 +145,40 @@ std::vector<OutputFile> site_files(const AnalysisInput& input, const std::vector
   return files;
 }
 
-void run(const Arguments& arguments, Console& console) {
-  AnalysisRun analysis{
-      .command = "analyze",
-      .sections = {signatures_section, similarity_part, baselines_part, layers_part, stats_part,
-                   projections_section, classify_part, experts_section},
-      .closing_files = site_files,
-      .needs_tokens = true,
-      .closing_section = verdict_section};
+void run(std::span<const Analysis> table, const Arguments& arguments, Console& console) {
   if (arguments.on("quick") && arguments.on("full")) {
     throw Error(ErrorKind::usage, "--quick and --full exclude each other");
   }
-  if (!arguments.on("quick")) {
-    analysis.sections.push_back(confounds_part);
-    analysis.sections.push_back(information_part);
+  AnalysisRun analysis{.command = "analyze"};
+  for (const Analysis* part : parts_of(table)) {
+    const InAnalyze& own = *part->in_analyze;
+    if (own.left_out_by_quick && arguments.on("quick")) continue;
+    analysis.sections.push_back(
+        {.name = part->name,
+         .run = own.run != nullptr ? own.run : part->run,
+         .is_required = own.is_required != nullptr && own.is_required(arguments),
+         .row = static_cast<int>(part - table.data())});
+    analysis.needs.tokens = analysis.needs.tokens || part->needs.tokens;
   }
+  analysis.closing_section = [table](const AnalysisInput& input,
+                                     const std::vector<Section>& sections) {
+    return verdict_section(table, input, sections);
+  };
+  analysis.closing_files = site_files;
   if (!arguments.on("verbose")) analysis.summary = summary_text;
   run_analysis(analysis, arguments, console);
 }
 
 }  // namespace
 
-Command analyze_command() {
+Command analyze_command(std::span<const Analysis> table) {
+  const std::vector<const Analysis*> parts = parts_of(table);
   return {
       .name = "analyze",
       .summary = "All analyses in one pass over a trace",
       .description =
-          "Reads the routing events once and runs signatures, similarity, baselines, layers, "
-          "stats (with fewer draws), project (both methods), classify, experts, confounds and "
-          "information. Writes their data files, figures, report.html, a page to read, and "
+          "Reads the routing events once and runs " + names_of(parts) +
+          ". Writes their data files, figures, report.html, a page to read, and "
           "report.json, one section per command. Prints the main numbers and, last, a verdict: "
           "what they say in words, and what was not tested; 60 lines at most, unless --verbose."
           "\nRepetitions are fewer than in the commands alone, and fewer still for large inputs, "
@@ -187,14 +187,16 @@ Command analyze_command() {
           "with more than 100 prompts; what would take minutes is left out and said. "
           "--nested-repetitions sets all three.",
       .positionals = trace_positionals(),
-      .flags = with_analysis_flags(section_flags(), "analysis"),
+      .flags = with_analysis_flags(flags_of(parts), "analysis"),
       .examples = {{"moexray analyze traces", "everything, into analysis/"},
                    {"moexray analyze part-0 part-1 -o analysis --force",
                     "two parts of a sharded run, in place of older results"},
                    {"moexray analyze traces --quick", "in seconds, without confounds"},
                    {"moexray analyze traces --full",
                     "everything that can be said, in a few minutes"}},
-      .run = run};
+      .run = [table](const Arguments& arguments, Console& console) {
+        run(table, arguments, console);
+      }};
 }
 
 }  // namespace moexray::app

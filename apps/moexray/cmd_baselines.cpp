@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
-#include "commands.h"
+#include "analysis.h"
+#include "headline_text.h"
 #include "moexray/core/wording.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
 #include "moexray/stats/baselines.h"
-#include "sections.h"
 
 namespace moexray::app {
 namespace {
@@ -35,26 +35,30 @@ Json groups_json(const std::vector<std::vector<std::string>>& groups) {
   return result;
 }
 
-Json json_of(const BaselinesResult& result, const std::string& load_balance) {
+Json json_of(const BaselinesResult& result, const stats::ComparedPrompts& compared,
+             const std::string& load_balance) {
   const stats::PermutationBaseline& permutation = result.permutation;
   Json balance = simulated_json(result.load_balance.all);
   balance.set("expected", result.load_balance.expected);
   balance.set("experts_drawn", load_balance);
-  return Json::object({{"within", observed_json(result.within)},
-                       {"across", observed_json(result.across)},
-                       {"permutation", Json::object({{"within", simulated_json(permutation.within)},
-                                                     {"across", simulated_json(permutation.across)},
-                                                     {"all", simulated_json(permutation.all)},
-                                                     {"expected", permutation.expected}})},
-                       {"load_balance", std::move(balance)},
-                       {"label_shuffle", Json::object({{"gap", result.label_shuffle.gap},
-                                                       {"p_value", result.label_shuffle.p_value},
-                                                       {"draws", result.label_shuffle.n_draws}})},
-                       {"ordering", Json::array(result.ordering)},
-                       {"ordering_groups", groups_json(result.ordering_groups)},
-                       {"draws", result.n_draws},
-                       {"std_draws", result.n_std_draws},
-                       {"notices", Json::array(result.notices)}});
+  Json json =
+      Json::object({{"within", observed_json(result.within)},
+                    {"across", observed_json(result.across)},
+                    {"permutation", Json::object({{"within", simulated_json(permutation.within)},
+                                                  {"across", simulated_json(permutation.across)},
+                                                  {"all", simulated_json(permutation.all)},
+                                                  {"expected", permutation.expected}})},
+                    {"load_balance", std::move(balance)},
+                    {"label_shuffle", Json::object({{"gap", result.label_shuffle.gap},
+                                                    {"p_value", result.label_shuffle.p_value},
+                                                    {"draws", result.label_shuffle.n_draws}})},
+                    {"ordering", Json::array(result.ordering)},
+                    {"ordering_groups", groups_json(result.ordering_groups)},
+                    {"draws", result.n_draws},
+                    {"std_draws", result.n_std_draws},
+                    {"notices", Json::array(result.notices)}});
+  add_compared(compared, json);
+  return json;
 }
 
 // One condition of the comparison, observed or simulated.
@@ -108,7 +112,8 @@ std::string ordering_text(const BaselinesResult& result) {
   return text;
 }
 
-report::Document document_of(const BaselinesResult& result) {
+report::Document document_of(const BaselinesResult& result,
+                             const stats::ComparedPrompts& compared) {
   report::Table table({"similarity", "mean", "std", "std of draws", "closed form"});
   const auto or_blank = [](double value, int n_decimals) {
     return std::isnan(value) ? std::string() : fixed(value, n_decimals);
@@ -123,9 +128,14 @@ report::Document document_of(const BaselinesResult& result) {
       fmt::format("baselines: {}; std over pairs, std of draws: of the mean from draw to draw",
                   counted(result.n_draws, "draw")));
   if (!result.ordering.empty()) document.note("ordering: " + ordering_text(result));
-  document.note(fmt::format("label shuffle: gap {}, p = {} ({})",
-                            fixed(result.label_shuffle.gap, 4), p_value_text(result.label_shuffle),
-                            counted(result.label_shuffle.n_draws, "shuffle")));
+  if (!compared.comparable()) {
+    document.note("label shuffle: " + tested_text(compared));
+  } else {
+    document.note(
+        fmt::format("label shuffle: gap {}, p = {} ({}), {}", fixed(result.label_shuffle.gap, 4),
+                    p_value_text(result.label_shuffle),
+                    counted(result.label_shuffle.n_draws, "shuffle"), tested_text(compared)));
+  }
   return document;
 }
 
@@ -159,13 +169,30 @@ report::Figure figure_of(const BaselinesResult& result) {
           std::move(chart)};
 }
 
-void run(const Arguments& arguments, Console& console) {
-  run_analysis({"baselines", {baselines_section}}, arguments, console);
+std::vector<Headline> headlines_of(const BaselinesResult& result) {
+  const SimulatedSimilarity& balanced = result.load_balance.all;
+  std::vector<Headline> headlines = {
+      {.quantity = "load-balance baseline",
+       .value = with_spread(balanced.mean, balanced.std, 4),
+       .remark = "uniform routing, same numbers of tokens; closed form " +
+                 fixed(result.load_balance.expected, 4)},
+      {.quantity = "permutation baseline",
+       .value = fixed(result.permutation.expected, 4),
+       .remark = "experts permuted in every prompt and layer; exact expectation"}};
+  const std::string ordering = ordering_text(result);
+  if (!ordering.empty()) {
+    headlines.push_back({.quantity = "ordering", .value = ordering, .remark = "mean similarities"});
+  }
+  if (std::isnan(result.label_shuffle.p_value)) return headlines;
+  headlines.push_back(
+      {.quantity = "label shuffle",
+       .value = "p = " + short_p_text(result.label_shuffle.p_value),
+       .remark = fmt::format("of the difference on common positions, {} of the categories",
+                             counted(result.label_shuffle.n_draws, "shuffle"))});
+  return headlines;
 }
 
-}  // namespace
-
-Section baselines_section(const AnalysisInput& input, const Arguments& arguments) {
+Section run(const AnalysisInput& input, const Arguments& arguments) {
   const std::string& load_balance = arguments.text("load-balance");
   stats::BaselineOptions options;
   options.n_draws = static_cast<int>(arguments.integer("draws"));
@@ -175,20 +202,23 @@ Section baselines_section(const AnalysisInput& input, const Arguments& arguments
   options.seed = input.settings.seed;
   options.n_threads = input.settings.n_threads;
   options.stop = input.stop;
-  BaselinesResult result = stats::baselines(input.signatures, options);
+  BaselinesResult result =
+      stats::baselines(input.side().signatures, input.side().compared, options);
   if (input.settings.selection.weighted) {
     result.notices.emplace_back(
         "--weighted: the permutation moves sums of weights, the load balance counts drawn experts");
   }
-  Section section{
-      "baselines", json_of(result, load_balance), document_of(result), {}, result.notices};
+  Section section{.json = json_of(result, input.side().compared, load_balance),
+                  .document = document_of(result, input.side().compared),
+                  .notices = result.notices};
   section.files.push_back(text_file("baselines.tsv", tsv_of(result)));
   section.figures.push_back(figure_of(result));
+  section.headlines = headlines_of(result);
   section.results.baselines = kept(std::move(result));
   return section;
 }
 
-std::vector<Flag> baselines_flags() {
+std::vector<Flag> flags() {
   return {{.name = "--draws",
            .type = FlagType::integer,
            .value_name = "N",
@@ -208,10 +238,13 @@ std::vector<Flag> baselines_flags() {
            .value_name = "HOW",
            .default_value = "distinct",
            .help = "draw k different experts for a token, or k with replacement",
-           .choices = {"distinct", "multinomial"}}};
+           .choices = {"distinct", "multinomial"}},
+          common_tokens_flag()};
 }
 
-Command baselines_command() {
+}  // namespace
+
+Analysis baselines_analysis() {
   return {.name = "baselines",
           .summary = "What similarity is to be compared with: permuted, balanced, relabelled",
           .description =
@@ -222,11 +255,12 @@ Command baselines_command() {
               "are permuted over the prompts, which gives the p-value of the gap between within "
               "and across. With -o DIR it writes baselines.tsv, the figure "
               "fig2_baselines and report.json.",
-          .positionals = trace_positionals(),
-          .flags = with_analysis_flags(baselines_flags()),
+          .flags = flags(),
           .examples = {{"moexray baselines traces", "100 draws, 9,999 shuffles"},
                        {"moexray baselines traces --tokens generation --draws 1000 --json -",
                         "of the generated tokens, with more draws; the results as JSON"}},
+          .needs = {.tokens = true},
+          .in_analyze = InAnalyze{.place = 30, .flags = flags()},
           .run = run};
 }
 

@@ -2,8 +2,10 @@
 
 #include <cmath>
 
-#include "commands.h"
+#include "analysis.h"
 #include "folds_file.h"
+#include "headline_text.h"
+#include "html_report_parts.h"
 #include "interval_text.h"
 #include "moexray/core/error.h"
 #include "moexray/core/wording.h"
@@ -11,7 +13,6 @@
 #include "moexray/report/table.h"
 #include "moexray/stats/classify.h"
 #include "nested_flags.h"
-#include "sections.h"
 #include "work_progress.h"
 
 namespace moexray::app {
@@ -217,13 +218,22 @@ report::Figure figure_of(const ClassifyResult& result) {
                   has_interval ? "nested cross-validation" : "binomial", fixed(result.chance, 3))};
 }
 
-void run(const Arguments& arguments, Console& console) {
-  run_analysis({"classify", {classify_section}}, arguments, console);
+std::vector<Headline> headlines_of(const ClassifyResult& result) {
+  const stats::Accuracy& accuracy = result.accuracy;
+  return {{.quantity = "classification accuracy",
+           .value = with_spread(accuracy.mean, accuracy.std, 3),
+           .interval = ends_text(accuracy.ci95, 3),
+           .remark = fmt::format("chance {}; {} folds, ± over folds; Wilson 95% {}–{}",
+                                 fixed(result.chance, 3), accuracy.folds.size(),
+                                 fixed(accuracy.wilson95[0], 3), fixed(accuracy.wilson95[1], 3)),
+           .is_first = true},
+          {.quantity = "macro F1",
+           .value = fixed(result.macro_f1, 3),
+           .remark = "pooled held-out predictions"}};
 }
 
-}  // namespace
-
-Section classify_section(const AnalysisInput& input, const Arguments& arguments) {
+Section run(const AnalysisInput& input, const Arguments& arguments) {
+  const stats::Signatures& signatures = input.side().signatures;
   stats::ClassifyOptions options;
   options.n_folds = static_cast<int>(arguments.integer("folds"));
   options.seed = input.settings.seed;
@@ -232,12 +242,12 @@ Section classify_section(const AnalysisInput& input, const Arguments& arguments)
     if (arguments.given("folds")) {
       throw Error(ErrorKind::usage, "--folds and --folds-file exclude each other");
     }
-    options.folds = read_folds(arguments.text("folds-file"), input.signatures);
+    options.folds = read_folds(arguments.text("folds-file"), signatures);
   }
-  options.groups = input.groups;
+  options.groups = input.side().groups;
   // analyze has no fixed default: with many prompts nested cross-validation takes longer than all
   // the rest together.
-  const std::int64_t affordable = input.signatures.size() <= 100 ? 25 : 0;
+  const std::int64_t affordable = signatures.size() <= 100 ? 25 : 0;
   const std::int64_t otherwise = arguments.on("full") ? 200 : affordable;
   const std::int64_t n_repetitions =
       arguments.has("nested-repetitions") ? arguments.integer("nested-repetitions") : otherwise;
@@ -245,7 +255,7 @@ Section classify_section(const AnalysisInput& input, const Arguments& arguments)
   WorkProgress progress(input, "nested cross-validation", options.n_nested_repetitions,
                         "repetitions");
   options.work = progress.work();
-  ClassifyResult result = stats::classify(input.signatures, options);
+  ClassifyResult result = stats::classify(signatures, options);
   if (n_repetitions == 0) {
     result.notices.emplace_back(
         "the accuracy has no nested cross-validation interval; --nested-repetitions 200 computes "
@@ -258,15 +268,18 @@ Section classify_section(const AnalysisInput& input, const Arguments& arguments)
     result.notices.emplace_back(
         "the nested cross-validation interval is not calibrated for accuracies above 0.97");
   }
-  Section section{"classify", json_of(result, input.signatures),
-                  document_of(result, input.signatures), files_of(result, input.signatures),
-                  result.notices};
+  Section section{.json = json_of(result, signatures),
+                  .document = document_of(result, signatures),
+                  .files = files_of(result, signatures),
+                  .notices = result.notices};
   section.figures.push_back(figure_of(result));
+  section.headlines = headlines_of(result);
   section.results.classify = kept(std::move(result));
+  section.page_part = PagePart{.chapter = Chapter::classification, .html = classification_html};
   return section;
 }
 
-std::vector<Flag> classify_flags() {
+std::vector<Flag> shared_flags() {
   return {{.name = "--folds",
            .type = FlagType::integer,
            .value_name = "N",
@@ -280,17 +293,15 @@ std::vector<Flag> classify_flags() {
           group_by_flag()};
 }
 
-namespace {
-
 std::vector<Flag> flags() {
-  std::vector<Flag> own = classify_flags();
+  std::vector<Flag> own = shared_flags();
   own.push_back(nested_repetitions_flag("200"));
   return own;
 }
 
 }  // namespace
 
-Command classify_command() {
+Analysis classify_analysis() {
   return {
       .name = "classify",
       .summary = "Cross-validated classification of categories from signatures",
@@ -302,13 +313,17 @@ Command classify_command() {
           "few seconds. With -o DIR it writes classify.tsv (predictions, with the probability of "
           "every category as the model that did not see the prompt gives it), "
           "top_experts.tsv, the figure fig6_confusion and report.json.",
-      .positionals = trace_positionals(),
-      .flags = with_analysis_flags(flags()),
+      .flags = flags(),
       .examples = {{"moexray classify traces", "5 folds"},
                    {"moexray classify traces --group-by meta.source --nested-repetitions 1000",
                     "prompts of one source stay together; a steadier interval"},
                    {"moexray classify traces --folds-file folds.tsv --json -",
                     "given folds; the results as JSON"}},
+      .in_analyze =
+          InAnalyze{.place = 70,
+                    .flags = shared_flags(),
+                    // Who names a folds file wants it used, or to hear what is wrong with it.
+                    .is_required = [](const Arguments& a) { return a.has("folds-file"); }},
       .run = run};
 }
 

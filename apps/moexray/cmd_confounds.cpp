@@ -5,14 +5,14 @@
 #include <map>
 #include <utility>
 
-#include "commands.h"
+#include "analysis.h"
+#include "headline_text.h"
 #include "interval_text.h"
 #include "moexray/core/wording.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
 #include "moexray/stats/confounds.h"
 #include "nested_flags.h"
-#include "sections.h"
 #include "shuffled_trace.h"
 #include "work_progress.h"
 
@@ -156,34 +156,36 @@ report::Figure figure_of(const ConfoundsResult& result, const stats::Signatures&
           std::move(chart), verdict_text(result.verdict)};
 }
 
+Headline headline_of(const stats::ConfoundsVerdict& verdict) {
+  return {.quantity = "beyond the token types, routing",
+          .value = stats::name_of(verdict.outcome),
+          .remark = std::isfinite(verdict.p_value)
+                        ? "p = " + short_p_text(verdict.p_value) + ", signature minus expected"
+                        : verdict.reason,
+          .is_first = true};
+}
+
 Section section_of(const AnalysisInput& input, stats::ConfoundsOptions options) {
   WorkProgress progress(input, "confounds", stats::confounds_steps(options), "steps");
   options.work = progress.work();
-  ConfoundsResult result = stats::confounds(input.signatures, input.tokens, options);
+  ConfoundsResult result = stats::confounds(input.side().signatures, input.side().tokens, options);
   if (input.settings.selection.weighted) {
     result.notices.emplace_back(
         "--weighted: only the features \"signature\" and \"layer 0\" use the router's weights");
   }
-  Section section{"confounds",
-                  json_of(result, options.n_repetitions),
-                  document_of(result, options.n_repetitions),
-                  {},
-                  result.notices};
+  Section section{.json = json_of(result, options.n_repetitions),
+                  .document = document_of(result, options.n_repetitions),
+                  .notices = result.notices};
   section.files.push_back(text_file("confounds.tsv", tsv_of(result)));
-  section.figures.push_back(figure_of(result, input.signatures));
+  section.figures.push_back(figure_of(result, input.side().signatures));
+  section.headlines = {headline_of(result.verdict)};
+  section.page_part =
+      PagePart{.chapter = Chapter::inference, .title = "Does routing know more than the words?"};
   section.results.confounds = kept(std::move(result));
   return section;
 }
 
-void run(const Arguments& arguments, Console& console) {
-  AnalysisRun analysis{"confounds", {confounds_section}};
-  analysis.needs_tokens = true;
-  run_analysis(analysis, arguments, console);
-}
-
-}  // namespace
-
-Section confounds_section(const AnalysisInput& input, const Arguments& arguments) {
+Section run(const AnalysisInput& input, const Arguments& arguments) {
   stats::ConfoundsOptions options;
   read_nested_options(input, arguments, options);
   if (arguments.has("classifier-permutations")) {
@@ -195,15 +197,15 @@ Section confounds_section(const AnalysisInput& input, const Arguments& arguments
   return section_of(input, options);
 }
 
-Section affordable_confounds_section(const AnalysisInput& input, const Arguments& arguments) {
-  if (arguments.on("full")) return confounds_section(input, arguments);
+Section run_affordable(const AnalysisInput& input, const Arguments& arguments) {
+  if (arguments.on("full")) return run(input, arguments);
   stats::ConfoundsOptions asked;
   asked.n_repetitions = 10;
   asked.n_permutations = 199;
   return affordable_nested_section("confounds", input, arguments, asked, section_of);
 }
 
-std::vector<Flag> confounds_flags() {
+std::vector<Flag> flags() {
   return {nested_folds_flag(),
           nested_repetitions_flag("200"),
           {.name = "--classifier-permutations",
@@ -220,7 +222,9 @@ std::vector<Flag> confounds_flags() {
           group_by_flag()};
 }
 
-Command confounds_command() {
+}  // namespace
+
+Analysis confounds_analysis() {
   return {.name = "confounds",
           .summary = "Does routing tell more than length, words and template do?",
           .description =
@@ -231,13 +235,14 @@ Command confounds_command() {
               "from a permutation test of the signature minus what the token types alone would "
               "give: adds, no evidence, or cannot tell. Takes minutes. With -o DIR it writes "
               "confounds.tsv, the figure fig7_confounds and report.json.",
-          .positionals = trace_positionals(),
-          .flags = with_analysis_flags(confounds_flags()),
+          .flags = flags(),
           .examples = {{"moexray confounds traces", "the table and the verdict"},
                        {"moexray confounds traces --model OLMoE-1B-7B-0125-Instruct",
                         "with the prompts' tokens shuffled as one more control"},
                        {"moexray confounds traces --nested-repetitions 0 --json -",
                         "the verdict without intervals; the results as JSON"}},
+          .needs = {.tokens = true},
+          .in_analyze = InAnalyze{.place = 90, .run = run_affordable, .left_out_by_quick = true},
           .run = run};
 }
 

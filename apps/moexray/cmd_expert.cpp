@@ -72,12 +72,12 @@ void run(const Arguments& arguments, Console& console) {
     }
   };
   const AnalysisInput input =
-      read_analysis_input(std::move(settings), true, console, check_outputs);
-  check_range(name, input.traces.shape);
+      read_analysis_input(std::move(settings), {.tokens = true}, console, check_outputs);
+  check_range(name, input.side().traces.shape);
   const stats::ExpertCategoriesResult categories = expert_categories_result(input, arguments);
   const ExpertView view = expert_views(input, categories, std::span(&name, 1)).front();
   for (const std::string& missing : view.missing) console.notice(missing);
-  if (!html.empty()) write(html, expert_html(view, input.traces.model_name), console);
+  if (!html.empty()) write(html, expert_html(view, input.side().traces.model_name), console);
   if (!json.empty()) {
     Json result = analysis_head("expert", input);
     const Json own = expert_json(view);

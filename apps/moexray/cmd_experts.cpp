@@ -1,7 +1,7 @@
 #include <fmt/core.h>
 
-#include "commands.h"
 #include "expert_categories_output.h"
+#include "html_report_parts.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
 #include "moexray/stats/experts.h"
@@ -172,53 +172,63 @@ report::Figure figure_of(const ExpertsResult& result) {
           std::move(chart)};
 }
 
-void run(const Arguments& arguments, Console& console) {
-  run_analysis({.command = "experts", .sections = {experts_section}, .needs_tokens = true},
-               arguments, console);
-}
-
 }  // namespace
 
 stats::ExpertCategoriesResult expert_categories_result(const AnalysisInput& input,
                                                        const Arguments& arguments) {
+  const Side& side = input.side();
   stats::ExpertCategoriesOptions options;
   options.tokens = input.settings.selection.tokens;
   options.seed = input.settings.seed;
   options.n_threads = input.settings.n_threads;
   if (arguments.given("permutations")) options.n_permutations = arguments.integer("permutations");
-  if (arguments.given("common-tokens")) {
-    options.positions.n_tokens = arguments.integer("common-tokens");
-  }
-  WorkProgress progress(input, "experts", stats::expert_categories_steps(input.signatures, options),
+  options.positions.n_tokens = input.settings.common_tokens;
+  WorkProgress progress(input, "experts", stats::expert_categories_steps(side.signatures, options),
                         "steps");
   options.work = progress.work();
-  return stats::expert_categories(input.signatures, input.tokens, input.groups, options);
+  return stats::expert_categories(side.signatures, side.tokens, side.groups, options);
 }
 
-Section experts_section(const AnalysisInput& input, const Arguments& arguments) {
+namespace {
+
+std::vector<Headline> headlines_of(const ExpertsResult& result) {
+  return {{.quantity = "experts that are never used",
+           .value = std::to_string(result.unused.size()),
+           .remark = "in all layers together"},
+          {.quantity = "overloaded experts",
+           .value = std::to_string(result.overloaded.size()),
+           .remark = "above " + shortest(result.overloaded_above) + " × an even share"}};
+}
+
+Section run(const AnalysisInput& input, const Arguments& arguments) {
   stats::ExpertOptions options;
   options.underused = arguments.number("underused");
   options.overloaded = arguments.number("overloaded");
   options.weighted = input.settings.selection.weighted;
-  const ExpertsResult load = stats::expert_usage(input.signatures, options);
+  const ExpertsResult load = stats::expert_usage(input.side().signatures, options);
   const stats::ExpertCategoriesResult categories = expert_categories_result(input, arguments);
-  Section section{"experts", json_of(load, options), {}, {}, load.notices};
+  Section section{.json = json_of(load, options), .notices = load.notices};
   add_json(categories, section.json);
   describe(categories, section.document);
-  describe_load(load, options, input.signatures.shape, section.document);
+  describe_load(load, options, input.side().signatures.shape, section.document);
   section.notices.insert(section.notices.end(), categories.notices.begin(),
                          categories.notices.end());
   // Not named as the figures, whose numbers have files of their own.
   section.files.push_back(text_file("expert_usage.tsv", tsv_of(load)));
   if (!categories.cells.empty()) {
-    section.files.push_back(text_file("expert_categories.tsv", tsv_of(categories)));
+    section.files.push_back(text_file("expert_categories.tsv", app::tsv_of(categories)));
   }
-  if (categories.tested()) section.figures.push_back(figure_of(categories));
+  if (categories.tested()) section.figures.push_back(app::figure_of(categories));
   section.figures.push_back(figure_of(load));
+  section.headlines = headlines_of(load);
+  section.page_part =
+      PagePart{.chapter = Chapter::experts, .html = experts_html, .holds_figures = true};
   section.results.experts = kept(load);
   section.results.expert_categories = kept(categories);
   return section;
 }
+
+}  // namespace
 
 std::vector<Flag> experts_flags() {
   return {{.name = "--underused",
@@ -235,13 +245,7 @@ std::vector<Flag> experts_flags() {
            .help = "an expert counts as overloaded above X times the uniform share",
            .min = 1,
            .max = 1e9},
-          {.name = "--common-tokens",
-           .type = FlagType::integer,
-           .value_name = "N",
-           .help = "test experts on the first N tokens of every prompt that has them (default: the "
-                   "most that nine of ten prompts have)",
-           .min = 8,
-           .max = 1e9},
+          common_tokens_flag(),
           {.name = "--permutations",
            .type = FlagType::integer,
            .value_name = "N",
@@ -251,7 +255,7 @@ std::vector<Flag> experts_flags() {
           group_by_flag()};
 }
 
-Command experts_command() {
+Analysis experts_analysis() {
   return {
       .name = "experts",
       .summary = "Which experts each category uses; the load of every layer",
@@ -264,12 +268,13 @@ Command experts_command() {
           "place of counts, and categories are not needed. With -o DIR it writes "
           "expert_categories.tsv (layer, expert, category), expert_usage.tsv, the figures "
           "experts_by_category and experts, and report.json.",
-      .positionals = trace_positionals(),
-      .flags = with_analysis_flags(experts_flags()),
+      .flags = experts_flags(),
       .examples = {{"moexray experts traces", "the experts of each category, and the load"},
                    {"moexray experts traces --tokens generation", "of the generated tokens alone"},
                    {"moexray experts traces --overloaded 3 -o usage",
                     "a lower threshold, and the tables of all experts"}},
+      .needs = {.tokens = true},
+      .in_analyze = InAnalyze{.place = 80, .flags = experts_flags(), .is_required = always},
       .run = run};
 }
 

@@ -5,7 +5,9 @@
 #include <numeric>
 #include <utility>
 
-#include "commands.h"
+#include "analysis.h"
+#include "compared_text.h"
+#include "headline_text.h"
 #include "interval_text.h"
 #include "moexray/core/wording.h"
 #include "moexray/report/number.h"
@@ -13,7 +15,6 @@
 #include "moexray/stats/information.h"
 #include "moexray/stats/ties.h"
 #include "nested_flags.h"
-#include "sections.h"
 #include "work_progress.h"
 
 namespace moexray::app {
@@ -24,6 +25,8 @@ using report::Json;
 using report::shortest;
 using stats::InformationResult;
 using stats::TokenInformation;
+
+constexpr double level = 0.05;
 
 Json row_json(const TokenInformation& row) {
   Json json = Json::object({{"layer", row.layer}});
@@ -43,20 +46,33 @@ Json rows_json(const std::vector<TokenInformation>& rows) {
   return array;
 }
 
-Json json_of(const InformationResult& result, int n_repetitions) {
-  return Json::object({{"bound", Json::object({{"bits", result.bound.bits},
-                                               {"ci95", interval_json(result.bound.ci95)},
-                                               {"entropy", result.bound.entropy}})},
-                       {"layers", rows_json(result.layers)},
-                       {"experts", rows_json(result.experts)},
-                       {"adjustment", result.adjustment},
-                       {"permutations", result.n_permutations},
-                       {"repetitions", n_repetitions},
-                       {"notices", Json::array(result.notices)}});
+Json json_of(const InformationResult& result, const stats::ComparedPrompts& compared,
+             int n_repetitions) {
+  Json json = Json::object(
+      {{"bound",
+        Json::object({{"bits", result.bound.bits},
+                      {"ci95", interval_json(result.bound.ci95)},
+                      {"reason", result.bound.reason.empty() ? Json() : Json(result.bound.reason)},
+                      {"entropy", result.bound.entropy}})},
+       {"layers", rows_json(result.layers)},
+       {"experts", rows_json(result.experts)},
+       {"adjustment", result.adjustment},
+       {"permutations", result.n_permutations},
+       {"repetitions", n_repetitions},
+       {"notices", Json::array(result.notices)}});
+  add_compared(compared, json);
+  return json;
+}
+
+bool is_max_t(const InformationResult& result) { return result.adjustment == "max-T"; }
+
+const char* adjusted_name(const InformationResult& result) {
+  return is_max_t(result) ? "adjusted p" : "q";
 }
 
 report::Table layers_table(const InformationResult& result) {
-  report::Table table({"layer", "bits a token", "plug-in", "null mean", "Miller–Madow", "p", "q"});
+  report::Table table({"layer", "bits a token", "plug-in", "null mean", "Miller–Madow", "p",
+                       adjusted_name(result)});
   for (const TokenInformation& row : result.layers) {
     table.add_row({std::to_string(row.layer), fixed(row.bits, 5), fixed(row.plug_in, 5),
                    fixed(row.null_mean, 5), fixed(row.miller_madow, 5),
@@ -70,11 +86,17 @@ report::Table experts_table(const InformationResult& result) {
   constexpr std::size_t n_shown = 10;
   std::vector<std::size_t> order(result.experts.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return stats::tie_key(result.experts[a].bits, stats::similarity_rounding) >
-           stats::tie_key(result.experts[b].bits, stats::similarity_rounding);
-  });
-  report::Table table({"layer/expert", "bits a token", "plug-in", "null mean", "p", "q"});
+  // What the tests point out comes first: under max-T that is not what has the most bits.
+  const auto key = [&](std::size_t i) {
+    const TokenInformation& row = result.experts[i];
+    const bool counts = is_max_t(result) && row.q_value <= level;
+    return std::pair(counts ? row.q_value : 1.0,
+                     -stats::tie_key(row.bits, stats::similarity_rounding));
+  };
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return key(a) < key(b); });
+  report::Table table(
+      {"layer/expert", "bits a token", "plug-in", "null mean", "p", adjusted_name(result)});
   for (std::size_t i = 0; i < std::min(n_shown, order.size()); ++i) {
     const TokenInformation& row = result.experts[order[i]];
     table.add_row({fmt::format("{}/{}", row.layer, row.expert), fixed(row.bits, 5),
@@ -85,26 +107,28 @@ report::Table experts_table(const InformationResult& result) {
   return table;
 }
 
-std::string summary(const InformationResult& result) {
-  constexpr double level = 0.05;
-  const auto n_found =
-      std::count_if(result.experts.begin(), result.experts.end(),
-                    [&](const TokenInformation& row) { return row.q_value <= level; });
-  const bool is_rate = result.adjustment != "max-T";
-  return fmt::format("{} of {} {} information about the category, {} ({}, {} of prompts' labels)",
-                     n_found, counted(std::ssize(result.experts), "expert"),
-                     result.experts.size() == 1 ? "carries" : "carry",
-                     is_rate ? "at a false discovery rate of 5%" : "at a family-wise level of 5%",
-                     result.adjustment, counted(result.n_permutations, "permutation"));
+std::int64_t n_telling(const InformationResult& result) {
+  return std::count_if(result.experts.begin(), result.experts.end(),
+                       [](const TokenInformation& row) { return row.q_value <= level; });
 }
 
-report::Document document_of(const InformationResult& result) {
+std::string summary(const InformationResult& result) {
+  return fmt::format(
+      "{} of {} {} information about the category, {} ({}, {} of prompts' labels)",
+      n_telling(result), counted(std::ssize(result.experts), "expert"),
+      result.experts.size() == 1 ? "carries" : "carry",
+      is_max_t(result) ? "at a family-wise level of 5%" : "at a false discovery rate of 5%",
+      result.adjustment, counted(result.n_permutations, "permutation"));
+}
+
+report::Document document_of(const InformationResult& result,
+                             const stats::ComparedPrompts& compared) {
   report::Document document;
   const stats::InformationBound& bound = result.bound;
   if (!std::isnan(bound.bits)) {
     document.paragraph(fmt::format(
-        "A prompt's signature holds at least {} bits about its category, of {} (H − held-out "
-        "cross-entropy)",
+        "A classifier finds {} bits about the category in a prompt's signature, of {}: an estimate "
+        "of what the signature holds at least (H − held-out cross-entropy)",
         fixed(bound.bits, 3), fixed(bound.entropy, 3)));
     document.note(fmt::format("nested cross-validation 95% interval {}{}",
                               interval_text(bound.ci95, 3),
@@ -112,11 +136,16 @@ report::Document document_of(const InformationResult& result) {
                                                "categories' proportions"
                                              : ""));
   }
-  document.paragraph(summary(result));
+  if (compared.comparable()) {
+    document.paragraph(summary(result) + ", " + tested_text(compared));
+  } else {
+    document.paragraph("experts and layers: " + tested_text(compared));
+  }
   document.table(experts_table(result), "Experts that tell most about the category");
   document.table(layers_table(result), "What each layer tells about the category");
   document.note(
-      "bits = plug-in − its mean under permuted labels; Miller–Madow: what it would be "
+      "bits = (plug-in − its mean under permuted labels) / (1 − (K − 1)/(n − 1)), over all tokens; "
+      "Miller–Madow: what it would be "
       "if tokens were independent, which they are not");
   return document;
 }
@@ -134,42 +163,61 @@ std::string tsv_of(const InformationResult& result) {
   return tsv.text();
 }
 
+Headline headline_of(const stats::InformationBound& bound) {
+  return {.quantity = "information about the category",
+          .value = fixed(bound.bits, 3),
+          .interval = ends_text(bound.ci95, 3),
+          .remark = "bits a prompt, of " + fixed(bound.entropy, 3) + "; estimate of a lower bound"};
+}
+
+// What `analyze` prints.
+report::Document brief_of(const InformationResult& result) {
+  std::string text;
+  if (!std::isnan(result.bound.bits)) {
+    text = fmt::format(
+        "Information about the category in a prompt's signature: {} of {} bits (estimate of a "
+        "lower bound; 95% interval {}). ",
+        fixed(result.bound.bits, 2), fixed(result.bound.entropy, 2),
+        interval_text(result.bound.ci95, 2));
+  }
+  text += fmt::format("{} of {} experts carry some ({}, 5%).", n_telling(result),
+                      result.experts.size(), result.adjustment);
+  report::Document document;
+  document.paragraph(text);
+  return document;
+}
+
 Section section_of(const AnalysisInput& input, stats::InformationOptions options) {
-  WorkProgress progress(input, "information", stats::information_steps(input.signatures, options),
-                        "steps");
+  WorkProgress progress(input, "information",
+                        stats::information_steps(input.side().signatures, options), "steps");
   options.work = progress.work();
-  InformationResult result = stats::information(input.signatures, options);
-  Section section{"information",
-                  json_of(result, options.n_repetitions),
-                  document_of(result),
-                  {},
-                  result.notices};
+  InformationResult result =
+      stats::information(input.side().signatures, input.side().compared, options);
+  Section section{.json = json_of(result, input.side().compared, options.n_repetitions),
+                  .document = document_of(result, input.side().compared),
+                  .notices = result.notices};
   section.files.push_back(text_file("information.tsv", tsv_of(result)));
-  section.results.information = kept(std::move(result));
+  section.headlines = {headline_of(result.bound)};
+  section.page_part = PagePart{.chapter = Chapter::inference, .title = "Bits about the category"};
+  section.summary = brief_of(result);
   return section;
 }
 
-void run(const Arguments& arguments, Console& console) {
-  run_analysis({"information", {information_section}}, arguments, console);
-}
-
-}  // namespace
-
-Section information_section(const AnalysisInput& input, const Arguments& arguments) {
+Section run(const AnalysisInput& input, const Arguments& arguments) {
   stats::InformationOptions options;
   read_nested_options(input, arguments, options);
   if (arguments.given("permutations")) options.n_permutations = arguments.integer("permutations");
   return section_of(input, options);
 }
 
-Section affordable_information_section(const AnalysisInput& input, const Arguments& arguments) {
-  if (arguments.on("full")) return information_section(input, arguments);
+Section run_affordable(const AnalysisInput& input, const Arguments& arguments) {
+  if (arguments.on("full")) return run(input, arguments);
   stats::InformationOptions asked;
   asked.n_repetitions = 25;
   return affordable_nested_section("information", input, arguments, asked, section_of);
 }
 
-std::vector<Flag> information_flags() {
+std::vector<Flag> flags() {
   return {nested_folds_flag(),
           nested_repetitions_flag("200"),
           {.name = "--permutations",
@@ -179,10 +227,13 @@ std::vector<Flag> information_flags() {
                    "false discovery rates need; below, p-values are adjusted by max-T)",
            .min = 1,
            .max = 100'000'000},
+          common_tokens_flag(),
           group_by_flag()};
 }
 
-Command information_command() {
+}  // namespace
+
+Analysis information_analysis() {
   return {.name = "information",
           .summary = "Bits that routing holds about the category: of a prompt, a layer, an expert",
           .description =
@@ -192,11 +243,12 @@ Command information_command() {
               "a token's routing at each layer and expert, minus what permuted labels give, with "
               "p-values and false discovery rates. With -o DIR it writes information.tsv and "
               "report.json.",
-          .positionals = trace_positionals(),
-          .flags = with_analysis_flags(information_flags()),
+          .flags = flags(),
           .examples = {{"moexray information traces", "the bound, layers, and the best experts"},
                        {"moexray information traces --permutations 999 --nested-repetitions 0",
                         "quickly: no bound, p-values adjusted by max-T"}},
+          .needs = {.tokens = true},
+          .in_analyze = InAnalyze{.place = 100, .run = run_affordable, .left_out_by_quick = true},
           .run = run};
 }
 

@@ -4,13 +4,13 @@
 #include <cmath>
 #include <utility>
 
-#include "commands.h"
+#include "analysis.h"
+#include "compared_text.h"
 #include "interval_text.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
 #include "moexray/stats/layer_inference.h"
 #include "moexray/stats/layers.h"
-#include "sections.h"
 
 namespace moexray::app {
 namespace {
@@ -36,7 +36,8 @@ Layer layer_of(const LayersResult& result, const LayerInference& inference, std:
   return layer;
 }
 
-Json json_of(const LayersResult& result, const LayerInference& inference) {
+Json json_of(const LayersResult& result, const LayerInference& inference,
+             const stats::ComparedPrompts& compared) {
   Json::Array layers;
   double limit95 = stats::undefined;
   for (std::size_t i = 0; i < result.layers.size(); ++i) {
@@ -51,6 +52,7 @@ Json json_of(const LayersResult& result, const LayerInference& inference) {
                       {"across_std", separation.across.std},
                       {"cohens_d", separation.cohens_d},
                       {"ci95", interval_json({layer.interval.low, layer.interval.high})},
+                      {"tested_d", layer.test.cohens_d},
                       {"p_adjusted", layer.test.p_adjusted},
                       {"uniform_within", separation.uniform.within},
                       {"uniform_across", separation.uniform.across}}));
@@ -64,6 +66,7 @@ Json json_of(const LayersResult& result, const LayerInference& inference) {
   json.set("permutations", Json(inference.n_permutations));
   json.set("resamples", Json(inference.n_resamples));
   json.set("notices", Json::array(result.notices));
+  add_compared(compared, json);
   return json;
 }
 
@@ -92,7 +95,8 @@ std::string peak_text(const LayersResult& result, const LayerInference& inferenc
          adjusted;
 }
 
-report::Document document_of(const LayersResult& result, const LayerInference& inference) {
+report::Document document_of(const LayersResult& result, const LayerInference& inference,
+                             const stats::ComparedPrompts& compared) {
   report::Table table({"layer", "within", "uniform", "across", "uniform", "Cohen's d",
                        "95% interval", "adjusted p"},
                       {report::Table::Align::right});
@@ -109,9 +113,11 @@ report::Document document_of(const LayersResult& result, const LayerInference& i
   document.table(std::move(table));
   document.note(peak_text(result, inference));
   document.note("uniform: what uniform routing of as many tokens would give the same pairs");
-  std::string note =
-      fmt::format("adjusted p: of all layers together (max-T on |d|, {} relabellings)",
-                  inference.n_permutations);
+  std::string note = "adjusted p: " + tested_text(compared);
+  if (!inference.tests.empty()) {
+    note += fmt::format(", of all layers together (max-T on |d|, {} relabellings)",
+                        inference.n_permutations);
+  }
   if (inference.intervals_left_out.empty()) {
     note += fmt::format("; intervals: studentised bootstrap, {} resamples", inference.n_resamples);
   } else {
@@ -144,7 +150,8 @@ std::string unmarked_text(double p_value, const LayerInference& inference) {
                "(all adjusted p > 0.05).";
 }
 
-report::Figure figure_of(const LayersResult& result, const LayerInference& inference) {
+report::Figure figure_of(const LayersResult& result, const LayerInference& inference,
+                         const stats::ComparedPrompts& compared) {
   report::LineChart chart;
   for (std::size_t i = 0; i < result.layers.size(); ++i) {
     const Layer layer = layer_of(result, inference, i);
@@ -152,11 +159,13 @@ report::Figure figure_of(const LayersResult& result, const LayerInference& infer
     chart.lows.push_back(layer.interval.low);
     chart.highs.push_back(layer.interval.high);
     chart.null_limit = layer.test.limit95;
+    if (!inference.tests.empty()) chart.tested.push_back(layer.test.cohens_d);
   }
   chart.x_title = "MoE layer (counted from 0)";
   chart.value_title = "Cohen's d, within − across";
   chart.interval_title = "95% interval (bootstrap of prompts)";
-  chart.null_title = "within: |d| of relabelled prompts (95%, largest of all layers)";
+  chart.tested_title = "tested: the same " + tested_text(compared);
+  chart.null_title = "within: |d| of relabelled prompts there (95%, largest of all layers)";
   chart.x_key = "layer";
   chart.value_key = "cohens_d";
   const double p = peak_p(result, inference);
@@ -164,9 +173,16 @@ report::Figure figure_of(const LayersResult& result, const LayerInference& infer
       "fig3_layers",
       "Separation of categories by layer",
       "Cohen's d between the similarities within and across categories, from each layer's "
-      "routing alone. Layers count from 0. The grey band is what the largest |d| of all layers "
-      "stays within for 95% of random relabellings of the prompts.",
+      "routing alone. Layers count from 0.",
       {}};
+  if (!inference.tests.empty()) {
+    figure.caption +=
+        " Dots: all tokens. Dashed: the first tokens that prompts have in common, which are what "
+        "is "
+        "tested, since lengths alone can separate categories over all tokens. The grey band is "
+        "what the largest |d| of all layers stays within there for 95% of random relabellings of "
+        "the prompts.";
+  }
   if (is_supported(p)) {
     chart.marked = result.peak_layer;
     chart.mark_label = fmt::format("peak: layer {}, adjusted p = {}", result.peak_layer,
@@ -180,31 +196,26 @@ report::Figure figure_of(const LayersResult& result, const LayerInference& infer
   return figure;
 }
 
-void run(const Arguments& arguments, Console& console) {
-  run_analysis({"layers", {layers_section}}, arguments, console);
-}
-
-}  // namespace
-
-Section layers_section(const AnalysisInput& input, const Arguments& arguments) {
-  const LayersResult result = stats::layer_separation(input.signatures);
+Section run(const AnalysisInput& input, const Arguments& arguments) {
+  const LayersResult result = stats::layer_separation(input.side().signatures);
   LayerInference inference =
-      stats::infer_layers(input.signatures, input.groups,
+      stats::infer_layers(input.side().signatures, input.side().compared, input.side().groups,
                           {.n_permutations = static_cast<int>(arguments.integer("permutations")),
                            .n_resamples = static_cast<int>(arguments.integer("resamples")),
                            .seed = input.settings.seed,
                            .n_threads = input.settings.n_threads,
                            .stop = input.stop});
-  Section section{
-      "layers", json_of(result, inference), document_of(result, inference), {}, result.notices};
+  Section section{.json = json_of(result, inference, input.side().compared),
+                  .document = document_of(result, inference, input.side().compared),
+                  .notices = result.notices};
   section.files.push_back(text_file("layers.tsv", tsv_of(result)));
-  section.figures.push_back(figure_of(result, inference));
+  section.figures.push_back(figure_of(result, inference, input.side().compared));
   section.results.layers = kept(result);
   section.results.layer_inference = kept(std::move(inference));
   return section;
 }
 
-std::vector<Flag> layers_flags() {
+std::vector<Flag> flags() {
   return {{.name = "--permutations",
            .type = FlagType::integer,
            .value_name = "N",
@@ -219,10 +230,13 @@ std::vector<Flag> layers_flags() {
            .help = "resamples of the bootstrap for the intervals",
            .min = 1,
            .max = 1'000'000},
+          common_tokens_flag(),
           group_by_flag()};
 }
 
-Command layers_command() {
+}  // namespace
+
+Analysis layers_analysis() {
   return {
       .name = "layers",
       .summary = "How well each layer separates the categories",
@@ -233,11 +247,13 @@ Command layers_command() {
           "and the layer where d is largest, if that is more than chance gives. Layers count from "
           "0. Many prompts get fewer relabellings, and no intervals. With "
           "-o DIR it writes layers.tsv, the figure fig3_layers and report.json.",
-      .positionals = trace_positionals(),
-      .flags = with_analysis_flags(layers_flags()),
+      .flags = flags(),
       .examples = {{"moexray layers traces", "the table"},
                    {"moexray layers traces --exclude-template --json layers.json",
                     "without the chat template's tokens; the results as JSON"}},
+      // With the draws that `stats` has there.
+      .needs = {.tokens = true},
+      .in_analyze = InAnalyze{.place = 40},
       .run = run};
 }
 

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "commands.h"
+#include "analysis.h"
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
 #include "moexray/report/number.h"
@@ -15,7 +15,6 @@
 #include "moexray/stats/tsne.h"
 #include "notices.h"
 #include "progress.h"
-#include "sections.h"
 
 namespace moexray::app {
 namespace {
@@ -57,17 +56,17 @@ Json points_json(const Matrix& points, const stats::Signatures& signatures) {
 
 report::ScatterPlot scatter_plot(const Matrix& points, const AnalysisInput& input) {
   constexpr std::size_t max_text_bytes = 200;
-  const stats::Signatures& signatures = input.signatures;
+  const stats::Signatures& signatures = input.side().signatures;
   report::ScatterPlot plot;
   plot.groups = category_names(signatures);
   for (std::size_t i = 0; i < signatures.size(); ++i) {
     const auto row = static_cast<Eigen::Index>(i);
     const auto group = std::lower_bound(plot.groups.begin(), plot.groups.end(),
                                         category_name(signatures.categories[i]));
-    plot.points.push_back(
-        {points(row, 0), points(row, 1), static_cast<int>(group - plot.groups.begin()),
-         signatures.ids[i],
-         printable(input.traces.prompts[signatures.prompt_indices[i]].text, max_text_bytes)});
+    plot.points.push_back({points(row, 0), points(row, 1),
+                           static_cast<int>(group - plot.groups.begin()), signatures.ids[i],
+                           printable(input.side().traces.prompts[signatures.prompt_indices[i]].text,
+                                     max_text_bytes)});
   }
   return plot;
 }
@@ -102,7 +101,7 @@ std::string percent(double ratio) {
 // Adds all of a projection but its JSON, which is returned.
 Json add_pca(Section& section, const AnalysisInput& input, const PcaResult& result,
              bool standardize) {
-  const stats::Signatures& signatures = input.signatures;
+  const stats::Signatures& signatures = input.side().signatures;
   const std::string first = percent(result.explained_variance_ratio(0));
   const std::string second = percent(result.explained_variance_ratio(1));
   section.notices.insert(section.notices.end(), result.notices.begin(), result.notices.end());
@@ -121,7 +120,12 @@ Json add_pca(Section& section, const AnalysisInput& input, const PcaResult& resu
                    "signatures vary most.",
                    standardize ? "standardised " : ""),
        std::move(plot)});
-  section.results.pca = kept(result);
+  if (result.explained_variance_ratio.size() >= 2) {
+    section.headlines.push_back(
+        {.quantity = "variance along two principal components",
+         .value = fixed(100 * result.explained_variance_ratio.head(2).sum(), 1) + " %",
+         .remark = "of the centred signatures"});
+  }
   return Json::object({{"method", "pca"},
                        {"standardize", standardize},
                        {"explained_variance_ratio", Json::array(result.explained_variance_ratio)},
@@ -131,7 +135,7 @@ Json add_pca(Section& section, const AnalysisInput& input, const PcaResult& resu
 
 Json add_tsne(Section& section, const AnalysisInput& input, const TsneResult& result,
               bool standardize) {
-  const stats::Signatures& signatures = input.signatures;
+  const stats::Signatures& signatures = input.side().signatures;
   section.notices.insert(section.notices.end(), result.notices.begin(), result.notices.end());
   section.document.paragraph(fmt::format(
       "t-SNE: perplexity {:.4g}, KL divergence {}, trustworthiness {}", result.perplexity,
@@ -148,7 +152,11 @@ Json add_tsne(Section& section, const AnalysisInput& input, const TsneResult& re
        fmt::format("Perplexity {:.4g}, trustworthiness {}. Neighbours have similar signatures; "
                    "axes, sizes of groups and distances between them mean nothing.",
                    result.perplexity, fixed(result.trustworthiness, 3))});
-  section.results.tsne = kept(result);
+  section.headlines.push_back(
+      {.quantity = "trustworthiness of t-SNE",
+       .value = fixed(result.trustworthiness, 3),
+       .remark = fmt::format("perplexity {:.4g}, KL divergence {}", result.perplexity,
+                             fixed(result.kl_divergence, 3))});
   return Json::object({{"method", "tsne"},
                        {"standardize", standardize},
                        {"perplexity", result.perplexity},
@@ -160,7 +168,7 @@ Json add_tsne(Section& section, const AnalysisInput& input, const TsneResult& re
 }
 
 PcaResult compute_pca(const AnalysisInput& input, const Arguments& arguments) {
-  return stats::pca(input.signatures.values, {.standardize = arguments.on("standardize")});
+  return stats::pca(input.side().signatures.values, {.standardize = arguments.on("standardize")});
 }
 
 // @param start as in TsneOptions
@@ -172,24 +180,22 @@ TsneResult compute_tsne(const AnalysisInput& input, const Arguments& arguments, 
   options.seed = input.settings.seed;
   options.n_threads = input.settings.n_threads;
   options.stop = input.stop;
-  const int n_descents = stats::tsne_descents(input.signatures.values.rows());
+  const int n_descents = stats::tsne_descents(input.side().signatures.values.rows());
   Progress progress(*input.console, "t-SNE", n_descents * options.max_iterations, "iterations");
   options.progress = [&progress](int n_done) { progress.update(n_done); };
-  return stats::tsne(input.signatures.values, options);
+  return stats::tsne(input.side().signatures.values, options);
 }
 
-void run(const Arguments& arguments, Console& console) {
+void check(const Arguments& arguments) {
   if (arguments.given("perplexity") && arguments.text("method") != "tsne") {
     throw Error(ErrorKind::usage, "--perplexity is for --method tsne");
   }
-  run_analysis({"project", {project_section}}, arguments, console);
 }
 
-}  // namespace
-
-Section project_section(const AnalysisInput& input, const Arguments& arguments) {
+// One projection, by --method.
+Section run(const AnalysisInput& input, const Arguments& arguments) {
   const bool standardize = arguments.on("standardize");
-  Section section{"project", {}, {}, {}, {}};
+  Section section;
   if (arguments.text("method") == "tsne") {
     section.json = add_tsne(section, input, compute_tsne(input, arguments, {}), standardize);
   } else {
@@ -198,9 +204,10 @@ Section project_section(const AnalysisInput& input, const Arguments& arguments) 
   return section;
 }
 
-Section projections_section(const AnalysisInput& input, const Arguments& arguments) {
+// Both: {"pca": …, "tsne": …}, t-SNE left out (null) where there are too few prompts or too many.
+Section run_both(const AnalysisInput& input, const Arguments& arguments) {
   const bool standardize = arguments.on("standardize");
-  Section section{"project", {}, {}, {}, {}};
+  Section section;
   const PcaResult pca = compute_pca(input, arguments);
   Json pca_json = add_pca(section, input, pca, standardize);
   Json tsne_json;
@@ -217,7 +224,7 @@ Section projections_section(const AnalysisInput& input, const Arguments& argumen
   return section;
 }
 
-std::vector<Flag> project_flags() {
+std::vector<Flag> shared_flags() {
   return {{.name = "--standardize",
            .type = FlagType::on_off,
            .help = "projections: scale every feature to standard deviation 1"},
@@ -230,8 +237,10 @@ std::vector<Flag> project_flags() {
            .max = 1000}};
 }
 
-Command project_command() {
-  std::vector<Flag> flags = project_flags();
+}  // namespace
+
+Analysis project_analysis() {
+  std::vector<Flag> flags = shared_flags();
   flags.insert(flags.begin(), {.name = "--method",
                                .type = FlagType::choice,
                                .value_name = "METHOD",
@@ -247,11 +256,16 @@ Command project_command() {
               "reports its KL divergence and trustworthiness. Prints where the categories lie. "
               "With -o DIR it writes the figure fig4_pca or fig5_tsne with its points, and "
               "report.json.",
-          .positionals = trace_positionals(),
-          .flags = with_analysis_flags(std::move(flags)),
+          .flags = std::move(flags),
           .examples = {{"moexray project traces", "principal components"},
                        {"moexray project traces --method tsne --perplexity 10 -o tsne",
                         "t-SNE with small neighbourhoods; the points as a file"}},
+          .in_analyze = InAnalyze{.place = 60,
+                                  .remark = "(both methods)",
+                                  .flags = shared_flags(),
+                                  .run = run_both,
+                                  .is_required = always},
+          .check = check,
           .run = run};
 }
 

@@ -7,10 +7,10 @@
 #include <utility>
 
 #include "analysis_flags.h"
+#include "analysis_input.h"
 #include "commands.h"
 #include "console.h"
 #include "moexray/core/error.h"
-#include "moexray/core/version.h"
 #include "moexray/report/json.h"
 #include "moexray/report/output.h"
 #include "show_html.h"
@@ -57,7 +57,7 @@ Json token_json(const ShownToken& token, const ShowOptions& options) {
 std::string json_of(const ShownPrompt& shown, const ShowOptions& options) {
   Json::Array tokens;
   for (const ShownToken& token : shown.tokens) tokens.push_back(token_json(token, options));
-  return Json::object({{"moexray", Json::object({{"version", version()}, {"command", "show"}})},
+  return Json::object({{"moexray", program_json("show")},
                        {"trace", Json::object({{"model", text_or_null(shown.model_name)},
                                                {"n_layers", shown.shape.n_layers},
                                                {"n_experts", shown.shape.n_experts},
@@ -106,7 +106,7 @@ void run(const Arguments& arguments, Console& console) {
   if (json == "-" && html == "-") {
     throw Error(ErrorKind::usage, "only one of --json and --html can go to standard output");
   }
-  const TraceSet traces = open_traces(settings.traces, settings.reading);
+  const TraceSet traces = open_traces(settings.sides.front(), settings.reading);
   for (const std::string& notice : traces.notices) console.notice(notice);
   ShowOptions options;
   if (arguments.has("layer")) {

@@ -1,7 +1,6 @@
 #include <fmt/core.h>
 
 #include "category_sizes.h"
-#include "commands.h"
 #include "moexray/core/wording.h"
 #include "moexray/report/npy.h"
 #include "moexray/report/table.h"
@@ -44,17 +43,27 @@ Json json_of(const stats::Signatures& signatures) {
                        {"left_out", std::move(left_out)}});
 }
 
-void run(const Arguments& arguments, Console& console) {
-  run_analysis({"signatures", {signatures_section}}, arguments, console);
-  if (!arguments.given("output")) {
-    console.notice("-o DIR writes the signatures themselves: signatures.npy and labels.tsv");
+Section run(const AnalysisInput& input, const Arguments&) {
+  const stats::Signatures& signatures = input.side().signatures;
+  Section section{.json = json_of(signatures), .document = document_of(signatures)};
+  section.files.push_back({"signatures.npy", [&signatures](const std::filesystem::path& path) {
+                             const stats::Matrix& m = signatures.values;
+                             report::write_npy(path, {m.data(), static_cast<std::size_t>(m.size())},
+                                               static_cast<std::size_t>(m.rows()),
+                                               static_cast<std::size_t>(m.cols()));
+                           }});
+  section.files.push_back(labels_file(input.side()));
+  if (!input.settings.output) {
+    section.notices.emplace_back(
+        "-o DIR writes the signatures themselves: signatures.npy and labels.tsv");
   }
+  return section;
 }
 
 }  // namespace
 
-OutputFile labels_file(const AnalysisInput& input) {
-  const stats::Signatures& signatures = input.signatures;
+OutputFile labels_file(const Side& side) {
+  const stats::Signatures& signatures = side.signatures;
   report::Tsv tsv({"row", "id", "category", "n_tokens"});
   for (std::size_t i = 0; i < signatures.size(); ++i) {
     tsv.add_row({std::to_string(i), signatures.ids[i], signatures.categories[i],
@@ -63,20 +72,7 @@ OutputFile labels_file(const AnalysisInput& input) {
   return text_file("labels.tsv", tsv.text());
 }
 
-Section signatures_section(const AnalysisInput& input, const Arguments&) {
-  const stats::Signatures& signatures = input.signatures;
-  Section section{"signatures", json_of(signatures), document_of(signatures), {}, {}};
-  section.files.push_back({"signatures.npy", [&signatures](const std::filesystem::path& path) {
-                             const stats::Matrix& m = signatures.values;
-                             report::write_npy(path, {m.data(), static_cast<std::size_t>(m.size())},
-                                               static_cast<std::size_t>(m.rows()),
-                                               static_cast<std::size_t>(m.cols()));
-                           }});
-  section.files.push_back(labels_file(input));
-  return section;
-}
-
-Command signatures_command() {
+Analysis signatures_analysis() {
   return {.name = "signatures",
           .summary = "Routing signatures of the prompts of a trace",
           .description =
@@ -84,11 +80,10 @@ Command signatures_command() {
               "that went to the expert: L·E values a prompt, column = layer·E + expert. With -o "
               "DIR it writes signatures.npy (float64, prompts × L·E), labels.tsv (row, id, "
               "category, n_tokens) and report.json.",
-          .positionals = trace_positionals(),
-          .flags = with_analysis_flags({}),
           .examples = {{"moexray signatures traces -o signatures", "matrix and labels as files"},
                        {"moexray signatures traces --tokens generation --json -",
                         "of the generated tokens; what there is, as JSON"}},
+          .in_analyze = InAnalyze{.place = 10, .is_required = always},
           .run = run};
 }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "commands.h"
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
 #include "moexray/report/npy.h"
@@ -107,7 +106,7 @@ report::Figure category_figure(const SimilarityResult& result) {
 // Prompt × prompt, ordered by category.
 report::Figure prompts_figure(const SimilarityResult& result, const AnalysisInput& input) {
   constexpr std::size_t max_text_bytes = 200;
-  const stats::Signatures& signatures = input.signatures;
+  const stats::Signatures& signatures = input.side().signatures;
   std::vector<std::size_t> order;
   report::Heatmap chart;
   for (const std::string& category : result.categories) {
@@ -122,7 +121,7 @@ report::Figure prompts_figure(const SimilarityResult& result, const AnalysisInpu
   for (const std::size_t i : order) {
     chart.row_labels.push_back(signatures.ids[i]);
     chart.row_texts.push_back(
-        printable(input.traces.prompts[signatures.prompt_indices[i]].text, max_text_bytes));
+        printable(input.side().traces.prompts[signatures.prompt_indices[i]].text, max_text_bytes));
     for (const std::size_t j : order) {
       chart.values.push_back(matrix(static_cast<Eigen::Index>(i), static_cast<Eigen::Index>(j)));
     }
@@ -143,7 +142,7 @@ report::Figure prompts_figure(const SimilarityResult& result, const AnalysisInpu
 // The distributions of the similarities within and across categories.
 report::Figure pairs_figure(const SimilarityResult& result, const AnalysisInput& input) {
   constexpr int n_bins = 50;
-  const stats::Signatures& signatures = input.signatures;
+  const stats::Signatures& signatures = input.side().signatures;
   const std::size_t n = signatures.size();
   std::vector<double> within(n_bins);
   std::vector<double> across(n_bins);
@@ -196,7 +195,7 @@ report::Figure pairs_figure(const SimilarityResult& result, const AnalysisInput&
 }
 
 void write_matrix(const AnalysisInput& input, const std::filesystem::path& path) {
-  const stats::Signatures& signatures = input.signatures;
+  const stats::Signatures& signatures = input.side().signatures;
   const stats::Matrix blocks = stats::unit_blocks(signatures);
   const std::size_t n = signatures.size();
   if (n <= max_matrix_prompts) {
@@ -212,16 +211,11 @@ void write_matrix(const AnalysisInput& input, const std::filesystem::path& path)
   file.commit();
 }
 
-void run(const Arguments& arguments, Console& console) {
-  run_analysis({"similarity", {similarity_section}}, arguments, console);
-}
-
-}  // namespace
-
-Section similarity_section(const AnalysisInput& input, const Arguments& arguments) {
-  const stats::Signatures& signatures = input.signatures;
+Section run(const AnalysisInput& input, const Arguments& arguments) {
+  const stats::Signatures& signatures = input.side().signatures;
   const SimilarityResult result = stats::similarity(signatures);
-  Section section{"similarity", json_of(result), document_of(result), {}, result.notices};
+  Section section{
+      .json = json_of(result), .document = document_of(result), .notices = result.notices};
   section.figures.push_back(category_figure(result));
   // The pairs are worth their time only where they are drawn.
   if (input.settings.output) {
@@ -241,7 +235,7 @@ Section similarity_section(const AnalysisInput& input, const Arguments& argument
     section.files.push_back({"similarity.npy", [&input](const std::filesystem::path& path) {
                                write_matrix(input, path);
                              }});
-    section.files.push_back(labels_file(input));
+    section.files.push_back(labels_file(input.side()));
   } else if (input.settings.output) {
     const double gigabytes = 8e-9 * std::pow(static_cast<double>(signatures.size()), 2);
     section.notices.push_back(
@@ -253,14 +247,16 @@ Section similarity_section(const AnalysisInput& input, const Arguments& argument
   return section;
 }
 
-std::vector<Flag> similarity_flags() {
+std::vector<Flag> flags() {
   return {{.name = "--all-pairs",
            .type = FlagType::on_off,
            .help = "write similarity.npy for more than 5,000 prompts too: n² values of 8 "
                    "bytes"}};
 }
 
-Command similarity_command() {
+}  // namespace
+
+Analysis similarity_analysis() {
   return {.name = "similarity",
           .summary = "Similarity of routing within and across categories, Cohen's d",
           .description =
@@ -273,11 +269,11 @@ Command similarity_command() {
               "fig1_pairs (distributions of similarities, for up to 5,000 prompts) "
               "and fig1_prompts (prompts × prompts, for up to 500), each as .tsv, .svg, "
               ".png and .pdf.",
-          .positionals = trace_positionals(),
-          .flags = with_analysis_flags(similarity_flags()),
+          .flags = flags(),
           .examples = {{"moexray similarity traces", "the table"},
                        {"moexray similarity part-0 part-1 --exclude-template --json result.json",
                         "two parts of a sharded run, without the chat template's tokens"}},
+          .in_analyze = InAnalyze{.place = 20, .flags = flags()},
           .run = run};
 }
 

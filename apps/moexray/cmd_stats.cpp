@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
-#include "commands.h"
+#include "analysis.h"
+#include "compared_text.h"
 #include "moexray/core/wording.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
 #include "moexray/stats/inference.h"
-#include "sections.h"
 #include "stats_json.h"
 
 namespace moexray::app {
@@ -22,6 +22,12 @@ using stats::IntervalEstimate;
 std::string interval_text(const IntervalEstimate& estimate, int n_decimals) {
   if (!estimate.has_interval()) return "none: " + estimate.reason;
   return fixed(estimate.low, n_decimals) + " to " + fixed(estimate.high, n_decimals);
+}
+
+// With the decimals that so many draws support.
+std::string p_value_text(double p_value, int n_draws) {
+  const int n_decimals = static_cast<int>(std::ceil(std::log10(n_draws + 1.0)));
+  return fixed(p_value, std::max(n_decimals, 2));
 }
 
 std::string p_text(const stats::PermutationTest& test) {
@@ -96,7 +102,28 @@ std::string duplicates_text(const InferenceResult& result, const stats::Signatur
                      text.empty() ? "" : ": ", text);
 }
 
-report::Document document_of(const InferenceResult& result, const stats::Signatures& signatures) {
+// The tests of labels that look at whole signatures.
+void describe_tests(const InferenceResult& result, const stats::ComparedPrompts& compared,
+                    report::Document& document) {
+  if (!compared.comparable()) {
+    document.paragraph("gap, PERMANOVA, PERMDISP and layers: " + tested_text(compared));
+    return;
+  }
+  const stats::LocationTests& location = result.location;
+  document.paragraph(fmt::format("gap: {} ({}), {}", p_text(location.gap),
+                                 counted(location.gap.n_draws, "relabelling"),
+                                 tested_text(compared)));
+  document.note(fmt::format("there: gap {}; PERMANOVA: pseudo-F {}, R² {}, {}{}",
+                            fixed(location.gap.statistic, 4),
+                            fixed(location.permanova.statistic, 2), fixed(location.r_squared, 3),
+                            p_text(location.permanova),
+                            result.permanova_is_location ? "" : " (no evidence of location)"));
+  document.note(fmt::format("PERMDISP: F {}, {}", fixed(result.dispersion.f.statistic, 2),
+                            p_text(result.dispersion.f)));
+}
+
+report::Document document_of(const InferenceResult& result, const stats::ComparedPrompts& compared,
+                             const stats::Signatures& signatures) {
   report::Document document;
   document.table(intervals_table(result),
                  "Similarities and what follows from them, with intervals");
@@ -105,15 +132,7 @@ report::Document document_of(const InferenceResult& result, const stats::Signatu
       "counts the same",
       counted(result.bootstrap.n_resamples, "resample"),
       counted(static_cast<std::int64_t>(result.n_units), result.grouped ? "unit" : "prompt")));
-  const stats::LocationTests& location = result.location;
-  document.paragraph(fmt::format("gap: {} ({})", p_text(location.gap),
-                                 counted(location.gap.n_draws, "relabelling")));
-  document.note(fmt::format("PERMANOVA: pseudo-F {}, R² {}, {}{}",
-                            fixed(location.permanova.statistic, 2), fixed(location.r_squared, 3),
-                            p_text(location.permanova),
-                            result.permanova_is_location ? "" : " (no evidence of location)"));
-  document.note(fmt::format("PERMDISP: F {}, {}", fixed(result.dispersion.f.statistic, 2),
-                            p_text(result.dispersion.f)));
+  describe_tests(result, compared, document);
   document.table(nulls_table(result), "Beside what routing without preferences would give");
   const stats::SplitHalf& halves = result.noise_corrected.split_half;
   document.note(fmt::format(
@@ -127,8 +146,11 @@ report::Document document_of(const InferenceResult& result, const stats::Signatu
         "at {} of every prompt: {}{}", counted(result.rarefied.n_tokens, "token"),
         counted(result.rarefied.n_prompts, "prompt"), none_of(result.rarefied.empty_categories)));
   }
-  document.table(layers_table(result), "Separation of the categories by layer");
-  document.note("adjusted p: of all layers together (max-T on |d|)");
+  if (compared.comparable()) {
+    document.table(layers_table(result), "Separation of the categories by layer");
+    document.note("d and p " + tested_text(compared) +
+                  "; adjusted p: of all layers together (max-T on |d|)");
+  }
   document.note(duplicates_text(result, signatures));
   return document;
 }
@@ -156,29 +178,24 @@ stats::InferenceOptions options_of(const AnalysisInput& input, const Arguments& 
 }
 
 Section section_of(const AnalysisInput& input, const stats::InferenceOptions& options) {
+  const Side& side = input.side();
   std::vector<std::string> texts;
-  for (const std::size_t index : input.signatures.prompt_indices) {
-    texts.push_back(input.traces.prompts[index].text);
+  for (const std::size_t index : side.signatures.prompt_indices) {
+    texts.push_back(side.traces.prompts[index].text);
   }
   InferenceResult result =
-      stats::inference({input.signatures, input.tokens, input.groups, texts}, options);
+      stats::inference({side.signatures, side.tokens, side.compared, side.groups, texts}, options);
   if (input.settings.selection.weighted) {
     result.notices.emplace_back(
         "--weighted: nulls, noise correction and rarefaction count selections, not weights");
   }
-  Section section{"stats",
-                  stats_json(result, input.signatures),
-                  document_of(result, input.signatures),
-                  {},
-                  result.notices};
+  Section section{.json = stats_json(result, side.compared, side.signatures),
+                  .document = document_of(result, side.compared, side.signatures),
+                  .notices = result.notices};
   section.files.push_back(text_file("stats_layers.tsv", tsv_of(result)));
+  section.page_part = PagePart{.chapter = Chapter::inference, .title = "Of the similarities"};
   section.results.inference = kept(std::move(result));
   return section;
-}
-
-void run(const Arguments& arguments, Console& console) {
-  run_analysis({.command = "stats", .sections = {stats_section}, .needs_tokens = true}, arguments,
-               console);
 }
 
 Flag count_flag(std::string name, std::string default_value, std::string help, int max) {
@@ -191,22 +208,16 @@ Flag count_flag(std::string name, std::string default_value, std::string help, i
           .max = static_cast<double>(max)};
 }
 
-}  // namespace
-
-std::string p_value_text(double p_value, int n_draws) {
-  const int n_decimals = static_cast<int>(std::ceil(std::log10(n_draws + 1.0)));
-  return fixed(p_value, std::max(n_decimals, 2));
-}
-
-Section stats_section(const AnalysisInput& input, const Arguments& arguments) {
+Section run(const AnalysisInput& input, const Arguments& arguments) {
   return section_of(input, options_of(input, arguments));
 }
 
-Section affordable_stats_section(const AnalysisInput& input, const Arguments& arguments) {
-  return section_of(input, stats::affordable(options_of(input, arguments), input.signatures));
+Section run_affordable(const AnalysisInput& input, const Arguments& arguments) {
+  return section_of(input,
+                    stats::affordable(options_of(input, arguments), input.side().signatures));
 }
 
-std::vector<Flag> stats_flags(int n_resamples, int n_permutations) {
+std::vector<Flag> flags(int n_resamples, int n_permutations) {
   return {count_flag("--resamples", std::to_string(n_resamples), "resamples of the bootstrap",
                      1'000'000),
           count_flag("--permutations", std::to_string(n_permutations),
@@ -219,10 +230,13 @@ std::vector<Flag> stats_flags(int n_resamples, int n_permutations) {
            .help = "tokens of every prompt in those draws (default: as the shortest prompt has)",
            .min = 1,
            .max = 1'000'000'000},
+          common_tokens_flag(),
           group_by_flag()};
 }
 
-Command stats_command() {
+}  // namespace
+
+Analysis stats_analysis() {
   return {.name = "stats",
           .summary = "Intervals, tests and nulls: how far the similarities can be trusted",
           .description =
@@ -233,11 +247,15 @@ Command stats_command() {
               "similarity corrected for the noise of few tokens, and at equal numbers of tokens; "
               "near-duplicates. With -o DIR it writes stats_layers.tsv and report.json. "
               "docs/statistics.md explains every number.",
-          .positionals = trace_positionals(),
-          .flags = with_analysis_flags(stats_flags(10'000, 9999)),
+          .flags = flags(10'000, 9999),
           .examples = {{"moexray stats traces", "all of it"},
                        {"moexray stats traces --group-by meta.template --json -",
                         "templates, not prompts, are the units; the results as JSON"}},
+          .needs = {.tokens = true},
+          .in_analyze = InAnalyze{.place = 50,
+                                  .remark = "(with fewer draws)",
+                                  .flags = flags(999, 999),
+                                  .run = run_affordable},
           .run = run};
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -14,6 +15,7 @@ class Console;
 enum class FlagType {
   on_off,   ///< takes no value
   text,     ///< any string
+  texts,    ///< one or more strings, up to the next flag
   integer,  ///< within [min, max]
   number,   ///< a finite decimal number within [min, max]
   choice,   ///< one of `choices`
@@ -58,14 +60,17 @@ class Arguments {
   bool has(std::string_view key) const;
   /// The value, or the default. Asking for a flag that has neither is a programming error.
   const std::string& text(std::string_view key) const;
+  /// All values of a flag of several.
+  const std::vector<std::string>& texts(std::string_view key) const;
   std::int64_t integer(std::string_view key) const;
   double number(std::string_view key) const;
   const std::vector<std::string>& positionals() const { return positionals_; }
 
  private:
   friend class CommandLine;
-  std::map<std::string, std::string, std::less<>> given_;
-  std::map<std::string, std::string, std::less<>> defaults_;
+  using Values = std::map<std::string, std::vector<std::string>, std::less<>>;
+  Values given_;
+  Values defaults_;
   std::vector<std::string> positionals_;
 };
 
@@ -81,7 +86,7 @@ struct Command {
   std::vector<Positional> positionals = {};
   std::vector<Flag> flags = {};
   std::vector<Example> examples = {};
-  void (*run)(const Arguments&, Console&) = nullptr;
+  std::function<void(const Arguments&, Console&)> run = {};
 };
 
 /// The table of all commands, in the order of the help. The one place a new command is entered.

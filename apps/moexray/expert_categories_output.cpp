@@ -7,6 +7,7 @@
 #include <numeric>
 #include <utility>
 
+#include "compared_text.h"
 #include "interval_text.h"
 #include "moexray/core/escape.h"
 #include "moexray/core/wording.h"
@@ -233,19 +234,11 @@ void describe(const ExpertCategoriesResult& result, report::Document& document) 
     document.table(top_table(result), "Experts that a category uses more than others do");
 }
 
-Json common_positions_json(const ExpertCategoriesResult& result) {
-  const bool is_prompt = result.positions.part == TokenType::prompt;
-  return Json::object({{"m", result.positions.n_tokens},
-                       {"part", is_prompt ? "prompt" : "generation"},
-                       {"n_prompts", result.positions.rows.size()},
-                       {"n_shorter", result.positions.n_short}});
-}
-
 void add_json(const ExpertCategoriesResult& result, Json& json) {
   json.set("outcome", outcome_of(result));
   json.set("reason", result.tested() ? Json() : Json(stats::name_of(result.check.outcome)));
   json.set("explanation", result.tested() ? Json() : Json(result.check.reason));
-  json.set("common_positions", common_positions_json(result));
+  json.set("common_positions", common_positions_json(result.positions));
   json.set("n_units", result.n_units);
   json.set("permutations", result.n_permutations);
   json.set("smallest_p_value", result.smallest_p_value);

@@ -24,9 +24,6 @@ void describe(const stats::ExpertCategoriesResult& result, report::Document& doc
 /// Adds `outcome`, `common_positions`, `cells` and what belongs to them.
 void add_json(const stats::ExpertCategoriesResult& result, report::Json& json);
 
-/// Which tokens the tests compared.
-report::Json common_positions_json(const stats::ExpertCategoriesResult& result);
-
 /// A row for every expert and category.
 std::string tsv_of(const stats::ExpertCategoriesResult& result);
 

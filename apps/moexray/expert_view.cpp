@@ -15,8 +15,8 @@
 namespace moexray::app {
 namespace {
 
-const TracePrompt& prompt_of(const AnalysisInput& input, std::size_t row) {
-  return input.traces.prompts[input.signatures.prompt_indices[row]];
+const TracePrompt& prompt_of(const Side& side, std::size_t row) {
+  return side.traces.prompts[side.signatures.prompt_indices[row]];
 }
 
 // What kind of token each is, and what kinds are called.
@@ -33,20 +33,19 @@ std::string_view entry_at(const TracePrompt& prompt, std::int64_t pos) {
   return at < prompt.tokens.size() ? std::string_view(prompt.tokens[at]) : std::string_view();
 }
 
-std::string shown_entry(const AnalysisInput& input, const TracePrompt& prompt,
-                        std::string_view entry) {
-  return visible_token(entry, input.traces.manifests.at(prompt.part).tokenizer.kind);
+std::string shown_entry(const Side& side, const TracePrompt& prompt, std::string_view entry) {
+  return visible_token(entry, side.traces.manifests.at(prompt.part).tokenizer.kind);
 }
 
-TokenTypes types_of(const AnalysisInput& input) {
+TokenTypes types_of(const Side& side) {
   TokenTypes types;
-  types.of_token.assign(input.tokens.tokens.size(), -1);
+  types.of_token.assign(side.tokens.tokens.size(), -1);
   // Entries without an id are numbered as they come.
   std::unordered_map<std::string_view, std::int32_t> numbers;
-  for (std::size_t row = 0; row < input.tokens.n_prompts(); ++row) {
-    const TracePrompt& prompt = prompt_of(input, row);
-    for (std::size_t t = input.tokens.first[row]; t < input.tokens.first[row + 1]; ++t) {
-      const stats::RoutedToken& token = input.tokens.tokens[t];
+  for (std::size_t row = 0; row < side.tokens.n_prompts(); ++row) {
+    const TracePrompt& prompt = prompt_of(side, row);
+    for (std::size_t t = side.tokens.first[row]; t < side.tokens.first[row + 1]; ++t) {
+      const stats::RoutedToken& token = side.tokens.tokens[t];
       const auto at = static_cast<std::size_t>(token.pos);
       const std::string_view entry = entry_at(prompt, token.pos);
       std::int32_t type = token.id;
@@ -59,7 +58,7 @@ TokenTypes types_of(const AnalysisInput& input) {
       types.has_texts = types.has_texts || !entry.empty();
       if (type < 0 || types.names.contains(type)) continue;
       types.names[type] =
-          entry.empty() ? "#" + std::to_string(type) : shown_entry(input, prompt, entry);
+          entry.empty() ? "#" + std::to_string(type) : shown_entry(side, prompt, entry);
     }
   }
   return types;
@@ -68,21 +67,22 @@ TokenTypes types_of(const AnalysisInput& input) {
 // Collects the router's weights of some experts.
 class WeightsVisitor : public EventVisitor {
  public:
-  WeightsVisitor(const AnalysisInput& input, std::span<const stats::ExpertName> experts)
-      : input_(input), experts_(experts) {
-    rows_.assign(input.traces.prompts.size(), input.signatures.size());
-    for (std::size_t row = 0; row < input.signatures.size(); ++row) {
-      rows_[input.signatures.prompt_indices[row]] = row;
+  WeightsVisitor(const Side& side, std::span<const stats::ExpertName> experts,
+                 const std::atomic<bool>& stop)
+      : side_(side), experts_(experts), stop_(stop) {
+    rows_.assign(side.traces.prompts.size(), side.signatures.size());
+    for (std::size_t row = 0; row < side.signatures.size(); ++row) {
+      rows_[side.signatures.prompt_indices[row]] = row;
     }
-    weights_.assign(experts.size(), std::vector<float>(input.tokens.tokens.size(), NAN));
+    weights_.assign(experts.size(), std::vector<float>(side.tokens.tokens.size(), NAN));
   }
 
   void on_record(std::size_t prompt_index, const RoutingRecord& record) override {
-    if (input_.stop->load(std::memory_order_relaxed)) {
+    if (stop_.load(std::memory_order_relaxed)) {
       throw Error(ErrorKind::interrupted, "interrupted");
     }
     const std::size_t row = rows_[prompt_index];
-    if (row == input_.signatures.size() || record.weights.empty()) return;
+    if (row == side_.signatures.size() || record.weights.empty()) return;
     for (std::size_t i = 0; i < experts_.size(); ++i) {
       if (experts_[i].layer != record.layer) continue;
       const auto found =
@@ -97,33 +97,34 @@ class WeightsVisitor : public EventVisitor {
 
  private:
   std::size_t token_at(std::size_t row, std::int64_t pos) const {
-    const auto own = input_.tokens.of_prompt(row);
+    const auto own = side_.tokens.of_prompt(row);
     const auto found = std::partition_point(
         own.begin(), own.end(), [&](const stats::RoutedToken& token) { return token.pos < pos; });
-    return input_.tokens.first[row] + static_cast<std::size_t>(found - own.begin());
+    return side_.tokens.first[row] + static_cast<std::size_t>(found - own.begin());
   }
 
-  const AnalysisInput& input_;
+  const Side& side_;
   std::span<const stats::ExpertName> experts_;
+  const std::atomic<bool>& stop_;
   std::vector<std::size_t> rows_;            // [prompts] n: left out
   std::vector<std::vector<float>> weights_;  // [experts][T]
 };
 
 // The clusters of intervals: groups, or prompts.
-std::vector<int> units_of(const AnalysisInput& input) {
-  const std::vector<int> one_category(input.signatures.size());
+std::vector<int> units_of(const Side& side) {
+  const std::vector<int> one_category(side.signatures.size());
   const stats::CategoryIndex all{{""}, one_category, {}};
-  return stats::make_units(input.signatures.ids, all, input.groups).of_prompt;
+  return stats::make_units(side.signatures.ids, all, side.groups).of_prompt;
 }
 
-ShownContext shown_context(const AnalysisInput& input, const stats::ExpertContext& context) {
+ShownContext shown_context(const Side& side, const stats::ExpertContext& context) {
   constexpr std::int64_t n_around = 6;
-  const TracePrompt& prompt = prompt_of(input, context.row);
-  const stats::RoutedToken& token = input.tokens.tokens[context.token];
+  const TracePrompt& prompt = prompt_of(side, context.row);
+  const stats::RoutedToken& token = side.tokens.tokens[context.token];
   const auto text = [&](std::int64_t begin, std::int64_t end) {
     std::string result;
     for (std::int64_t pos = std::max<std::int64_t>(begin, 0); pos < end; ++pos) {
-      result += shown_entry(input, prompt, entry_at(prompt, pos));
+      result += shown_entry(side, prompt, entry_at(prompt, pos));
     }
     return result;
   };
@@ -169,17 +170,18 @@ std::vector<stats::ExpertCell> ExpertView::cells() const {
 std::vector<ExpertView> expert_views(const AnalysisInput& input,
                                      const stats::ExpertCategoriesResult& categories,
                                      std::span<const stats::ExpertName> experts) {
-  const TokenTypes types = types_of(input);
-  const std::vector<int> units = units_of(input);
-  WeightsVisitor visitor(input, experts);
-  read_events(input.traces, visitor, input.settings.reading);
+  const Side& side = input.side();
+  const TokenTypes types = types_of(side);
+  const std::vector<int> units = units_of(side);
+  WeightsVisitor visitor(side, experts, *input.stop);
+  read_events(side.traces, visitor, input.settings.reading);
   std::vector<ExpertView> views;
   for (std::size_t i = 0; i < experts.size(); ++i) {
     ExpertView view;
-    view.shape = input.tokens.shape;
-    view.n_prompts = input.signatures.size();
+    view.shape = side.tokens.shape;
+    view.n_prompts = side.signatures.size();
     view.categories = &categories;
-    view.profile = stats::expert_profile({.tokens = input.tokens,
+    view.profile = stats::expert_profile({.tokens = side.tokens,
                                           .unit_of_prompt = units,
                                           .types = types.of_token,
                                           .weights = visitor.weights()[i]},
@@ -188,7 +190,7 @@ std::vector<ExpertView> expert_views(const AnalysisInput& input,
       view.type_names.push_back(types.names.at(type.type));
     }
     for (const stats::ExpertContext& context : view.profile.contexts) {
-      ShownContext shown = shown_context(input, context);
+      ShownContext shown = shown_context(side, context);
       if (!shown.token.empty()) view.contexts.push_back(std::move(shown));
     }
     tell_missing(types, view);
@@ -213,7 +215,7 @@ std::vector<ExpertPage> expert_pages(const AnalysisInput& input,
   const std::string navigation = site_navigation("experts-usage", {});
   for (const ExpertView& view : expert_views(input, categories, experts)) {
     pages.push_back({view.profile.name, expert_page_name(view.profile.name),
-                     expert_html(view, input.traces.model_name, navigation)});
+                     expert_html(view, input.side().traces.model_name, navigation)});
   }
   return pages;
 }

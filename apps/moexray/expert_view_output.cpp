@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "compared_text.h"
 #include "expert_categories_output.h"
 #include "expert_view.h"
 #include "interval_text.h"
@@ -295,7 +296,7 @@ Json expert_json(const ExpertView& view) {
        {"n_prompts", profile.n_prompts},
        {"reason", categories.tested() ? Json() : Json(stats::name_of(categories.check.outcome))},
        {"explanation", text_or_null(categories.check.reason)},
-       {"common_positions", common_positions_json(categories)},
+       {"common_positions", common_positions_json(categories.positions)},
        {"categories", categories_json(view)},
        {"tokens", tokens_json(view)},
        {"contexts", contexts_json(view)},

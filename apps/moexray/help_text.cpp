@@ -34,6 +34,7 @@ std::vector<std::string> forms_of(const Flag& flag) {
 
 std::string placeholder_of(const Flag& flag) {
   if (flag.type == FlagType::on_off) return {};
+  if (flag.type == FlagType::texts) return flag.value_name + "…";
   if (!flag.value_name.empty()) return flag.value_name;
   return flag.type == FlagType::choice ? "NAME" : "VALUE";
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <set>
 
+#include "headline_text.h"
 #include "html_report_parts.h"
 #include "moexray/core/wording.h"
 #include "moexray/report/document.h"
@@ -17,21 +18,7 @@ namespace {
 using report::fixed;
 using report::html_details;
 using report::html_escaped;
-using report::shortest;
 using stats::IntervalEstimate;
-
-// Two digits are what permutations support at best.
-std::string p_text(double p) { return std::isfinite(p) ? fmt::format("{:.2g}", p) : "n/a"; }
-
-std::string interval_of(const IntervalEstimate& estimate, int n_decimals) {
-  if (!estimate.has_interval()) return {};
-  return fixed(estimate.low, n_decimals) + " to " + fixed(estimate.high, n_decimals);
-}
-
-std::string interval_of(const std::array<double, 2>& ends, int n_decimals) {
-  if (std::isnan(ends[0])) return {};
-  return fixed(ends[0], n_decimals) + " to " + fixed(ends[1], n_decimals);
-}
 
 // Rows of quantity, value, 95% interval and a remark.
 class NumberTable {
@@ -47,6 +34,19 @@ class NumberTable {
     table_.add_row({html_escaped(quantity), html_escaped(value), html_escaped(interval),
                     html_escaped(remark)});
   }
+  // Those of single analyses, in the order of their rows.
+  void add(const std::vector<Section>& sections, bool is_first) {
+    std::vector<const Section*> ordered;
+    for (const Section& section : sections) ordered.push_back(&section);
+    std::stable_sort(ordered.begin(), ordered.end(),
+                     [](const auto* a, const auto* b) { return a->row < b->row; });
+    for (const Section* section : ordered) {
+      for (const Headline& headline : section->headlines) {
+        if (headline.is_first != is_first) continue;
+        add(headline.quantity, headline.value, headline.interval, headline.remark);
+      }
+    }
+  }
   std::string html() const { return table_.html(); }
 
  private:
@@ -59,38 +59,22 @@ void add_difference(const Results& results, NumberTable& table) {
   const stats::SimilarityResult& similarity = *results.similarity;
   std::string remark = "similarity within less similarity across categories";
   if (results.inference != nullptr) {
-    remark += fmt::format("; p = {} by {}", p_text(results.inference->location.gap.p_value),
-                          counted(results.inference->location.gap.n_draws, "relabelling"));
+    const stats::InferenceResult& found = *results.inference;
+    remark += found.check.comparable()
+                  ? fmt::format(
+                        "; p = {} by {}, on the {}", short_p_text(found.location.gap.p_value),
+                        counted(found.location.gap.n_draws, "relabelling"), found.positions.text())
+                  : "; not tested: " + found.check.reason;
   } else if (results.baselines != nullptr) {
-    remark += fmt::format("; p = {} by {}", p_text(results.baselines->label_shuffle.p_value),
+    remark += fmt::format("; p = {} by {}", short_p_text(results.baselines->label_shuffle.p_value),
                           counted(results.baselines->label_shuffle.n_draws, "relabelling"));
   }
   const auto* bootstrap = results.inference == nullptr ? nullptr : &results.inference->bootstrap;
   table.add("difference of similarities", fixed(similarity.gap, 4),
-            bootstrap == nullptr ? "" : interval_of(bootstrap->gap, 4), remark);
+            bootstrap == nullptr ? "" : ends_text(bootstrap->gap, 4), remark);
   table.add("Cohen’s d", fixed(similarity.cohens_d, 2),
-            bootstrap == nullptr ? "" : interval_of(bootstrap->cohens_d, 2),
+            bootstrap == nullptr ? "" : ends_text(bootstrap->cohens_d, 2),
             "the difference over the pooled standard deviation");
-}
-
-void add_accuracy(const Results& results, NumberTable& table) {
-  if (results.classify == nullptr) return;
-  const stats::ClassifyResult& found = *results.classify;
-  table.add(
-      "classification accuracy", with_spread(found.accuracy.mean, found.accuracy.std, 3),
-      interval_of(found.accuracy.ci95, 3),
-      fmt::format("chance {}; {} folds, ± over folds; Wilson 95% {}–{}", fixed(found.chance, 3),
-                  found.accuracy.folds.size(), fixed(found.accuracy.wilson95[0], 3),
-                  fixed(found.accuracy.wilson95[1], 3)));
-}
-
-void add_confounds(const Results& results, NumberTable& table) {
-  if (results.confounds == nullptr) return;
-  const stats::ConfoundsVerdict& verdict = results.confounds->verdict;
-  table.add("beyond the token types, routing", stats::name_of(verdict.outcome), "",
-            std::isfinite(verdict.p_value)
-                ? "p = " + p_text(verdict.p_value) + ", signature minus expected"
-                : verdict.reason);
 }
 
 // A layer stands out only if its test, adjusted for all of them, says so.
@@ -98,19 +82,21 @@ void add_layer(const Results& results, NumberTable& table) {
   if (results.layers == nullptr || results.layers->peak_layer < 0) return;
   const auto peak = static_cast<std::size_t>(results.layers->peak_layer);
   const std::string d = fixed(results.layers->layers[peak].cohens_d, 2);
-  if (results.inference == nullptr || peak >= results.inference->layers.size()) {
+  if (results.inference == nullptr || peak >= results.inference->layers.size() ||
+      std::isnan(results.inference->layers[peak].p_adjusted)) {
     table.add("layer of the largest separation", std::to_string(peak), "",
               "counted from 0; Cohen’s d " + d + "; not tested");
     return;
   }
   const double p = results.inference->layers[peak].p_adjusted;
   const bool stands_out = p <= 0.05;
-  table.add("layer of the largest separation", stands_out ? std::to_string(peak) : "none", "",
-            stands_out
-                ? "counted from 0; Cohen’s d " + d + ", p = " + p_text(p) + " among all layers"
-                : fmt::format("the largest Cohen’s d, {} at layer {}, is within what chance gives "
-                              "(p = {} among all layers)",
-                              d, peak, p_text(p)));
+  table.add(
+      "layer of the largest separation", stands_out ? std::to_string(peak) : "none", "",
+      stands_out
+          ? "counted from 0; Cohen’s d " + d + ", p = " + short_p_text(p) + " among all layers"
+          : fmt::format("the largest Cohen’s d, {} at layer {}, is within what chance gives "
+                        "(p = {} among all layers)",
+                        d, peak, short_p_text(p)));
 }
 
 void add_similarities(const Results& results, NumberTable& table) {
@@ -122,7 +108,7 @@ void add_similarities(const Results& results, NumberTable& table) {
                                      counted(pairs.n_pairs, "pair"), fixed(uniform, 4));
     if (inference != nullptr) remark += ", popular experts " + fixed(popular, 4);
     table.add(fmt::format("similarity {} categories", side), with_spread(pairs.mean, pairs.std, 4),
-              interval == nullptr ? "" : interval_of(*interval, 4), remark);
+              interval == nullptr ? "" : ends_text(*interval, 4), remark);
   };
   const stats::SimilarityResult& found = *results.similarity;
   const auto popular =
@@ -137,80 +123,30 @@ void add_inference(const Results& results, NumberTable& table) {
   if (results.inference == nullptr) return;
   const stats::InferenceResult& found = *results.inference;
   const stats::BootstrapResult& bootstrap = found.bootstrap;
-  std::string interval = interval_of(bootstrap.auc, 3);
+  std::string interval = ends_text(bootstrap.auc, 3);
   if (!interval.empty() && !bootstrap.auc_calibrated) interval += " (not calibrated)";
   table.add("AUC", fixed(bootstrap.auc.estimate, 3), interval,
             "how often a pair within is more similar than a pair across");
-  table.add(
-      "PERMANOVA", "R² " + fixed(found.location.r_squared, 3), "",
-      fmt::format("p = {}; spread (PERMDISP) p = {}", p_text(found.location.permanova.p_value),
-                  p_text(found.dispersion.f.p_value)));
+  if (found.check.comparable()) {
+    table.add("PERMANOVA", "R² " + fixed(found.location.r_squared, 3), "",
+              fmt::format("p = {}; spread (PERMDISP) p = {}; on the {}",
+                          short_p_text(found.location.permanova.p_value),
+                          short_p_text(found.dispersion.f.p_value), found.positions.text()));
+  }
   if (std::isfinite(found.noise_corrected.gap)) {
     table.add("difference, noise-corrected", fixed(found.noise_corrected.gap, 4), "",
               "assumes independent tokens");
   }
 }
 
-void add_baselines(const Results& results, NumberTable& table) {
-  if (results.baselines == nullptr) return;
-  const stats::BaselinesResult& found = *results.baselines;
-  table.add("load-balance baseline",
-            with_spread(found.load_balance.all.mean, found.load_balance.all.std, 4), "",
-            "uniform routing, same numbers of tokens; closed form " +
-                fixed(found.load_balance.expected, 4));
-  table.add("permutation baseline", fixed(found.permutation.expected, 4), "",
-            "experts permuted in every prompt and layer; exact expectation");
-  std::string ordering;
-  for (const auto& group : found.ordering_groups) {
-    for (std::size_t i = 0; i < group.size(); ++i) {
-      ordering += (i > 0 ? " = " : ordering.empty() ? "" : " < ") + group[i];
-    }
-  }
-  std::replace(ordering.begin(), ordering.end(), '_', ' ');
-  if (!ordering.empty()) table.add("ordering", ordering, "", "mean similarities");
-  table.add("label shuffle", "p = " + p_text(found.label_shuffle.p_value), "",
-            fmt::format("of the difference, {} of the categories",
-                        counted(found.label_shuffle.n_draws, "shuffle")));
-}
-
-void add_projections(const Results& results, NumberTable& table) {
-  if (results.pca != nullptr && results.pca->explained_variance_ratio.size() >= 2) {
-    table.add("variance along two principal components",
-              fixed(100 * results.pca->explained_variance_ratio.head(2).sum(), 1) + " %", "",
-              "of the centred signatures");
-  }
-  if (results.tsne != nullptr) {
-    table.add("trustworthiness of t-SNE", fixed(results.tsne->trustworthiness, 3), "",
-              fmt::format("perplexity {:.4g}, KL divergence {}", results.tsne->perplexity,
-                          fixed(results.tsne->kl_divergence, 3)));
-  }
-}
-
-void add_others(const Results& results, NumberTable& table) {
-  if (results.classify != nullptr) {
-    table.add("macro F1", fixed(results.classify->macro_f1, 3), "", "pooled held-out predictions");
-  }
-  if (results.information != nullptr) {
-    const stats::InformationBound& bound = results.information->bound;
-    table.add("information about the category", "at least " + fixed(bound.bits, 3),
-              interval_of(bound.ci95, 3), "bits a prompt, of " + fixed(bound.entropy, 3));
-  }
-  if (results.experts != nullptr) {
-    table.add("experts that are never used", std::to_string(results.experts->unused.size()), "",
-              "in all layers together");
-    table.add("overloaded experts", std::to_string(results.experts->overloaded.size()), "",
-              "above " + shortest(results.experts->overloaded_above) + " × an even share");
-  }
-}
-
 // What sections, the reader and the selection had to say, each once.
 std::string notices_html(const AnalysisInput& input, const std::vector<Section>& sections) {
-  std::vector<std::string> notices = input.traces.notices;
-  for (const stats::LeftOut& prompt : input.signatures.left_out) {
+  std::vector<std::string> notices = input.side().traces.notices;
+  for (const stats::LeftOut& prompt : input.side().signatures.left_out) {
     notices.push_back("prompt \"" + prompt.id + "\" left out: " + prompt.reason);
   }
   for (const Section& section : sections) {
-    if (section.json.is_null()) continue;  // what it says stands above
+    if (!section.left_out.empty()) continue;  // what it says stands above
     notices.insert(notices.end(), section.notices.begin(), section.notices.end());
   }
   std::set<std::string> seen;
@@ -225,7 +161,7 @@ std::string notices_html(const AnalysisInput& input, const std::vector<Section>&
 std::string left_out_html(const std::vector<Section>& sections) {
   std::string html;
   for (const Section& section : sections) {
-    if (!section.json.is_null()) continue;
+    if (section.left_out.empty()) continue;
     for (const std::string& notice : section.notices) {
       html += "<p class=\"note\">" + html_escaped(notice) + "</p>\n";
     }
@@ -239,15 +175,12 @@ std::string headline_html(const AnalysisInput& input, const std::vector<Section>
                           const Results& results) {
   NumberTable first("The numbers to look at first");
   add_difference(results, first);
-  add_accuracy(results, first);
-  add_confounds(results, first);
+  first.add(sections, true);
   add_layer(results, first);
   NumberTable rest("The numbers behind them");
   add_similarities(results, rest);
   add_inference(results, rest);
-  add_baselines(results, rest);
-  add_projections(results, rest);
-  add_others(results, rest);
+  rest.add(sections, false);
   return left_out_html(sections) + first.html() + html_details("All other numbers", rest.html()) +
          notices_html(input, sections);
 }

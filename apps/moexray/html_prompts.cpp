@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "headline_text.h"
 #include "html_report_parts.h"
 #include "moexray/core/wording.h"
 #include "moexray/report/document.h"
@@ -29,14 +30,14 @@ std::string cell(const std::string& text) { return html_escaped(one_line(text, 2
 
 // The prompt's id, a link to its page where it has one.
 std::string id_cell(const AnalysisInput& input, const Site& site, std::size_t row) {
-  const std::string id = one_line(input.signatures.ids[row], 256);
+  const std::string id = one_line(input.side().signatures.ids[row], 256);
   const std::string& page = site.prompt_pages.at(row);
   return page.empty() ? html_escaped(id) : report::html_link(page, id);
 }
 
 std::string text_cell(const AnalysisInput& input, std::size_t row, std::size_t max_bytes) {
-  const std::size_t index = input.signatures.prompt_indices[row];
-  return html_escaped(one_line(input.traces.prompts[index].text, max_bytes));
+  const std::size_t index = input.side().signatures.prompt_indices[row];
+  return html_escaped(one_line(input.side().traces.prompts[index].text, max_bytes));
 }
 
 // How to see the pages of the prompts that have none here, with the same tokens counted.
@@ -51,7 +52,7 @@ std::string show_command(const AnalysisInput& input) {
 }
 
 std::string pages_html(const AnalysisInput& input, const Site& site) {
-  const std::size_t n = input.signatures.size();
+  const std::size_t n = input.side().signatures.size();
   if (site.n_prompt_pages == n) {
     return "<p>Each id leads to a page that shows the prompt token by token.</p>\n";
   }
@@ -133,7 +134,7 @@ std::string misclassified_html(const AnalysisInput& input, const stats::Classify
   std::size_t n_wrong = 0;
   for (std::size_t row = 0; row < found.predicted.size(); ++row) {
     if (found.truth[row] == found.predicted[row] || ++n_wrong > max_listed_prompts) continue;
-    table.add_row({id_cell(input, site, row), cell(input.signatures.categories[row]),
+    table.add_row({id_cell(input, site, row), cell(input.side().signatures.categories[row]),
                    cell(found.categories[static_cast<std::size_t>(found.predicted[row])]),
                    std::to_string(found.folds[row]), text_cell(input, row, 1000)});
   }
@@ -166,10 +167,9 @@ std::string top_experts_html(const stats::ClassifyResult& found) {
 
 }  // namespace
 
-std::string classification_html(const AnalysisInput& input, const Results& results,
+std::string classification_html(const Section& section, const AnalysisInput& input,
                                 const Site& site) {
-  if (results.classify == nullptr) return {};
-  const stats::ClassifyResult& found = *results.classify;
+  const stats::ClassifyResult& found = *section.results.classify;
   return html_paragraph(fmt::format(
              "Logistic regression on standardised signatures, every prompt predicted by a model "
              "that did not see it: accuracy {} over {} folds, chance {}, macro F1 {}.",
@@ -180,7 +180,7 @@ std::string classification_html(const AnalysisInput& input, const Results& resul
 }
 
 std::string prompts_html(const AnalysisInput& input, const Results& results, const Site& site) {
-  const stats::Signatures& signatures = input.signatures;
+  const stats::Signatures& signatures = input.side().signatures;
   const std::size_t n = signatures.size();
   // Of more prompts than fit those are listed that have a page, and as many others as there is
   // room for.

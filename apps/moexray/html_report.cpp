@@ -5,43 +5,28 @@
 #include <algorithm>
 #include <utility>
 
-#include "expert_categories_output.h"
 #include "html_report_parts.h"
 #include "moexray/core/wording.h"
 #include "moexray/report/document.h"
 #include "moexray/report/html_page.h"
-#include "moexray/report/html_table.h"
+#include "verdict.h"
 
 namespace moexray::app {
 namespace {
 
-using report::fixed;
-using report::html_details;
 using report::html_paragraph;
 using report::one_line;
 
-// The section that computed a result; null if none did.
-template <typename Result>
-const Section* section_with(const std::vector<Section>& sections,
-                            std::shared_ptr<const Result> Results::* result) {
-  const auto found = std::find_if(sections.begin(), sections.end(), [&](const Section& section) {
-    return section.results.*result != nullptr;
-  });
-  return found == sections.end() ? nullptr : &*found;
-}
-
 // What all results together say, if that was asked.
-std::string verdict_html(const std::vector<Section>& sections) {
-  const auto found = std::find_if(sections.begin(), sections.end(),
-                                  [](const Section& section) { return section.name == "verdict"; });
-  return found == sections.end() ? std::string() : found->document.html();
+std::string verdict_html(const Results& results) {
+  return results.verdict == nullptr ? std::string() : verdict_document(*results.verdict).html();
 }
 
-// The figures of all sections but that of the experts, which has its own place.
+// The figures of all sections whose part of the page does not hold them.
 std::string figures_html(const std::vector<Section>& sections, const Site& site) {
   std::vector<const report::Figure*> figures;
   for (const Section& section : sections) {
-    if (section.results.experts != nullptr) continue;
+    if (section.page_part && section.page_part->holds_figures) continue;
     for (const report::Figure& figure : section.figures) figures.push_back(&figure);
   }
   if (figures.empty()) return {};
@@ -54,79 +39,31 @@ std::string figures_html(const std::vector<Section>& sections, const Site& site)
   return html;
 }
 
-// Intervals, tests and nulls; and what routing knows beyond the words, where that was asked.
-std::string inference_html(const std::vector<Section>& sections) {
+std::string part_html(const Section& section, const AnalysisInput& input, const Site& site) {
+  const PagePart& part = *section.page_part;
+  return part.html ? part.html(section, input, site) : section.document.html();
+}
+
+// The parts of a chapter that several analyses fill.
+std::string chapter_html(Chapter chapter, const AnalysisInput& input,
+                         const std::vector<Section>& sections, const Site& site) {
   std::string html;
-  const auto add = [&](const Section* section, std::string_view title) {
-    if (section == nullptr) return;
-    html += fmt::format("<h3>{}</h3>\n", title) + section->document.html();
-  };
-  add(section_with(sections, &Results::inference), "Of the similarities");
-  add(section_with(sections, &Results::confounds), "Does routing know more than the words?");
-  add(section_with(sections, &Results::information), "Bits about the category");
+  for (const Section& section : sections) {
+    if (!section.page_part || section.page_part->chapter != chapter) continue;
+    const std::string& title = section.page_part->title;
+    if (!title.empty()) html += "<h3>" + report::html_escaped(title) + "</h3>\n";
+    html += part_html(section, input, site);
+  }
   return html;
-}
-
-std::string uses_html(std::string_view title, const std::vector<stats::ExpertUse>& uses) {
-  if (uses.empty()) return {};
-  // A model can leave most of its experts unused; the data files hold them all.
-  constexpr std::size_t max_uses = 2000;
-  report::HtmlTable table(
-      title,
-      {{"layer", true}, {"expert", true}, {"count", true}, {"share", true}, {"× uniform", true}},
-      report::HtmlTable::FirstColumn::is_data);
-  for (std::size_t i = 0; i < std::min(uses.size(), max_uses); ++i) {
-    const stats::ExpertUse& use = uses[i];
-    table.add_row({std::to_string(use.layer), std::to_string(use.expert),
-                   report::shortest(use.count), fixed(use.share, 4),
-                   fixed(use.share_over_uniform, 4)});
-  }
-  return html_details(fmt::format("{}: {}{}", title, uses.size(),
-                                  uses.size() > max_uses ? ", the first of them" : ""),
-                      table.html());
-}
-
-// Links to the pages of the experts that are named, by category.
-std::string expert_pages_html(const Results& results, const Site& site) {
-  if (results.expert_categories == nullptr || site.expert_pages.empty()) return {};
-  const stats::ExpertCategoriesResult& found = *results.expert_categories;
-  std::string items;
-  for (std::size_t c = 0; c < found.significant.size(); ++c) {
-    std::string links;
-    for (const std::size_t index : named_cells(found, c)) {
-      const stats::ExpertCell& cell = found.cells[index];
-      const auto page = site.expert_pages.find({cell.layer, cell.expert});
-      if (page == site.expert_pages.end()) continue;
-      links += (links.empty() ? "" : ", ") +
-               report::html_link(page->second, fmt::format("{}/{}", cell.layer, cell.expert));
-    }
-    if (links.empty()) continue;
-    items += "<li>" + report::html_escaped(one_line(found.categories[c], 256)) + ": " + links +
-             "</li>\n";
-  }
-  return "<p>Pages of single experts (layer/expert): their tokens, in context.</p>\n<ul>\n" +
-         items + "</ul>\n";
-}
-
-std::string experts_html(const std::vector<Section>& sections, const Results& results,
-                         const Site& site) {
-  const Section* section = section_with(sections, &Results::experts);
-  if (section == nullptr) return {};
-  std::string html =
-      html_paragraph("An expert that these prompts do not use may still be used for others.");
-  for (const report::Figure& figure : section->figures) html += html_figure(figure, site.files);
-  return html + section->document.html() + expert_pages_html(results, site) +
-         uses_html("Overloaded experts", results.experts->overloaded) +
-         uses_html("Experts that are never used", results.experts->unused) +
-         uses_html("Experts that are hardly used", results.experts->underused);
 }
 
 std::string lead_html(const AnalysisInput& input) {
   const stats::Selection& selection = input.settings.selection;
-  const RoutingShape& shape = input.traces.shape;
+  const Side& side = input.side();
+  const RoutingShape& shape = side.traces.shape;
   std::string text = fmt::format(
       "{}, {} × {}, top-{}; counted: {} tokens{}{}.",
-      counted(std::ssize(input.signatures.ids), "prompt"), counted(shape.n_layers, "MoE layer"),
+      counted(std::ssize(side.signatures.ids), "prompt"), counted(shape.n_layers, "MoE layer"),
       counted(shape.n_experts, "expert"), shape.top_k,
       selection.tokens == stats::TokenSelection::generation ? "generated"
                                                             : name_of(selection.tokens),
@@ -137,25 +74,24 @@ std::string lead_html(const AnalysisInput& input) {
 
 }  // namespace
 
-Results results_of(const std::vector<Section>& sections) {
-  Results results;
-  for (const Section& section : sections) results.merge(section.results);
-  return results;
-}
-
 std::string html_report(const AnalysisInput& input, const std::vector<Section>& sections,
                         const Site& site) {
   const Results results = results_of(sections);
-  const std::string& model = input.traces.model_name;
+  const std::string& model = input.side().traces.model_name;
   report::HtmlPage page("Routing signatures" + (model.empty() ? "" : " of " + one_line(model, 80)));
+  const auto chapter = [&](Chapter which) { return chapter_html(which, input, sections, site); };
   page.lead(lead_html(input));
-  page.section("verdict", "Verdict", verdict_html(sections));
+  page.section("verdict", "Verdict", verdict_html(results));
   page.section("headline", "Headline numbers", headline_html(input, sections, results));
   // Its first figure is the first of the report: which experts the categories use.
-  page.section("experts-usage", "Experts", experts_html(sections, results, site));
+  page.section("experts-usage", "Experts", chapter(Chapter::experts));
   page.section("figures", "Figures", figures_html(sections, site));
-  page.section("inference", "Intervals, tests, nulls and confounds", inference_html(sections));
-  page.section("classification", "Classification", classification_html(input, results, site));
+  page.section("inference", "Intervals, tests, nulls and confounds", chapter(Chapter::inference));
+  page.section("classification", "Classification", chapter(Chapter::classification));
+  for (const Section& section : sections) {
+    if (!section.page_part || section.page_part->chapter != Chapter::own) continue;
+    page.section(section.name, section.page_part->title, part_html(section, input, site));
+  }
   page.section("prompts", "Prompts", prompts_html(input, results, site));
   page.section("limits", "What the figures do not show", limits_html(input));
   page.section("definitions", "Definitions", definitions_html(input));

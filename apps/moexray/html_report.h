@@ -3,13 +3,11 @@
 #include <string>
 #include <vector>
 
-#include "analysis.h"
+#include "analysis_input.h"
+#include "section.h"
 #include "site.h"
 
 namespace moexray::app {
-
-/// What all sections computed.
-Results results_of(const std::vector<Section>& sections);
 
 /// report.html: what `analyze` found, on a page that needs neither network nor script. Sections
 /// that were left out appear with their reason. It holds no times, host names or paths.

@@ -131,7 +131,7 @@ std::string uniform_similarities(const RoutingShape& shape) {
 }  // namespace
 
 std::string provenance_html(const AnalysisInput& input) {
-  const TraceSet& traces = input.traces;
+  const TraceSet& traces = input.side().traces;
   const stats::Selection& selection = input.settings.selection;
   Facts facts;
   add_model(traces, facts);
@@ -206,7 +206,7 @@ std::string definitions_html(const AnalysisInput& input) {
 }
 
 std::string limits_html(const AnalysisInput& input) {
-  const std::vector<std::int64_t>& tokens = input.signatures.n_tokens;
+  const std::vector<std::int64_t>& tokens = input.side().signatures.n_tokens;
   const auto [fewest, most] = std::minmax_element(tokens.begin(), tokens.end());
   std::string html =
       "<p>Routing that differs between categories is a statistical regularity. The figures do not "
@@ -231,7 +231,7 @@ std::string limits_html(const AnalysisInput& input) {
       "Whether the "
       "load-balance baseline lies between within and across can therefore depend on how many "
       "tokens are counted.</li>\n",
-      *fewest, *most, uniform_similarities(input.traces.shape));
+      *fewest, *most, uniform_similarities(input.side().traces.shape));
   html +=
       "<li>The spread of accuracy over folds is not an interval; Wilson’s interval ignores that "
       "another training sample would give another model.</li>\n"

@@ -1,11 +1,10 @@
 #pragma once
 
-#include <cmath>
 #include <string>
 #include <vector>
 
-#include "analysis.h"
-#include "moexray/report/number.h"
+#include "analysis_input.h"
+#include "section.h"
 #include "site.h"
 
 namespace moexray::app {
@@ -16,8 +15,12 @@ namespace moexray::app {
 std::string headline_html(const AnalysisInput& input, const std::vector<Section>& sections,
                           const Results& results);
 
-/// How well a classifier tells the categories apart, and the prompts that it gets wrong.
-std::string classification_html(const AnalysisInput& input, const Results& results,
+/// Of `experts`: the load, which experts the categories use, and links to their pages.
+std::string experts_html(const Section& section, const AnalysisInput& input, const Site& site);
+
+/// Of `classify`: how well a classifier tells the categories apart, and the prompts that it gets
+/// wrong.
+std::string classification_html(const Section& section, const AnalysisInput& input,
                                 const Site& site);
 
 /// The list of all prompts.
@@ -31,11 +34,5 @@ std::string definitions_html(const AnalysisInput& input);
 
 /// What the figures do not show.
 std::string limits_html(const AnalysisInput& input);
-
-/// "0.843 ± 0.088", without the spread where it is undefined.
-inline std::string with_spread(double mean, double std, int n_decimals) {
-  return report::fixed(mean, n_decimals) +
-         (std::isfinite(std) ? " ± " + report::fixed(std, n_decimals) : "");
-}
 
 }  // namespace moexray::app

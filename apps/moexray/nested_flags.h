@@ -42,7 +42,7 @@ void read_nested_options(const AnalysisInput& input, const Arguments& arguments,
     options.n_repetitions = static_cast<int>(arguments.integer("nested-repetitions"));
   }
   options.seed = input.settings.seed;
-  options.groups = input.groups;
+  options.groups = input.side().groups;
   options.n_threads = input.settings.n_threads;
 }
 
@@ -56,12 +56,12 @@ inline void check_nested_folds(const Arguments& arguments) {
 }
 
 /// Why `analyze` leaves an analysis out that it could not do in a few seconds.
-inline Error too_much_work(const std::string& command, const AnalysisInput& input) {
+inline Error too_much_work(const std::string& command, const stats::Signatures& signatures) {
   return {ErrorKind::data,
           fmt::format("{} prompts, {} layers and {} experts take minutes; moexray {} (or --full) "
                       "takes the time",
-                      input.signatures.size(), input.signatures.shape.n_layers,
-                      input.signatures.shape.n_experts, command)};
+                      signatures.size(), signatures.shape.n_layers, signatures.shape.n_experts,
+                      command)};
 }
 
 /// That there are fewer repetitions than for small inputs.
@@ -86,8 +86,8 @@ Section affordable_nested_section(const std::string& command, const AnalysisInpu
                                   Section (*section_of)(const AnalysisInput&, Options)) {
   check_nested_folds(arguments);
   read_nested_options(input, arguments, asked);
-  std::optional<Options> options = stats::affordable(asked, input.signatures);
-  if (!options) throw too_much_work(command, input);
+  std::optional<Options> options = stats::affordable(asked, input.side().signatures);
+  if (!options) throw too_much_work(command, input.side().signatures);
   if (arguments.has("nested-repetitions")) options->n_repetitions = asked.n_repetitions;
   Section section = section_of(input, *options);
   if (options->n_repetitions < asked.n_repetitions) {

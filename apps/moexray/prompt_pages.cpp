@@ -21,27 +21,26 @@ namespace {
 std::string name_of_row(std::size_t row) { return fmt::format("prompts/{:04}.html", row + 1); }
 
 // A page has more bytes than this, so that what cannot fit is neither read nor made.
-std::int64_t least_bytes(const AnalysisInput& input, std::size_t row) {
-  const std::size_t index = input.signatures.prompt_indices[row];
-  const TracePrompt& prompt = input.traces.prompts[index];
-  const RoutingShape& shape = input.traces.shape;
+std::int64_t least_bytes(const Side& side, std::size_t row) {
+  const std::size_t index = side.signatures.prompt_indices[row];
+  const TracePrompt& prompt = side.traces.prompts[index];
+  const RoutingShape& shape = side.traces.shape;
   // A token stands in three places for every layer, with its experts in each.
   const std::int64_t per_token = std::int64_t{shape.n_layers} * (120 + 9 * shape.top_k);
   const std::int64_t n_events = std::max<std::int64_t>(prompt.n_events, 0);
   const std::int64_t n_tokens =
-      std::max(input.signatures.n_tokens[row],
+      std::max(side.signatures.n_tokens[row],
                n_events / (std::int64_t{shape.n_layers} * std::max(shape.top_k, 1)));
   return 4000 + n_tokens * per_token;
 }
 
 // Rows in order, as long as what their pages have at least fits.
-std::vector<std::size_t> rows_that_may_fit(const AnalysisInput& input,
-                                           std::span<const std::size_t> rows,
+std::vector<std::size_t> rows_that_may_fit(const Side& side, std::span<const std::size_t> rows,
                                            std::int64_t max_bytes) {
   std::vector<std::size_t> kept;
   std::int64_t n_bytes = 0;
   for (const std::size_t row : rows) {
-    const std::int64_t least = least_bytes(input, row);
+    const std::int64_t least = least_bytes(side, row);
     if (n_bytes + least > max_bytes) continue;
     n_bytes += least;
     kept.push_back(row);
@@ -50,9 +49,9 @@ std::vector<std::size_t> rows_that_may_fit(const AnalysisInput& input,
 }
 
 // What links stand on a page is part of its size, so it does not depend on which others are there.
-std::string navigation(const AnalysisInput& input, std::size_t row) {
+std::string navigation(const Side& side, std::size_t row) {
   return site_navigation("prompts",
-                         fmt::format("prompt {} of {}", row + 1, input.signatures.size()));
+                         fmt::format("prompt {} of {}", row + 1, side.signatures.size()));
 }
 
 struct Page {
@@ -65,13 +64,14 @@ struct Page {
 std::optional<std::vector<Page>> pages_of(const AnalysisInput& input,
                                           std::span<const std::size_t> rows, std::int64_t max_bytes,
                                           bool wants_all) {
+  const Side& side = input.side();
   std::vector<std::size_t> indices;
   for (const std::size_t row : rows) {
-    indices.push_back(input.signatures.prompt_indices[row]);
+    indices.push_back(side.signatures.prompt_indices[row]);
   }
   std::vector<ShownPrompt> prompts =
-      read_shown_prompts(input.traces, indices, input.settings.reading, *input.stop);
-  const stats::OtherPrompts others(input.signatures);
+      read_shown_prompts(side.traces, indices, input.settings.reading, *input.stop);
+  const stats::OtherPrompts others(side.signatures);
   std::vector<Page> pages;
   std::int64_t n_bytes = 0;
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -79,7 +79,7 @@ std::optional<std::vector<Page>> pages_of(const AnalysisInput& input,
       throw Error(ErrorKind::interrupted, "interrupted");
     }
     add_distances(others, rows[i], prompts[i]);
-    std::string html = show_html(prompts[i], {}, navigation(input, rows[i]));
+    std::string html = show_html(prompts[i], {}, navigation(side, rows[i]));
     prompts[i] = {};
     const auto n = static_cast<std::int64_t>(html.size());
     if (n_bytes + n <= max_bytes) {
@@ -93,13 +93,14 @@ std::optional<std::vector<Page>> pages_of(const AnalysisInput& input,
 }
 
 std::vector<Page> chosen_pages(const AnalysisInput& input, std::int64_t max_bytes) {
-  std::vector<std::size_t> all(input.signatures.size());
+  const Side& side = input.side();
+  std::vector<std::size_t> all(side.signatures.size());
   for (std::size_t row = 0; row < all.size(); ++row) all[row] = row;
-  if (rows_that_may_fit(input, all, max_bytes).size() == all.size()) {
+  if (rows_that_may_fit(side, all, max_bytes).size() == all.size()) {
     if (auto pages = pages_of(input, all, max_bytes, true)) return std::move(*pages);
   }
-  const std::vector<std::size_t> wanted = typical_and_extreme_rows(input.signatures);
-  return *pages_of(input, rows_that_may_fit(input, wanted, max_bytes), max_bytes, false);
+  const std::vector<std::size_t> wanted = typical_and_extreme_rows(side.signatures);
+  return *pages_of(input, rows_that_may_fit(side, wanted, max_bytes), max_bytes, false);
 }
 
 }  // namespace
@@ -129,7 +130,7 @@ PromptPages prompt_pages(const AnalysisInput& input, std::int64_t max_bytes) {
   std::vector<Page> pages = chosen_pages(input, max_bytes);
   std::sort(pages.begin(), pages.end(), [](const Page& a, const Page& b) { return a.row < b.row; });
   PromptPages result;
-  result.names.resize(input.signatures.size());
+  result.names.resize(input.side().signatures.size());
   for (Page& page : pages) {
     result.names[page.row] = name_of_row(page.row);
     result.files.push_back(text_file(name_of_row(page.row), std::move(page.html)));

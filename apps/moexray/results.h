@@ -9,31 +9,29 @@
 #include "moexray/stats/expert_categories.h"
 #include "moexray/stats/experts.h"
 #include "moexray/stats/inference.h"
-#include "moexray/stats/information.h"
 #include "moexray/stats/layer_inference.h"
 #include "moexray/stats/layers.h"
-#include "moexray/stats/pca.h"
 #include "moexray/stats/similarity.h"
-#include "moexray/stats/tsne.h"
 
 namespace moexray::app {
 
-/// What analyses found, as they computed it: for what is said of several together (the verdict and
-/// the page). A section fills in its own; null where an analysis was not run or was left out.
+struct Verdict;
+
+/// What analyses found, as they computed it: for what is said of several together (the verdict, the
+/// summary, the first numbers of the page). A section fills in its own; null where an analysis was
+/// not run or was left out. One of which nothing is said beside others has no place here.
 struct Results {
   std::shared_ptr<const stats::SimilarityResult> similarity;
   std::shared_ptr<const stats::BaselinesResult> baselines;
   std::shared_ptr<const stats::LayersResult> layers;
   std::shared_ptr<const stats::LayerInference> layer_inference;
   std::shared_ptr<const stats::InferenceResult> inference;
-  std::shared_ptr<const stats::PcaResult> pca;
-  std::shared_ptr<const stats::TsneResult> tsne;
   std::shared_ptr<const stats::ClassifyResult> classify;
   std::shared_ptr<const stats::ConfoundsResult> confounds;
-  std::shared_ptr<const stats::InformationResult> information;
   std::shared_ptr<const stats::ExpertsResult> experts;  ///< load
   /// Which experts the categories use more or less than others.
   std::shared_ptr<const stats::ExpertCategoriesResult> expert_categories;
+  std::shared_ptr<const Verdict> verdict;  ///< on all of them
 
   /// Takes over what `other` has.
   void merge(const Results& other) {
@@ -45,13 +43,11 @@ struct Results {
     take(layers, other.layers);
     take(layer_inference, other.layer_inference);
     take(inference, other.inference);
-    take(pca, other.pca);
-    take(tsne, other.tsne);
     take(classify, other.classify);
     take(confounds, other.confounds);
-    take(information, other.information);
     take(experts, other.experts);
     take(expert_categories, other.expert_categories);
+    take(verdict, other.verdict);
   }
 };
 

@@ -4,6 +4,8 @@
 #include <string>
 #include <utility>
 
+#include "compared_text.h"
+
 namespace moexray::app {
 namespace {
 
@@ -102,11 +104,12 @@ Json nulls_json(const stats::InferenceResult& result) {
 
 }  // namespace
 
-Json stats_json(const stats::InferenceResult& result, const stats::Signatures& signatures) {
+Json stats_json(const stats::InferenceResult& result, const stats::ComparedPrompts& compared,
+                const stats::Signatures& signatures) {
   const stats::BootstrapResult& b = result.bootstrap;
   const stats::LocationTests& location = result.location;
   const stats::PermutationTest& dispersion = result.dispersion.f;
-  return Json::object(
+  Json json = Json::object(
       {{"units", Json::object({{"n", result.n_units},
                                {"grouped", result.grouped},
                                {"nested", result.nested},
@@ -137,6 +140,8 @@ Json stats_json(const stats::InferenceResult& result, const stats::Signatures& s
        {"rarefied", rarefied_json(result.rarefied)},
        {"near_duplicates", duplicates_json(result.near_duplicates, signatures)},
        {"notices", Json::array(result.notices)}});
+  add_compared(compared, json);
+  return json;
 }
 
 }  // namespace moexray::app

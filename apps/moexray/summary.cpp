@@ -13,7 +13,7 @@
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
 #include "moexray/report/text_layout.h"
-#include "sections.h"
+#include "verdict.h"
 
 namespace moexray::app {
 namespace {
@@ -25,6 +25,7 @@ using report::Table;
 // What the tables are made of, and the room that they have.
 struct Page {
   const AnalysisInput& input;
+  const std::vector<Section>& sections;
   const Results& results;
   std::size_t width;
   std::size_t max_rows;  // of a table; longer ones show their ends
@@ -88,7 +89,7 @@ std::string of_category(const std::vector<std::string>& names, const std::string
 }
 
 Document categories_part(const Page& page) {
-  const auto sizes = category_sizes(page.input.signatures);
+  const auto sizes = category_sizes(page.input.side().signatures);
   const std::vector<std::pair<std::string, CategorySize>> rows(sizes.begin(), sizes.end());
   const auto* similarity = page.results.similarity.get();
   const auto* classify = page.results.classify.get();
@@ -161,8 +162,13 @@ Document numbers_part(const Page& page) {
   table.add_row({"Cohen's d", fixed(similarity->cohens_d, 2), interval(stats.bootstrap.cohens_d, 2),
                  "", "", ""});
   document.table(std::move(table));
-  document.note(
-      "uniform, popular: what uniform routing and one pool of popular experts would give");
+  std::string note =
+      "uniform, popular: what uniform routing and one pool of popular experts would give";
+  if (has_stats) {
+    note += stats.check.comparable() ? "; p: on the " + stats.positions.text()
+                                     : "; no p: " + stats.check.reason;
+  }
+  document.note(note);
   return document;
 }
 
@@ -232,26 +238,11 @@ Document layers_part(const Page& page) {
   return document;
 }
 
-Document information_part(const Page& page) {
-  Document document;
-  const auto* information = page.results.information.get();
-  if (information == nullptr) return document;
+// What single analyses have to say.
+std::string own_parts(const Page& page) {
   std::string text;
-  if (!std::isnan(information->bound.bits)) {
-    text = fmt::format(
-        "Information about the category in a prompt's signature: {} of {} bits (estimate of a "
-        "lower "
-        "bound; 95% interval {}). ",
-        fixed(information->bound.bits, 2), fixed(information->bound.entropy, 2),
-        interval_text(information->bound.ci95, 2));
-  }
-  const auto n_found =
-      std::count_if(information->experts.begin(), information->experts.end(),
-                    [](const stats::TokenInformation& row) { return row.q_value <= 0.05; });
-  text += fmt::format("{} of {} experts carry some ({}, 5%).", n_found, information->experts.size(),
-                      information->adjustment);
-  document.paragraph(text);
-  return document;
+  for (const Section& section : page.sections) text += section.summary.text(page.width);
+  return text;
 }
 
 Document files_part(const Page& page) {
@@ -279,24 +270,23 @@ std::string joined(const std::vector<std::string>& parts) {
 
 std::string summary_text(const AnalysisInput& input, const std::vector<Section>& sections,
                          std::size_t width) {
-  Results results;
+  const Results results = results_of(sections);
   std::string verdict;
-  for (const Section& section : sections) {
-    results.merge(section.results);
-    if (section.name == "verdict") verdict = section.document.text(width);
-  }
+  if (results.verdict != nullptr) verdict = verdict_document(*results.verdict).text(width);
   Document head;
   head.paragraph(trace_line(input));
   std::vector<std::string> parts;
   // First fewer rows, then the parts that a reader misses least, the last of these lines first.
   for (const std::size_t max_rows : {8, 6, 4}) {
-    const Page page{input, results, width, max_rows};
-    parts = {head.text(width)};
-    for (Document (*part)(const Page&) : {categories_part, numbers_part, accuracies_part,
-                                          layers_part, information_part, files_part}) {
-      parts.push_back(part(page).text(width));
-    }
-    parts.push_back(verdict);
+    const Page page{input, sections, results, width, max_rows};
+    parts = {head.text(width),
+             categories_part(page).text(width),
+             numbers_part(page).text(width),
+             accuracies_part(page).text(width),
+             layers_part(page).text(width),
+             own_parts(page),
+             files_part(page).text(width),
+             verdict};
     if (n_lines(joined(parts)) <= max_summary_lines) return joined(parts);
   }
   for (const std::size_t dropped : {5, 4, 3, 2, 1}) {

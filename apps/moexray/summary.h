@@ -4,7 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "analysis.h"
+#include "analysis_input.h"
+#include "section.h"
 
 namespace moexray::app {
 
@@ -12,7 +13,7 @@ namespace moexray::app {
 inline constexpr std::size_t max_summary_lines = 60;
 
 /// What `analyze` prints: the main numbers in a few tables, whatever the number of categories and
-/// layers, and the verdict, which the last section holds. Long tables show their ends and name the
+/// layers, what the sections have to add, and the verdict. Long tables show their ends and name the
 /// file with the rest; where even that is too long, the least important ones are left out.
 std::string summary_text(const AnalysisInput& input, const std::vector<Section>& sections,
                          std::size_t width);

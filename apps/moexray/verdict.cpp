@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "analyses.h"
 #include "moexray/core/escape.h"
 #include "moexray/core/wording.h"
 
@@ -15,8 +16,8 @@ constexpr double level = 0.05;
 
 bool is_found(double p_value) { return p_value <= level; }
 
-std::string reason_of(const VerdictFacts& facts, const std::string& section) {
-  const auto found = facts.left_out.find(section);
+std::string reason_of(const VerdictFacts& facts, const Analysis& analysis) {
+  const auto found = facts.left_out.find(analysis.name);
   return found == facts.left_out.end() ? "it was not run" : found->second;
 }
 
@@ -62,6 +63,13 @@ void take_similarities(const Results& results, DifferenceVerdict& verdict) {
 void take_test(const VerdictFacts& facts, const Results& results, DifferenceVerdict& verdict) {
   double smallest = 0;
   if (results.inference != nullptr) {
+    const stats::InferenceResult& inference = *results.inference;
+    if (!inference.check.comparable() && !std::isnan(verdict.gap)) {
+      verdict.finding = Finding::cannot_tell;
+      verdict.reason = inference.check.reason;
+      return;
+    }
+    verdict.positions = inference.positions.text();
     verdict.p_value = results.inference->location.gap.p_value;
     verdict.n_permutations = results.inference->location.gap.n_draws;
     smallest = results.inference->smallest_p_value;
@@ -69,7 +77,7 @@ void take_test(const VerdictFacts& facts, const Results& results, DifferenceVerd
     verdict.p_value = results.baselines->label_shuffle.p_value;
     verdict.n_permutations = results.baselines->label_shuffle.n_draws;
   } else {
-    verdict.reason = reason_of(facts, "stats");
+    verdict.reason = reason_of(facts, stats_analysis());
     return;
   }
   if (std::isnan(verdict.gap)) {
@@ -83,9 +91,6 @@ void take_test(const VerdictFacts& facts, const Results& results, DifferenceVerd
             : fmt::format("so few prompts that no p-value can fall below {:.2g}", smallest);
   } else if (!is_found(verdict.p_value)) {
     verdict.finding = Finding::not_found;
-  } else if (verdict.lengths_differ) {
-    verdict.finding = Finding::cannot_tell;
-    verdict.reason = "the prompts' lengths go with their category";
   } else {
     verdict.finding = Finding::found;
   }
@@ -103,7 +108,7 @@ DifferenceVerdict judge_difference(const VerdictFacts& facts, const Results& res
 WordsVerdict judge_words(const VerdictFacts& facts, const Results& results, bool differs) {
   WordsVerdict verdict;
   if (results.confounds == nullptr) {
-    verdict.reason = reason_of(facts, "confounds");
+    verdict.reason = reason_of(facts, confounds_analysis());
     return verdict;
   }
   const stats::ConfoundsVerdict& own = results.confounds->verdict;
@@ -130,7 +135,7 @@ WordsVerdict judge_words(const VerdictFacts& facts, const Results& results, bool
 ClassifierVerdict judge_classifier(const VerdictFacts& facts, const Results& results) {
   ClassifierVerdict verdict;
   if (results.classify == nullptr) {
-    verdict.reason = reason_of(facts, "classify");
+    verdict.reason = reason_of(facts, classify_analysis());
     return verdict;
   }
   const stats::ClassifyResult& own = *results.classify;
@@ -146,12 +151,13 @@ ClassifierVerdict judge_classifier(const VerdictFacts& facts, const Results& res
 LayersVerdict judge_layers(const VerdictFacts& facts, const Results& results, bool differs) {
   LayersVerdict verdict;
   if (results.inference == nullptr || results.inference->layers.empty()) {
-    verdict.reason = reason_of(facts, "stats");
+    verdict.reason = reason_of(facts, stats_analysis());
     return verdict;
   }
   const std::vector<stats::LayerTest>& layers = results.inference->layers;
   verdict.n_layers = static_cast<int>(layers.size());
   verdict.n_permutations = results.inference->n_layer_draws;
+  verdict.positions = results.inference->positions.text();
   verdict.finding = Finding::cannot_tell;
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const stats::LayerTest& layer = layers[i];
@@ -177,7 +183,7 @@ LayersVerdict judge_layers(const VerdictFacts& facts, const Results& results, bo
 ExpertsVerdict judge_experts(const VerdictFacts& facts, const Results& results) {
   ExpertsVerdict verdict;
   if (results.expert_categories == nullptr) {
-    verdict.reason = reason_of(facts, "experts");
+    verdict.reason = reason_of(facts, experts_analysis());
     return verdict;
   }
   const stats::ExpertCategoriesResult& own = *results.expert_categories;
@@ -261,18 +267,13 @@ Verdict judge(const VerdictFacts& facts, const Results& results) {
     verdict.layers.reason = verdict.experts.reason = reason;
     return verdict;
   }
-  // The tests of words and layers depend on lengths as that of the gap does.
   const bool differs = verdict.difference.finding == Finding::found;
   verdict.experts = judge_experts(facts, results);
-  if (verdict.experts.finding == Finding::found) {
-    if (verdict.difference.lengths_differ) {
-      verdict.difference.finding = Finding::found;
-      verdict.difference.by_experts = true;
-    } else if (!differs) {
-      verdict.experts.finding = Finding::not_claimed;
-    }
+  if (verdict.experts.finding == Finding::found && !differs) {
+    verdict.experts.finding = Finding::not_claimed;
   }
-  verdict.words = judge_words(facts, results, differs);
+  // That test looks at all tokens, and lengths alone can make it find something.
+  verdict.words = judge_words(facts, results, differs && !verdict.difference.lengths_differ);
   verdict.classifier = judge_classifier(facts, results);
   verdict.layers = judge_layers(facts, results, differs);
   list_limits(facts, results, verdict);

@@ -46,10 +46,9 @@ struct DifferenceVerdict {
   std::array<double, 2> ci95 = {stats::undefined, stats::undefined};
   double p_value = stats::undefined;
   std::int64_t n_permutations = 0;
-  /// Lengths go with the category: the p-value of the gap is then no evidence of anything else.
+  std::string positions;  ///< "first 12 prompt tokens": what the test compared
+  /// Lengths go with the category. The test leaves them out; estimates over all tokens do not.
   bool lengths_differ = false;
-  /// The finding is then that of single experts, which compares equal numbers of tokens.
-  bool by_experts = false;
   std::array<double, 2> mean_tokens = {stats::undefined, stats::undefined};  ///< least and most
   double uniform_within = stats::undefined;  ///< what uniform routing would give these prompts
   double uniform_across = stats::undefined;
@@ -89,6 +88,7 @@ struct LayersVerdict {
   int n_found = 0;
   int n_layers = 0;
   std::int64_t n_permutations = 0;
+  std::string positions;  ///< what was compared
 };
 
 /// Which experts do categories use more or less than others?

@@ -35,8 +35,18 @@ std::string similarities(const DifferenceVerdict& verdict) {
   if (!std::isnan(verdict.p_value)) {
     text += fmt::format("; p = {} by {} relabellings",
                         p_text(verdict.p_value, verdict.n_permutations), verdict.n_permutations);
+    if (!verdict.positions.empty()) text += ", on the " + verdict.positions;
   }
   return text;
+}
+
+// What lengths do to the estimates, which are over all tokens.
+std::string lengths_sentence(const DifferenceVerdict& verdict) {
+  if (!verdict.lengths_differ) return {};
+  return fmt::format(
+      " Lengths go with the category ({} to {} tokens on average), which moves the similarities; "
+      "the test compares equal numbers of tokens.",
+      fixed(verdict.mean_tokens[0], 0), fixed(verdict.mean_tokens[1], 0));
 }
 
 std::string difference_sentence(const Verdict& verdict) {
@@ -44,34 +54,18 @@ std::string difference_sentence(const Verdict& verdict) {
   const std::size_t n = verdict.categories.size();
   switch (own.finding) {
     case Finding::found:
-      if (own.by_experts) {
-        return fmt::format(
-            "Routing differs between the {} categories: on the {} of all prompts, which leave "
-            "their "
-            "lengths out of it, categories use experts differently. The similarities ({}) are no "
-            "evidence here: lengths go with the category ({} to {} tokens on average).",
-            n, verdict.experts.positions, similarities(own), fixed(own.mean_tokens[0], 0),
-            fixed(own.mean_tokens[1], 0));
-      }
       return fmt::format(
           "Routing differs between the {} categories: prompts of one category are routed more "
-          "alike than prompts of different ones ({}).",
-          n, similarities(own));
+          "alike than prompts of different ones ({}).{}",
+          n, similarities(own), lengths_sentence(own));
     case Finding::not_found:
     case Finding::not_claimed:
       return fmt::format(
           "No difference between the {} categories was found: prompts of one category are not "
           "routed more alike than prompts of different ones by more than chance gives ({}). That "
-          "does not show that there is none.",
-          n, similarities(own));
+          "does not show that there is none.{}",
+          n, similarities(own), lengths_sentence(own));
     case Finding::cannot_tell:
-      if (own.lengths_differ) {
-        return fmt::format(
-            "These prompts cannot tell whether routing differs between the {} categories: their "
-            "lengths go with the category ({} to {} tokens on average), which alone can make a gap "
-            "({}).",
-            n, fixed(own.mean_tokens[0], 0), fixed(own.mean_tokens[1], 0), similarities(own));
-      }
       return fmt::format(
           "These prompts cannot tell whether routing differs between the {} categories: {}.", n,
           own.reason);
@@ -138,12 +132,11 @@ std::string layers_sentence(const LayersVerdict& verdict) {
   switch (verdict.finding) {
     case Finding::found:
       return fmt::format(
-          "{} of {} layers separate{} the categories by {} (p among all layers at most 0.05), "
-          "layer "
-          "{} most (Cohen's d {}, p = {}); whether more than the next was not tested.",
+          "{} of {} layers separate{} the categories by {} (p among all layers at most 0.05, "
+          "{}), layer {} most (Cohen's d {}, p = {}); whether more than the next was not tested.",
           verdict.n_found, verdict.n_layers, verdict.n_found == 1 ? "s" : "",
-          verdict.n_found == 1 ? "itself" : "themselves", verdict.layer, fixed(verdict.cohens_d, 2),
-          p_text(verdict.p_adjusted, verdict.n_permutations));
+          verdict.n_found == 1 ? "itself" : "themselves", verdict.positions, verdict.layer,
+          fixed(verdict.cohens_d, 2), p_text(verdict.p_adjusted, verdict.n_permutations));
     case Finding::not_found:
       return fmt::format("No single layer stands out (smallest p among all layers {}).",
                          p_text(verdict.p_adjusted, verdict.n_permutations));
@@ -192,14 +185,20 @@ std::string experts_sentence(const ExpertsVerdict& verdict) {
 // What was tested and does not count.
 std::string not_claimed_sentence(const Verdict& verdict) {
   std::vector<std::string> parts;
-  if (verdict.words.finding == Finding::not_claimed) parts.emplace_back("token types");
+  const bool differs = verdict.difference.finding == Finding::found;
+  if (verdict.words.finding == Finding::not_claimed && !differs) parts.emplace_back("token types");
   if (verdict.layers.finding == Finding::not_claimed) parts.emplace_back("single layers");
   if (verdict.experts.finding == Finding::not_claimed) parts.emplace_back("single experts");
-  if (parts.empty()) return {};
-  return "What the tables show of " + joined(parts) + " is not claimed: " +
-         (verdict.difference.lengths_differ
-              ? "lengths alone can make it."
-              : "it counts only where the first test finds a difference.");
+  std::string text;
+  if (!parts.empty()) {
+    text = "What the tables show of " + joined(parts) +
+           " is not claimed: it counts only where the first test finds a difference.";
+  }
+  if (verdict.words.finding == Finding::not_claimed && differs) {
+    text += std::string(text.empty() ? "" : " ") +
+            "What the table shows of token types is not claimed: lengths alone can make it.";
+  }
+  return text;
 }
 
 std::string limits_sentences(const Verdict& verdict) {
@@ -226,7 +225,7 @@ Json difference_json(const DifferenceVerdict& verdict) {
                        {"p_value", verdict.p_value},
                        {"permutations", verdict.n_permutations},
                        {"lengths_differ", verdict.lengths_differ},
-                       {"by_experts", verdict.by_experts},
+                       {"positions", reason_json(verdict.positions)},
                        {"uniform", pair(verdict.uniform_within, verdict.uniform_across)},
                        {"popularity", pair(verdict.popular_within, verdict.popular_across)},
                        {"reason", reason_json(verdict.reason)}});

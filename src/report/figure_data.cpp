@@ -93,12 +93,13 @@ std::string data_of(const BarChart& chart) {
 }
 
 std::string data_of(const LineChart& chart) {
-  Tsv tsv({chart.x_key, chart.value_key, "ci95_low", "ci95_high", "null95"});
+  Tsv tsv({chart.x_key, chart.value_key, "ci95_low", "ci95_high", "tested", "null95"});
   for (std::size_t i = 0; i < chart.values.size(); ++i) {
     const bool has_interval = !chart.lows.empty();
     tsv.add_row({std::to_string(i), number(chart.values[i]),
                  number(has_interval ? chart.lows[i] : NAN),
-                 number(has_interval ? chart.highs[i] : NAN), number(chart.null_limit)});
+                 number(has_interval ? chart.highs[i] : NAN),
+                 number(chart.tested.empty() ? NAN : chart.tested[i]), number(chart.null_limit)});
   }
   return tsv.text();
 }

@@ -14,6 +14,10 @@ void draw_line_sample(Canvas& canvas, double x, double y, int) {
   canvas.path("point g0", disc(x + 10, y, 3.6), {});
 }
 
+void draw_tested_sample(Canvas& canvas, double x, double y, int) {
+  canvas.line(x, y, x + 20, y, "tested");
+}
+
 void draw_interval_sample(Canvas& canvas, double x, double y, int) {
   canvas.path("error",
               fmt::format("M{0} {1}v12M{2} {1}h6M{2} {3}h6", number(x + 10), number(y - 6),
@@ -40,6 +44,7 @@ class LineDrawing {
         std::any_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); });
     values.insert(values.end(), chart.lows.begin(), chart.lows.end());
     values.insert(values.end(), chart.highs.begin(), chart.highs.end());
+    values.insert(values.end(), chart.tested.begin(), chart.tested.end());
     if (has_value_) values.push_back(0);  // effect sizes mean something as distances from 0
     if (std::isfinite(chart.null_limit)) values.push_back(chart.null_limit);
     Range range = finite_range(values);
@@ -64,7 +69,8 @@ class LineDrawing {
     if (frame_.y.low < 0) {
       canvas_.line(frame_.left, frame_.y_of(0), frame_.right, frame_.y_of(0), "axis");
     }
-    canvas_.path("trend", trend_path(), {});
+    if (!chart_.tested.empty()) canvas_.path("tested", trend_path(chart_.tested), {});
+    canvas_.path("trend", trend_path(chart_.values), {});
     for (std::size_t i = 0; i < n_; ++i) draw_value(i);
     if (!has_value_) {
       canvas_.text((frame_.left + frame_.right) / 2, frame_.top + 90, "mid", "no value is defined");
@@ -99,17 +105,17 @@ class LineDrawing {
   }
 
   // The polyline through defined values, broken where there is none.
-  std::string trend_path() const {
+  std::string trend_path(const std::vector<double>& values) const {
     std::string path;
     bool is_open = false;
     for (std::size_t i = 0; i < n_; ++i) {
-      if (!std::isfinite(chart_.values[i])) {
+      if (!std::isfinite(values[i])) {
         is_open = false;
         continue;
       }
       path +=
           fmt::format("{}{} {}", is_open ? "L" : "M", number(frame_.x_of(static_cast<double>(i))),
-                      number(frame_.y_of(chart_.values[i])));
+                      number(frame_.y_of(values[i])));
       is_open = true;
     }
     return path;
@@ -149,8 +155,12 @@ class LineDrawing {
     Legend legend;
     const bool has_intervals = std::any_of(chart_.lows.begin(), chart_.lows.end(),
                                            [](double v) { return std::isfinite(v); });
-    if (has_intervals || has_band()) legend.add(chart_.value_title, draw_line_sample);
+    const bool has_tested = !chart_.tested.empty();
+    if (has_intervals || has_tested || has_band()) {
+      legend.add(chart_.value_title, draw_line_sample);
+    }
     if (has_intervals) legend.add(chart_.interval_title, draw_interval_sample);
+    if (has_tested) legend.add(chart_.tested_title, draw_tested_sample);
     if (has_band()) legend.add(chart_.null_title, draw_band_sample);
     if (chart_.marked >= 0 && !chart_.mark_label.empty()) {
       legend.add(chart_.mark_label, draw_ring_sample);

@@ -41,7 +41,7 @@ struct Class {
   std::string_view properties;  // of CSS, each also an attribute of SVG; {name} is a colour
 };
 
-constexpr std::array<Class, 42> classes{
+constexpr std::array<Class, 43> classes{
     {{"mid", "text-anchor: middle"},
      {"end", "text-anchor: end"},
      {"strong", "font-weight: bold"},
@@ -58,6 +58,7 @@ constexpr std::array<Class, 42> classes{
      {"reference", "stroke: {ink}; stroke-width: 1.5; stroke-dasharray: 5 3; fill: none"},
      {"reference2", "stroke: {ink}; stroke-width: 1.5; stroke-dasharray: 1.5 2.5; fill: none"},
      {"trend", "stroke: {g0}; stroke-width: 2; fill: none"},
+     {"tested", "stroke: {ink}; stroke-width: 1.2; stroke-dasharray: 5 3; fill: none"},
      {"ring", "stroke: {g1}; stroke-width: 2.2; fill: none"},
      {"bar", "fill: {bar}; stroke: {axis}; stroke-width: 0.5"},
      {"band", "fill: {band}"},

@@ -242,7 +242,8 @@ std::vector<std::vector<std::string>> ordering_of(const BaselinesResult& result)
 
 }  // namespace
 
-BaselinesResult baselines(const Signatures& signatures, const BaselineOptions& options) {
+BaselinesResult baselines(const Signatures& signatures, const ComparedPrompts& compared,
+                          const BaselineOptions& options) {
   const CategoryIndex categories = index_categories(signatures);
   const Matrix blocks = unit_blocks(signatures);
   BaselinesResult result;
@@ -258,7 +259,11 @@ BaselinesResult baselines(const Signatures& signatures, const BaselineOptions& o
   result.load_balance = {
       simulation.run("load balance", BalancedRows(signatures, options.load_balance)).all,
       expected_uniform_similarity(signatures, options.load_balance)};
-  result.label_shuffle = shuffle_labels(blocks, categories, signatures.ids, options);
+  if (compared.comparable()) {
+    result.label_shuffle =
+        shuffle_labels(unit_blocks(compared.signatures), index_categories(compared.signatures),
+                       compared.signatures.ids, options);
+  }
   result.ordering_groups = ordering_of(result);
   for (const auto& group : result.ordering_groups) {
     result.ordering.insert(result.ordering.end(), group.begin(), group.end());

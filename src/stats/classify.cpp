@@ -246,7 +246,9 @@ std::array<double, 2> wilson_interval(std::int64_t n_correct, std::int64_t n) {
   const double centre = (p + z * z / (2 * total)) / denominator;
   const double half =
       z / denominator * std::sqrt(p * (1 - p) / total + z * z / (4 * total * total));
-  return {std::max(0.0, centre - half), std::min(1.0, centre + half)};
+  // At the ends the formula gives exactly 0 and 1, up to rounding.
+  return {n_correct == 0 ? 0.0 : std::max(0.0, centre - half),
+          n_correct == n ? 1.0 : std::min(1.0, centre + half)};
 }
 
 ClassifyResult classify(const Signatures& signatures, const ClassifyOptions& options) {

@@ -173,20 +173,21 @@ ComparabilityCheck check_comparability(const RoutedTokens& tokens, const CommonP
     std::vector<std::int64_t> longest = longest_of_units(units, categories, n_tokens, c);
     const std::size_t n_all = longest.size();
     const std::string name = "category \"" + categories.names[c] + "\" ";
-    if (n_all < options.min_units) {
+    if (n_all < options.min_units && !options.keeps_small) {
       return {Comparability::too_few_units,
               fmt::format("{}has {} {}, fewer than {}", name, n_all, unit_name(units, n_all),
                           options.min_units),
               0};
     }
     std::sort(longest.begin(), longest.end(), std::greater<>());
-    check.n_possible = std::min(check.n_possible, longest[options.min_units - 1]);
+    const std::size_t n_needed = std::min(options.min_units, n_all);
+    check.n_possible = std::min(check.n_possible, longest[n_needed - 1]);
     const auto n_kept = static_cast<std::size_t>(
         std::count_if(longest.begin(), longest.end(),
                       [&](std::int64_t most) { return most >= positions.n_tokens; }));
-    if (n_kept < options.min_units && lost.empty()) {
+    if (n_kept < n_needed && lost.empty()) {
       lost = fmt::format("{}keeps {} of {} {} at the {}, fewer than {}", name, n_kept, n_all,
-                         unit_name(units, n_all), positions.text(), options.min_units);
+                         unit_name(units, n_all), positions.text(), n_needed);
     }
   }
   if (positions.n_tokens < options.min_tokens) {

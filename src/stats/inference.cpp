@@ -100,7 +100,9 @@ void tell_lengths(const LengthTest& lengths, std::vector<std::string>& notices) 
       std::minmax_element(lengths.mean_tokens.begin(), lengths.mean_tokens.end());
   notices.push_back(fmt::format(
       "categories differ in the lengths of their prompts (means from {:.0f} to {:.0f} tokens, p = "
-      "{:.2g}), which alone can make a gap and separate layers",
+      "{:.2g}), which alone can make a gap and separate layers over all tokens: tests compare "
+      "equal "
+      "numbers of tokens",
       *low, *high, lengths.f.p_value));
 }
 
@@ -160,6 +162,34 @@ InferenceOptions affordable(const InferenceOptions& options, const Signatures& s
   return result;
 }
 
+namespace {
+
+// The tests of labels.
+void test_labels(const ComparedPrompts& compared, int n_layers, const PermutationOptions& options,
+                 InferenceResult& result) {
+  result.positions = compared.positions;
+  result.check = compared.check;
+  result.layers.resize(static_cast<std::size_t>(n_layers));
+  if (!compared.comparable()) return;
+  const Signatures& signatures = compared.signatures;
+  const CategoryIndex categories = index_categories(signatures);
+  const Units units = make_units(signatures.ids, categories, compared.groups);
+  const Matrix blocks = unit_blocks(signatures);
+  result.smallest_p_value = smallest_p_value(units, categories);
+  result.location = test_location(blocks, categories, units, options);
+  result.dispersion = test_dispersion(pair_similarity(blocks), categories, units, options);
+  result.permanova_is_location = equal_sizes(categories) || !(result.dispersion.f.p_value < 0.05);
+  result.layers = test_layers(signatures, categories, units, options);
+  result.n_layer_draws = options.n_permutations;
+}
+
+void tell_compared(const ComparedPrompts& compared, std::vector<std::string>& notices) {
+  if (compared.check.outcome != Comparability::lengths) return;
+  notices.push_back("no test of labels: " + compared.check.reason);
+}
+
+}  // namespace
+
 InferenceResult inference(const InferenceInput& input, const InferenceOptions& options) {
   const Signatures& signatures = input.signatures;
   if (signatures.size() > max_prompts) {
@@ -180,17 +210,12 @@ InferenceResult inference(const InferenceInput& input, const InferenceOptions& o
   result.n_units = units.size();
   result.grouped = units.grouped;
   result.nested = units.nested();
-  result.smallest_p_value = smallest_p_value(units, categories);
   result.bootstrap = bootstrap(similarity, categories, units,
                                {.n_resamples = options.n_resamples,
                                 .seed = options.seed,
                                 .n_threads = options.n_threads,
                                 .stop = options.stop});
-  result.location = test_location(blocks, categories, units, permutations);
-  result.dispersion = test_dispersion(similarity, categories, units, permutations);
-  result.permanova_is_location = equal_sizes(categories) || !(result.dispersion.f.p_value < 0.05);
-  result.layers = test_layers(signatures, categories, units, permutations);
-  result.n_layer_draws = options.n_permutations;
+  test_labels(input.compared, signatures.shape.n_layers, permutations, result);
   result.lengths = test_lengths(signatures.n_tokens, categories, units, permutations);
   result.uniform = expected_uniform_by_kind(signatures, categories, LoadBalance::distinct);
   result.popularity = popularity_null(input.tokens, signatures, categories,
@@ -216,6 +241,7 @@ InferenceResult inference(const InferenceInput& input, const InferenceOptions& o
         "evidence of a difference in location");
   }
   tell_lengths(result.lengths, result.notices);
+  tell_compared(input.compared, result.notices);
   tell_tokens(result.noise_corrected, result.rarefied, result.notices);
   if (result.near_duplicates.n_pairs > 0) {
     result.notices.push_back(fmt::format(

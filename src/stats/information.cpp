@@ -53,6 +53,7 @@ InformationBound bound_of(const Signatures& signatures, const CategoryIndex& cat
   const NestedInterval interval = nested_interval(repetitions.front(), units, options.n_folds);
   bound.bits = bound.entropy - interval.cv_mean;
   bound.ci95 = {bound.entropy - interval.ci95[1], bound.entropy - interval.ci95[0]};
+  if (std::isnan(bound.ci95[0])) bound.reason = "every prompt costs the classifier the same";
   return bound;
 }
 
@@ -84,6 +85,9 @@ struct NullSums {
     }
   }
 };
+
+// Permutations that the mean of the null comes from: its error is a thirtieth of a draw's.
+constexpr std::int64_t n_null_permutations = 999;
 
 // Permutations that are one step of work: about as long as a repetition of the classifier.
 constexpr std::int64_t block_size = 256;
@@ -134,8 +138,10 @@ struct MaxT {
   }
 };
 
-std::vector<TokenInformation> rows_of(const Vector& observed, const Vector& sums,
-                                      const Vector& reached, const Vector& bias, double n_draws,
+// One row an expert, or a layer where n_experts is 0. `kept` is the part of an effect that
+// relabelled prompts do not have.
+std::vector<TokenInformation> rows_of(const Vector& observed, const Vector& null_sums,
+                                      const Vector& bias, double n_draws, double kept,
                                       int n_experts) {
   std::vector<TokenInformation> rows;
   for (Eigen::Index i = 0; i < observed.size(); ++i) {
@@ -144,10 +150,9 @@ std::vector<TokenInformation> rows_of(const Vector& observed, const Vector& sums
     row.layer = n_experts > 0 ? index / n_experts : index;
     row.expert = n_experts > 0 ? index % n_experts : -1;
     row.plug_in = observed(i);
-    row.null_mean = sums(i) / n_draws;
-    row.bits = row.plug_in - row.null_mean;
+    row.null_mean = null_sums(i) / n_draws;
+    row.bits = (row.plug_in - row.null_mean) / kept;
     row.miller_madow = row.plug_in - bias(i);
-    row.p_value = (reached(i) + 1) / (n_draws + 1);
     rows.push_back(row);
   }
   return rows;
@@ -160,47 +165,85 @@ std::int64_t n_permutations(const Signatures& signatures, const InformationOptio
   return options.n_permutations > 0 ? options.n_permutations : n_enough(signatures);
 }
 
-void add_experts(const Signatures& signatures, const CategoryIndex& categories, const Units& units,
-                 const InformationOptions& options, InformationResult& result) {
-  const TokenInformationCounts counts(signatures);
-  const auto n_categories = static_cast<int>(categories.names.size());
+// Permutations of the labels and what the observed ones give beside them.
+struct Permuted {
+  PlugIn observed;
+  NullSums null;
+};
+
+Permuted permute(const TokenInformationCounts& counts, const Signatures& signatures,
+                 const CategoryIndex& categories, const Units& units,
+                 const InformationOptions& options, std::int64_t n) {
   const Eigen::Index n_columns = signatures.values.cols();
-  const std::int64_t n = n_permutations(signatures, options);
-  result.n_permutations = n;
-  const PlugIn observed = counts.plug_in(categories.of_prompt, n_categories);
-  std::vector<NullSums> blocks(static_cast<std::size_t>(n_blocks_of(n)),
-                               NullSums(n_columns, counts.n_layers()));
+  Permuted result{counts.plug_in(categories.of_prompt, static_cast<int>(categories.names.size())),
+                  NullSums(n_columns, counts.n_layers())};
+  std::vector<NullSums> blocks(static_cast<std::size_t>(n_blocks_of(n)), result.null);
   for_each_permutation(counts, categories, units, options, n,
                        [&](int block, std::int64_t, const PlugIn& value) {
-                         blocks[static_cast<std::size_t>(block)].add(value, observed);
+                         blocks[static_cast<std::size_t>(block)].add(value, result.observed);
                        });
-  NullSums null(n_columns, counts.n_layers());
-  for (const NullSums& block : blocks) null.add(block);
-  const auto n_draws = static_cast<double>(n);
-  const PlugIn bias = counts.miller_bias(n_categories);
-  result.experts = rows_of(observed.experts, null.sums.experts, null.reached.experts, bias.experts,
-                           n_draws, counts.n_experts());
-  result.layers =
-      rows_of(observed.layers, null.sums.layers, null.reached.layers, bias.layers, n_draws, 0);
+  for (const NullSums& block : blocks) result.null.add(block);
+  return result;
+}
 
-  const auto p_values = [](const std::vector<TokenInformation>& rows) {
-    std::vector<double> p;
-    for (const TokenInformation& row : rows) p.push_back(row.p_value);
-    return p;
-  };
+void add_estimates(const Signatures& signatures, const CategoryIndex& categories,
+                   const Units& units, const InformationOptions& options,
+                   InformationResult& result) {
+  const TokenInformationCounts counts(signatures);
+  const std::int64_t n = std::min(n_permutations(signatures, options), n_null_permutations);
+  const Permuted permuted = permute(counts, signatures, categories, units, options, n);
+  const auto n_categories = static_cast<double>(categories.names.size()),
+             n_units = static_cast<double>(units.size());
+  // Nothing is known of units that hold several categories: their share of the effect depends on
+  // how these are spread.
+  const double kept =
+      units.nested() && n_units > n_categories ? 1 - (n_categories - 1) / (n_units - 1) : 1;
+  const PlugIn bias = counts.miller_bias(static_cast<int>(categories.names.size()));
+  const auto n_draws = static_cast<double>(n);
+  result.experts = rows_of(permuted.observed.experts, permuted.null.sums.experts, bias.experts,
+                           n_draws, kept, counts.n_experts());
+  result.layers =
+      rows_of(permuted.observed.layers, permuted.null.sums.layers, bias.layers, n_draws, kept, 0);
+}
+
+void set_p_values(const Vector& reached, double n_draws, std::vector<TokenInformation>& rows) {
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    rows[i].p_value = (reached(static_cast<Eigen::Index>(i)) + 1) / (n_draws + 1);
+  }
+}
+
+void set_false_discovery_rates(std::vector<TokenInformation>& rows) {
+  std::vector<double> p;
+  for (const TokenInformation& row : rows) p.push_back(row.p_value);
+  const std::vector<double> q = benjamini_hochberg(p);
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i].q_value = q[i];
+}
+
+void add_tests(const ComparedPrompts& compared, const InformationOptions& options,
+               InformationResult& result) {
+  if (!compared.comparable()) return;
+  const Signatures& signatures = compared.signatures;
+  const CategoryIndex categories = index_categories(signatures);
+  const Units units = make_units(signatures.ids, categories, compared.groups);
+  const TokenInformationCounts counts(signatures);
+  const std::int64_t n = n_permutations(signatures, options);
+  const Permuted permuted = permute(counts, signatures, categories, units, options, n);
+  const auto n_draws = static_cast<double>(n);
+  result.n_permutations = n;
+  set_p_values(permuted.null.reached.experts, n_draws, result.experts);
+  set_p_values(permuted.null.reached.layers, n_draws, result.layers);
   if (n >= n_enough(signatures)) {
     result.adjustment = "Benjamini-Hochberg";
-    for (auto* rows : {&result.experts, &result.layers}) {
-      const std::vector<double> q = benjamini_hochberg(p_values(*rows));
-      for (std::size_t i = 0; i < rows->size(); ++i) (*rows)[i].q_value = q[i];
-    }
+    set_false_discovery_rates(result.experts);
+    set_false_discovery_rates(result.layers);
     return;
   }
   result.adjustment = "max-T";
   MaxT largest{std::vector<double>(static_cast<std::size_t>(n)),
                std::vector<double>(static_cast<std::size_t>(n))};
   const auto z = [&](const PlugIn& value, Vector PlugIn::* part) {
-    return standardised(value.*part, null.sums.*part, null.squares.*part, n_draws);
+    return standardised(value.*part, permuted.null.sums.*part, permuted.null.squares.*part,
+                        n_draws);
   };
   InformationOptions silent = options;
   silent.work.on_steps = {};
@@ -210,20 +253,20 @@ void add_experts(const Signatures& signatures, const CategoryIndex& categories, 
                          largest.experts[i] = z(value, &PlugIn::experts).maxCoeff();
                          largest.layers[i] = z(value, &PlugIn::layers).maxCoeff();
                        });
-  const Vector experts = z(observed, &PlugIn::experts);
-  const Vector layers = z(observed, &PlugIn::layers);
-  for (std::size_t i = 0; i < result.experts.size(); ++i) {
-    result.experts[i].q_value =
-        MaxT::p_value(largest.experts, experts(static_cast<Eigen::Index>(i)));
-  }
-  for (std::size_t i = 0; i < result.layers.size(); ++i) {
-    result.layers[i].q_value = MaxT::p_value(largest.layers, layers(static_cast<Eigen::Index>(i)));
-  }
+  const auto set_adjusted = [](const std::vector<double>& largest_values, const Vector& values,
+                               std::vector<TokenInformation>& rows) {
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      rows[i].q_value = MaxT::p_value(largest_values, values(static_cast<Eigen::Index>(i)));
+    }
+  };
+  set_adjusted(largest.experts, z(permuted.observed, &PlugIn::experts), result.experts);
+  set_adjusted(largest.layers, z(permuted.observed, &PlugIn::layers), result.layers);
 }
 
 }  // namespace
 
-InformationResult information(const Signatures& signatures, const InformationOptions& options) {
+InformationResult information(const Signatures& signatures, const ComparedPrompts& compared,
+                              const InformationOptions& options) {
   const CategoryIndex categories = index_categories(signatures);
   if (categories.names.size() < 2) {
     throw Error(ErrorKind::data, nothing_to_compare(categories));
@@ -236,7 +279,11 @@ InformationResult information(const Signatures& signatures, const InformationOpt
   InformationResult result;
   result.categories = categories.names;
   result.bound.entropy = entropy_bits(categories);
-  add_experts(signatures, categories, units, options, result);
+  add_estimates(signatures, categories, units, options, result);
+  add_tests(compared, options, result);
+  if (compared.check.outcome == Comparability::lengths) {
+    result.notices.push_back("no test of experts and layers: " + compared.check.reason);
+  }
   if (options.n_repetitions > 0) {
     try {
       result.bound = bound_of(signatures, categories, units, options);
@@ -278,7 +325,8 @@ std::optional<InformationOptions> affordable(const InformationOptions& options,
 }
 
 std::int64_t information_steps(const Signatures& signatures, const InformationOptions& options) {
-  return n_blocks_of(n_permutations(signatures, options)) + options.n_repetitions;
+  const std::int64_t n = n_permutations(signatures, options);
+  return n_blocks_of(n) + n_blocks_of(std::min(n, n_null_permutations)) + options.n_repetitions;
 }
 
 }  // namespace moexray::stats

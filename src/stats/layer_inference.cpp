@@ -26,9 +26,32 @@ Matrix layer_similarity(const Signatures& signatures, int layer) {
   return pair_similarity(block);
 }
 
+void test_layers(const ComparedPrompts& compared, const LayerInferenceOptions& options,
+                 LayerInference& result) {
+  if (!compared.comparable()) {
+    result.tests_left_out = compared.check.reason;
+    return;
+  }
+  const Signatures& signatures = compared.signatures;
+  const CategoryIndex categories = index_categories(signatures);
+  InferenceOptions asked;
+  asked.n_permutations = options.n_permutations;
+  result.n_permutations = affordable(asked, signatures).n_permutations;
+  result.tests =
+      test_layers(signatures, categories, make_units(signatures.ids, categories, compared.groups),
+                  {.n_permutations = result.n_permutations,
+                   .seed = options.seed,
+                   .n_threads = options.n_threads,
+                   .stop = options.stop});
+  const bool has_p = std::any_of(result.tests.begin(), result.tests.end(),
+                                 [](const auto& test) { return !std::isnan(test.p_adjusted); });
+  if (!has_p) result.tests_left_out = "relabelling the prompts cannot tell a difference";
+}
+
 }  // namespace
 
-LayerInference infer_layers(const Signatures& signatures, std::span<const std::string> groups,
+LayerInference infer_layers(const Signatures& signatures, const ComparedPrompts& compared,
+                            std::span<const std::string> groups,
                             const LayerInferenceOptions& options) {
   LayerInference result;
   if (signatures.size() > max_tested_prompts) {
@@ -37,17 +60,7 @@ LayerInference infer_layers(const Signatures& signatures, std::span<const std::s
   }
   const CategoryIndex categories = index_categories(signatures);
   const Units units = make_units(signatures.ids, categories, groups);
-  InferenceOptions asked;
-  asked.n_permutations = options.n_permutations;
-  result.n_permutations = affordable(asked, signatures).n_permutations;
-  result.tests = test_layers(signatures, categories, units,
-                             {.n_permutations = result.n_permutations,
-                              .seed = options.seed,
-                              .n_threads = options.n_threads,
-                              .stop = options.stop});
-  const bool has_p = std::any_of(result.tests.begin(), result.tests.end(),
-                                 [](const auto& test) { return !std::isnan(test.p_adjusted); });
-  if (!has_p) result.tests_left_out = "relabelling the prompts cannot tell a difference";
+  test_layers(compared, options, result);
   result.n_resamples = affordable_resamples(signatures, options.n_resamples);
   if (result.n_resamples < std::min(fewest_resamples, options.n_resamples)) {
     result.n_resamples = 0;

@@ -81,7 +81,9 @@ json run_for_json(std::vector<std::string> words) {
   const CommandResult result = run_moexray(words);
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(result.err, "");
-  return json::parse(result.out);
+  json found = json::parse(result.out);
+  EXPECT_EQ(found.at("moexray").at("report_format"), 1);
+  return found;
 }
 
 std::vector<std::string> keys_of(const json& object) {

@@ -80,6 +80,7 @@ TEST(SimilarityCommand, WritesExactJson) {
   "moexray": {
     "version": ")" + std::string(version()) +
                             R"(",
+    "report_format": 1,
     "command": "similarity",
     "seed": 0
   },

@@ -1,18 +1,20 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
 #include <sstream>
 #include <string>
 
+#include "analyses.h"
 #include "cli.h"
 #include "cli/run_command.h"
 #include "command.h"
-#include "commands.h"
 #include "help_text.h"
 #include "moexray/core/error.h"
 #include "moexray/core/version.h"
 #include "moexray/report/table.h"
+#include "support/files.h"
 
 namespace moexray::app {
 namespace {
@@ -125,7 +127,7 @@ TEST(CommandLine, HelpFitsTheTerminal) {
   EXPECT_LE(longest_line(help_in_columns({"analyze", "--help"}, 300)), 100U);
   EXPECT_GT(longest_line(help_in_columns({"analyze", "--help"}, 300)), 90U);
   const std::string narrow = help_in_columns({"analyze", "--help"}, 50);
-  for (const Flag& flag : analyze_command().flags) {
+  for (const Flag& flag : analyze_command(analyses()).flags) {
     EXPECT_NE(narrow.find("--" + flag.key()), std::string::npos) << flag.name;
   }
 }
@@ -145,6 +147,17 @@ TEST(CommandLine, HelpGroupsTheCommands) {
     EXPECT_LT(title, row) << command.name;
     EXPECT_EQ(help.substr(title, row - title).find("\n\n"), std::string::npos)
         << command.name << " stands in another group";
+  }
+}
+
+TEST(CommandLine, TheReadmeHasARowForEach) {
+  const std::string readme =
+      test::file_content(std::filesystem::path(MOEXRAY_TEST_DATA) / "../../README.md");
+  for (const Command& command : command_table()) {
+    const std::string row = "\n| `moexray " + command.name;
+    EXPECT_TRUE(readme.find(row + " ") != std::string::npos ||
+                readme.find(row + "`") != std::string::npos)
+        << command.name;
   }
 }
 

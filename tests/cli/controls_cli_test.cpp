@@ -2,6 +2,7 @@
 
 #include "analysis_support.h"
 #include "cli/run_command.h"
+#include "made_trace.h"
 #include "support/files.h"
 #include "support/temporary_directory.h"
 
@@ -28,10 +29,33 @@ TEST(BaselinesCommand, HasStableKeys) {
   EXPECT_EQ(found.at("load_balance").at("experts_drawn"), "distinct");
   EXPECT_EQ(keys_of(found.at("label_shuffle")),
             (std::vector<std::string>{"draws", "gap", "p_value"}));
-  EXPECT_EQ(found.at("label_shuffle").at("draws"), 9999);
-  EXPECT_NEAR(found.at("label_shuffle").at("gap"), similarity.at("gap").get<double>(), 1e-13);
+  // Its prompts have too few tokens for a test of labels.
+  EXPECT_EQ(found.at("label_shuffle").at("draws"), 0);
+  EXPECT_TRUE(found.at("label_shuffle").at("p_value").is_null());
+  EXPECT_EQ(found.at("not_tested"),
+            "12 of 12 prompts have 3 prompt tokens without template in common, fewer than 8");
   EXPECT_EQ(found.at("ordering").size(), 4U);
   EXPECT_EQ(found.at("draws"), 20);
+}
+
+// Twelve tokens a prompt: what is compared is all there is.
+TEST(BaselinesCommand, ShufflesLabelsOnCommonPositions) {
+  const TemporaryDirectory place;
+  MadeTrace made;
+  made.kinds = {"a", "b"};
+  made.n_prompts = 20;
+  write_made_trace(place.path() / "t", made);
+  const json found = run_for_json({"baselines", place.path() / "t", "--draws", "2"});
+  EXPECT_EQ(found.at("label_shuffle").at("draws"), 9999);
+  EXPECT_NEAR(found.at("label_shuffle").at("gap"),
+              run_for_json({"similarity", place.path() / "t"}).at("gap").get<double>(), 1e-13);
+  EXPECT_LE(found.at("label_shuffle").at("p_value"), 0.05);
+  EXPECT_TRUE(found.at("not_tested").is_null());
+  EXPECT_EQ(found.at("common_positions"),
+            json({{"m", 12}, {"part", "prompt"}, {"n_prompts", 20}, {"n_shorter", 0}}));
+  const CommandResult result = run_moexray({"baselines", place.path() / "t", "--draws", "1"});
+  EXPECT_NE(result.out.find("(9999 shuffles), on the first 12 prompt tokens"), std::string::npos)
+      << result.out;
 }
 
 TEST(BaselinesCommand, DependsOnTheSeedAlone) {
@@ -59,7 +83,9 @@ TEST(BaselinesCommand, PrintsAndWritesItsTable) {
             std::string::npos)
       << result.out;
   EXPECT_NE(result.out.find("baselines: 1 draw;"), std::string::npos) << result.out;
-  EXPECT_NE(result.out.find("label shuffle: gap 0.0399, p = 0."), std::string::npos) << result.out;
+  EXPECT_NE(result.out.find("label shuffle: not tested: 12 of 12 prompts have 3 prompt tokens"),
+            std::string::npos)
+      << result.out;
   const std::string tsv = file_content(out / "baselines.tsv");
   EXPECT_TRUE(tsv.starts_with("condition\tmean\tstd\tdraw_std\texpected\nacross\t0.68"));
   EXPECT_EQ(std::count(tsv.begin(), tsv.end(), '\n'), 7);
@@ -75,7 +101,8 @@ TEST(BaselinesCommand, UndefinedNumbersAreNull) {
   EXPECT_EQ(found.at("ordering").size(), 3U);
   const CommandResult result = run_moexray({"baselines", place.path() / "t"});
   EXPECT_NE(result.err.find("only one category (\"a\")"), std::string::npos) << result.err;
-  EXPECT_NE(result.out.find("p = n/a"), std::string::npos) << result.out;
+  EXPECT_NE(result.out.find("not tested: there is only one category"), std::string::npos)
+      << result.out;
 }
 
 TEST(BaselinesCommand, SaysWhatWeightsMean) {
@@ -102,7 +129,7 @@ TEST(LayersCommand, HasStableKeys) {
   const json& layers = found.at("layers");
   EXPECT_EQ(keys_of(layers[1]),
             (std::vector<std::string>{"across_mean", "across_std", "ci95", "cohens_d", "layer",
-                                      "p_adjusted", "uniform_across", "uniform_within",
+                                      "p_adjusted", "tested_d", "uniform_across", "uniform_within",
                                       "within_mean", "within_std"}));
   EXPECT_EQ(layers[1].at("layer"), 1);
   EXPECT_NEAR(
@@ -111,10 +138,30 @@ TEST(LayersCommand, HasStableKeys) {
   const std::size_t peak = layers[0].at("cohens_d") < layers[1].at("cohens_d") ? 1 : 0;
   EXPECT_EQ(found.at("peak_layer"), peak);
   EXPECT_LT(layers[1].at("ci95").at(0), layers[1].at("cohens_d"));
-  for (const json& layer : layers) {
+  EXPECT_TRUE(layers[0].at("p_adjusted").is_null()) << "prompts of 3 tokens";
+}
+
+TEST(LayersCommand, ComparesCommonPositions) {
+  const TemporaryDirectory place;
+  MadeTrace made;
+  made.kinds = {"a", "b"};
+  made.n_prompts = 20;
+  made.n_layers = 4;
+  made.preference = 0.15;
+  write_made_trace(place.path() / "t", made);
+  const json found = run_for_json({"layers", place.path() / "t", "--permutations", "199"});
+  for (const json& layer : found.at("layers")) {
+    // Twelve tokens a prompt: what is compared is all there is.
+    EXPECT_NEAR(layer.at("tested_d"), layer.at("cohens_d").get<double>(), 1e-10);
     EXPECT_EQ(layer.at("p_adjusted") <= 0.05,
               std::abs(layer.at("cohens_d").get<double>()) > found.at("null95"));
   }
+  EXPECT_EQ(found.at("common_positions").at("m"), 12);
+  const json fewer =
+      run_for_json({"layers", place.path() / "t", "--permutations", "199", "--common-tokens", "8"});
+  EXPECT_EQ(fewer.at("common_positions").at("m"), 8);
+  EXPECT_EQ(fewer.at("layers")[0].at("cohens_d"), found.at("layers")[0].at("cohens_d"));
+  EXPECT_NE(fewer.at("layers")[0].at("tested_d"), found.at("layers")[0].at("tested_d"));
 }
 
 TEST(LayersCommand, PrintsAndWritesItsTable) {
@@ -128,8 +175,8 @@ TEST(LayersCommand, PrintsAndWritesItsTable) {
   for (const char* const part :
        {"layer  within  uniform  across  uniform  Cohen's d  95% interval  adjusted p\n"
         "    0  0.8536   0.6014  0.3536   0.6065       1.36 ",
-        "no peak: the largest d, at layer 0 (layers count from 0), Cohen's d 1.36, is within what "
-        "relabelled prompts reach, adjusted p = ",
+        "largest: layer 0 (layers count from 0), Cohen's d 1.36; not tested: 4 of 4 prompts have 1 "
+        "prompt token",
         "uniform: what uniform routing of as many tokens would give the same pairs\n"}) {
     EXPECT_NE(result.out.find(part), std::string::npos) << result.out;
   }

@@ -60,8 +60,9 @@ std::vector<TinyPrompt> prompts_with(bool effect) {
   std::vector<TinyPrompt> prompts;
   for (int i = 0; i < 16; ++i) {
     const int expert = effect ? 2 * (i % 2) : 2 * (i / 8);
-    prompts.push_back(
-        {"p" + std::to_string(i), i % 2 == 0 ? "a" : "b", {expert, expert, expert + (i / 2) % 2}});
+    std::vector<int> experts(12, expert);
+    experts.back() += (i / 2) % 2;
+    prompts.push_back({"p" + std::to_string(i), i % 2 == 0 ? "a" : "b", experts});
   }
   return prompts;
 }
@@ -81,7 +82,7 @@ TEST(Figures, RingALayerOnlyIfItsAdjustedPSaysSo) {
     EXPECT_EQ(drawing.find("No layer is marked: none separates") != std::string::npos, !effect);
     EXPECT_EQ(result.out.find("peak: layer 0") == std::string::npos, !effect) << result.out;
     EXPECT_TRUE(files.at("fig3_layers.tsv")
-                    .starts_with("layer\tcohens_d\tci95_low\tci95_high\tnull95\n0\t"));
+                    .starts_with("layer\tcohens_d\tci95_low\tci95_high\ttested\tnull95\n0\t"));
   }
 }
 

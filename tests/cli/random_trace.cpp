@@ -357,6 +357,7 @@ std::vector<std::string> random_words(const app::Command& command, const RandomT
         words.push_back(random_number(flag, dice));
         break;
       case app::FlagType::text:
+      case app::FlagType::texts:
         words.push_back(random_text(flag.key(), trace, place, dice));
         break;
     }

@@ -2,6 +2,7 @@
 
 #include "analysis_support.h"
 #include "cli/run_command.h"
+#include "made_trace.h"
 #include "support/files.h"
 #include "support/temporary_directory.h"
 
@@ -46,7 +47,8 @@ TEST(StatsCommand, HasStableKeys) {
   ASSERT_EQ(found.at("layers").size(), 2U);
   EXPECT_EQ(keys_of(found.at("layers")[1]),
             (std::vector<std::string>{"cohens_d", "layer", "p_adjusted"}));
-  EXPECT_NEAR(found.at("layers")[1].at("cohens_d"), layers.at("layers")[1].at("cohens_d"), 1e-10);
+  EXPECT_EQ(found.at("not_tested"), layers.at("not_tested"));
+  EXPECT_TRUE(found.at("permutation").at("p_value").is_null());
   EXPECT_EQ(found.at("nulls").at("uniform").at("within"), similarity.at("uniform").at("within"));
   EXPECT_EQ(keys_of(found.at("nulls").at("popularity")),
             (std::vector<std::string>{"across", "all", "draw_std", "draws", "expected", "within"}));
@@ -58,6 +60,34 @@ TEST(StatsCommand, HasStableKeys) {
   EXPECT_EQ(found.at("rarefied").at("draws"), 5);
   EXPECT_EQ(found.at("near_duplicates"), json({{"n_pairs", 0}, {"pairs", json::array()}}));
   EXPECT_EQ(found.at("units").at("n"), 12);
+}
+
+TEST(StatsCommand, TestsLabelsOnCommonPositions) {
+  const TemporaryDirectory place;
+  MadeTrace made;
+  made.kinds = {"a", "b"};
+  made.n_prompts = 20;
+  write_made_trace(place.path() / "t", made);
+  const std::vector<std::string> words{"stats",          place.path() / "t",
+                                       "--resamples",    "99",
+                                       "--permutations", "199",
+                                       "--null-draws",   "4",
+                                       "--rarefactions", "4"};
+  const json found = run_for_json(words);
+  EXPECT_TRUE(found.at("not_tested").is_null());
+  EXPECT_EQ(found.at("common_positions").at("m"), 12);
+  // Twelve tokens a prompt: what is compared is all there is.
+  EXPECT_NEAR(found.at("permutation").at("gap"),
+              found.at("bootstrap").at("gap").at("estimate").get<double>(), 1e-12);
+  EXPECT_LE(found.at("permutation").at("p_value"), 0.05);
+  EXPECT_LE(found.at("permanova").at("p_value"), 0.05);
+  const CommandResult result = run_moexray(words);
+  for (const char* part :
+       {"gap: p = 0.005 (199 relabellings), on the first 12 prompt tokens", "PERMANOVA: pseudo-F ",
+        "PERMDISP: F ", "d and p on the first 12 prompt tokens; adjusted p: of all layers",
+        "layer  Cohen's d  adjusted p"}) {
+    EXPECT_NE(result.out.find(part), std::string::npos) << part << "\nin\n" << result.out;
+  }
 }
 
 TEST(StatsCommand, DependsOnTheSeedAlone) {
@@ -74,11 +104,10 @@ TEST(StatsCommand, PrintsAndWritesItsTables) {
   EXPECT_EQ(result.exit_code, 0) << result.err;
   for (const char* part :
        {"similarity within    0.7214  ", "gap                  0.0399  ", "AUC  ",
-        "studentised bootstrap, 199 resamples of 12 prompts", "gap: p = 0.", "(199 relabellings)",
-        "PERMANOVA: pseudo-F 1.57, R² 0.259, p = ", "PERMDISP: F 1.14, p = ",
+        "studentised bootstrap, 199 resamples of 12 prompts",
+        "gap, PERMANOVA, PERMDISP and layers: not tested: 12 of 12 prompts have 3 prompt tokens",
         "uniform routing, same numbers of tokens  0.7161  0.7160", "popular experts, same",
-        "observed, 6 tokens of every prompt", "layer  Cohen's d  adjusted p",
-        "near-duplicates: 0"}) {
+        "observed, 6 tokens of every prompt", "near-duplicates: 0"}) {
     EXPECT_NE(result.out.find(part), std::string::npos) << part << "\nin\n" << result.out;
   }
   EXPECT_NE(result.err.find("below 10, intervals are rough"), std::string::npos) << result.err;

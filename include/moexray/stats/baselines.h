@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "moexray/stats/compared_prompts.h"
 #include "moexray/stats/matrix.h"
 #include "moexray/stats/signatures.h"
 #include "moexray/stats/similarity.h"
@@ -44,6 +45,7 @@ struct LoadBalanceBaseline {
   double expected = undefined;  ///< see expected_uniform_similarity
 };
 
+/// On the compared prompts; undefined where these cannot be compared.
 struct LabelShuffle {
   double gap = undefined;      ///< mean within − mean across, as observed
   double p_value = undefined;  ///< (1 + shuffles with at least this gap) / (1 + shuffles)
@@ -72,10 +74,11 @@ struct BaselinesResult {
 /// *Permutation*: the values of every prompt and layer are permuted among the experts, each
 /// independently. *Load balance*: for every token and layer k experts are drawn uniformly, so that
 /// each prompt keeps its numbers of tokens. *Label shuffle*: the categories are permuted over the
-/// prompts. A draw depends on the seed, its number and the prompts' ids, not on the order of the
-/// prompts. Weighted signatures: the permutation moves the sums of weights, the load balance counts
-/// drawn experts.
+/// compared prompts. A draw depends on the seed, its number and the prompts' ids, not on the order
+/// of the prompts. Weighted signatures: the permutation moves the sums of weights, the load balance
+/// counts drawn experts.
 /// @throws Error (data) naming prompts without a category; Error (interrupted).
-BaselinesResult baselines(const Signatures& signatures, const BaselineOptions& options);
+BaselinesResult baselines(const Signatures& signatures, const ComparedPrompts& compared,
+                          const BaselineOptions& options);
 
 }  // namespace moexray::stats

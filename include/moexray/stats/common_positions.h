@@ -32,6 +32,7 @@ struct CommonPositionsOptions {
   std::int64_t n_tokens = 0;    ///< m, chosen by hand before looking at results; 0: by the rule
   std::int64_t min_tokens = 8;  ///< fewer tell nothing
   std::size_t min_units = 5;    ///< that each category must keep
+  bool keeps_small = false;     ///< a category of fewer units may be compared if it keeps all
 };
 
 /// The token positions that tests of labels compare: the first m tokens of every prompt, in its
@@ -77,10 +78,13 @@ struct ComparabilityCheck {
   std::string reason;  ///< empty if comparable
   /// The most tokens at which every category would keep enough units; 0: there is no such number.
   std::int64_t n_possible = 0;
+
+  bool comparable() const { return outcome == Comparability::comparable; }
 };
 
 /// May labels be tested on these positions? Not with fewer than min_tokens tokens, nor where a
-/// category keeps fewer than min_units units.
+/// category keeps fewer than min_units units (with `keeps_small`: fewer than it had, if these are
+/// less).
 ComparabilityCheck check_comparability(const RoutedTokens& tokens, const CommonPositions& positions,
                                        const CategoryIndex& categories, const Units& units,
                                        const CommonPositionsOptions& options = {});

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "moexray/stats/bootstrap.h"
+#include "moexray/stats/compared_prompts.h"
 #include "moexray/stats/length_test.h"
 #include "moexray/stats/near_duplicates.h"
 #include "moexray/stats/noise_corrected.h"
@@ -39,6 +40,7 @@ InferenceOptions affordable(const InferenceOptions& options, const Signatures& s
 struct InferenceInput {
   const Signatures& signatures;
   const RoutedTokens& tokens;           ///< of the same prompts
+  const ComparedPrompts& compared;      ///< what the tests of labels look at
   std::span<const std::string> groups;  ///< [n], or empty: every prompt is a unit
   std::span<const std::string> texts;   ///< [n]
 };
@@ -47,8 +49,12 @@ struct InferenceResult {
   std::size_t n_units = 0;
   bool grouped = false;
   bool nested = true;  ///< every unit lies in one category
-  double smallest_p_value = undefined;
   BootstrapResult bootstrap;
+
+  // Tests of labels, on the compared prompts; undefined where these cannot be compared.
+  CommonPositions positions;
+  ComparabilityCheck check;
+  double smallest_p_value = undefined;  ///< that relabelling can give
   LocationTests location;
   DispersionTest dispersion;
   /// False if PERMANOVA's p-value is no evidence of a difference in location: sizes are unequal and
@@ -56,6 +62,7 @@ struct InferenceResult {
   bool permanova_is_location = true;
   std::vector<LayerTest> layers;  ///< [L]
   int n_layer_draws = 0;
+
   LengthTest lengths;          ///< do categories differ in the numbers of tokens of their prompts?
   ExpectedSimilarity uniform;  ///< closed form, distinct experts
   PopularityNull popularity;
@@ -65,7 +72,8 @@ struct InferenceResult {
   std::vector<std::string> notices;  ///< what the data do not support, and what to mind
 };
 
-/// Everything that says how far the similarity within and across categories can be trusted.
+/// Everything that says how far the similarity within and across categories can be trusted:
+/// estimates and intervals over all selected tokens, tests of labels on the compared prompts.
 /// Holds the similarities of all pairs: up to 10,000 prompts.
 /// @throws Error (data) naming prompts without a category, or for more prompts; Error
 /// (interrupted).

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "moexray/stats/compared_prompts.h"
 #include "moexray/stats/matrix.h"
 #include "moexray/stats/signatures.h"
 #include "moexray/stats/work.h"
@@ -28,6 +29,7 @@ struct InformationOptions {
 struct InformationBound {
   double bits = undefined;
   std::array<double, 2> ci95 = {undefined, undefined};  ///< nested cross-validation
+  std::string reason;                                   ///< why there is no interval
   double entropy = undefined;                           ///< H(Y) of the design's proportions
 };
 
@@ -35,11 +37,12 @@ struct InformationBound {
 struct TokenInformation {
   int layer = 0;
   int expert = -1;                  ///< −1: of the layer as a whole
-  double bits = undefined;          ///< plug_in − null_mean
+  double bits = undefined;          ///< (plug_in − null_mean) / (1 − (K − 1) / (n − 1))
   double plug_in = undefined;       ///< of the observed proportions
   double null_mean = undefined;     ///< of plug_in under permuted labels of prompts
   double miller_madow = undefined;  ///< plug_in less its bias if tokens were independent
-  double p_value = undefined;       ///< (1 + permutations with at least this plug_in) / (1 + all)
+  /// On the compared prompts: (1 + permutations with at least the plug_in there) / (1 + all).
+  double p_value = undefined;
   /// Adjusted for all experts (for all layers): see InformationResult::adjustment.
   double q_value = undefined;
 };
@@ -65,10 +68,14 @@ struct InformationResult {
 /// the category of its prompt: Σ_c (N_c/N) KL(A_c/N_c ‖ A/N). *Layer*: I(E; Y), E a random one of
 /// the k experts that a token selects: Σ_c (N_c/N) KL(A_c·/(k N_c) ‖ A·/(k N)). The tokens of a
 /// prompt are not independent: what their number alone would give is the mean over permutations of
-/// the labels of whole prompts (units), which also give the p-values.
+/// the labels of whole prompts (units). That mean holds part of the effect, since permuted labels
+/// agree with the true ones in some prompts: of a category's effect (K − 1)/(n − 1) for n units in
+/// K categories, by which the difference is divided. The p-values come from permutations too, on
+/// the compared prompts.
 /// @throws Error (data) with fewer than two categories or prompts without one, with weighted
 ///         signatures; (interrupted). A bound that the design does not allow is said in `notices`.
-InformationResult information(const Signatures& signatures, const InformationOptions& options);
+InformationResult information(const Signatures& signatures, const ComparedPrompts& compared,
+                              const InformationOptions& options);
 
 /// The options with fewer repetitions and permutations where there are many prompts, features or
 /// categories: as many as 10¹⁰ operations allow of each, at most what is asked for; fewer

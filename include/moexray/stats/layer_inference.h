@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "moexray/stats/bootstrap.h"
+#include "moexray/stats/compared_prompts.h"
 #include "moexray/stats/permutation_tests.h"
 #include "moexray/stats/signatures.h"
 
@@ -30,12 +31,14 @@ struct LayerInference {
   std::string intervals_left_out;  ///< why there are no intervals; empty with them
 };
 
-/// test_layers(), and bootstrap() of each layer's similarities alone. What many prompts cost is
+/// test_layers() on the compared prompts, and bootstrap() of each layer's similarities over all
+/// tokens. What many prompts cost is
 /// decided by sizes: fewer relabellings as in affordable(), as many resamples as 4·10⁹
 /// multiplications allow or, where that is below 199, no intervals; nothing above 5,000 prompts.
 /// @param groups [n], or empty: every prompt is a unit
 /// @throws Error (data) naming prompts without a category; Error (interrupted)
-LayerInference infer_layers(const Signatures& signatures, std::span<const std::string> groups,
+LayerInference infer_layers(const Signatures& signatures, const ComparedPrompts& compared,
+                            std::span<const std::string> groups,
                             const LayerInferenceOptions& options);
 
 }  // namespace moexray::stats

@@ -34,6 +34,7 @@ std::vector<Command> table() {
                   .help = "form",
                   .choices = {"flat", "round"}},
                  {.name = "--text", .help = "a text"},
+                 {.name = "--parts", .type = FlagType::texts, .value_name = "DIR", .help = "parts"},
                  {.name = "--force", .type = FlagType::on_off, .help = "replace"}},
        .examples = {}},
       {.name = "one",
@@ -89,6 +90,24 @@ TEST(CommandLine, TakesWordsAsTheyAre) {
   EXPECT_EQ(parse({"count", "a", "--text", "two\nlines \"quoted\""}).text("text"),
             "two\nlines \"quoted\"");
   EXPECT_EQ(parse({"count", "a", "--text", "a=b"}).text("text"), "a=b");
+}
+
+TEST(CommandLine, AFlagOfSeveralTextsTakesAllUpToTheNextFlag) {
+  using Texts = std::vector<std::string>;
+  const Arguments arguments =
+      parse({"count", "a", "b", "--parts", "c", "[d,e]", "-", "--text", "--parts", "f"});
+  EXPECT_EQ(arguments.texts("parts"), (Texts{"c", "[d,e]", "-"}));
+  EXPECT_EQ(arguments.text("text"), "--parts");
+  EXPECT_EQ(arguments.positionals(), (Texts{"a", "b", "f"}));
+  EXPECT_EQ(parse({"count", "--parts=c", "d", "--force", "a"}).texts("parts"), (Texts{"c", "d"}));
+  EXPECT_EQ(parse({"count", "--parts", "c", "--parts", "d", "--", "a"}).texts("parts"),
+            (Texts{"c", "d"}));
+  EXPECT_EQ(parse({"count", "a", "--text", "x"}).texts("text"), Texts{"x"});
+  EXPECT_FALSE(parse({"count", "a"}).has("parts"));
+  expect_refused({"count", "a", "--parts"}, "--parts: a value is missing");
+  expect_refused({"count", "a", "--parts", "c", ""}, "--parts");
+  expect_refused({"count", "--parts", "c", "a"}, "missing argument FILES");
+  expect_refused({"count", "a", "--text", "b", "--text", "c"}, "--text: given more than once");
 }
 
 TEST(CommandLine, ChecksNumbersWhole) {

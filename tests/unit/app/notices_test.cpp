@@ -6,13 +6,11 @@ namespace moexray::app {
 namespace {
 
 Section saying(std::vector<std::string> notices) {
-  return {"section", {}, {}, {}, std::move(notices)};
+  return {.name = "section", .notices = std::move(notices)};
 }
 
 Section left_out(const std::string& name, const std::string& why) {
-  Section section{name, {}, {}, {}, {name + " left out: " + why}};
-  section.left_out = why;
-  return section;
+  return {.name = name, .notices = {name + " left out: " + why}, .left_out = why};
 }
 
 using Texts = std::vector<std::string>;

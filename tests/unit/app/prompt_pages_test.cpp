@@ -6,7 +6,9 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <utility>
 
+#include "analysis_input.h"
 #include "moexray/core/error.h"
 #include "moexray/trace/reader.h"
 #include "shown_prompt.h"
@@ -24,8 +26,10 @@ class PromptPagesTest : public testing::Test {
  protected:
   PromptPagesTest() {
     const std::vector<fs::path> traces{fs::path(MOEXRAY_TEST_DATA) / "trace-small"};
-    input_.traces = open_traces(traces, {});
-    input_.signatures = read_signatures(input_.traces, {}, {}, stop_);
+    Side side;
+    side.traces = open_traces(traces, {});
+    side.signatures = read_signatures(side.traces, {}, {}, stop_);
+    input_.sides.push_back(std::move(side));
     input_.stop = &stop_;
   }
 
@@ -66,7 +70,7 @@ TEST_F(PromptPagesTest, AllPromptsHaveOneByRow) {
   for (std::size_t row = 0; row < texts.size(); ++row) {
     EXPECT_EQ(pages.files[row].name, pages.names[row]);
     EXPECT_EQ(test::markup_fault(texts[row]), "");
-    EXPECT_NE(texts[row].find("<h1>Routing of " + input_.signatures.ids[row] + "</h1>"),
+    EXPECT_NE(texts[row].find("<h1>Routing of " + input_.side().signatures.ids[row] + "</h1>"),
               std::string::npos);
     EXPECT_NE(texts[row].find("<a href=\"../report.html#prompts\">"), std::string::npos);
   }
@@ -77,7 +81,7 @@ TEST_F(PromptPagesTest, SizesAloneDecideWhetherAllDo) {
   EXPECT_EQ(prompt_pages(input_, all).files.size(), 12U);
   // One byte less, and only the ends of each category have a page.
   const PromptPages fewer = prompt_pages(input_, all - 1);
-  const std::vector<std::size_t> rows = typical_and_extreme_rows(input_.signatures);
+  const std::vector<std::size_t> rows = typical_and_extreme_rows(input_.side().signatures);
   EXPECT_EQ(fewer.files.size(), rows.size());
   EXPECT_EQ(n_named(fewer), rows.size());
   for (const std::size_t row : rows) EXPECT_NE(fewer.names[row], "") << row;

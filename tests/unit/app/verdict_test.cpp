@@ -24,6 +24,7 @@ struct Made {
     similarity.gap = 0.08;
     similarity.uniform = {.within = 0.907, .across = 0.906};
     inference.smallest_p_value = 1e-9;
+    inference.positions.n_tokens = 12;
     inference.bootstrap.gap.low = 0.06;
     inference.bootstrap.gap.high = 0.1;
     inference.location.gap = {.statistic = 0.08, .p_value = 0.001, .n_draws = 999};
@@ -101,7 +102,8 @@ TEST(Verdict, SaysWhatWasFoundAndWhatWasNotTested) {
       "Routing differs between the 3 categories: prompts of one category are routed more alike "
       "than "
       "prompts of different ones (mean similarity 0.820 against 0.740, gap 0.080, 95% interval "
-      "0.060 to 0.100; p = 0.001 by 999 relabellings). For prompts of these lengths uniform "
+      "0.060 to 0.100; p = 0.001 by 999 relabellings, on the first 12 prompt tokens). For prompts "
+      "of these lengths uniform "
       "routing "
       "would give 0.907 against 0.906 and one pool of popular experts for all 0.917 against 0.916. "
       "The difference goes beyond single token types: what they do not explain still tells the "
@@ -111,7 +113,8 @@ TEST(Verdict, SaysWhatWasFoundAndWhatWasNotTested) {
       "pairs of expert and category differ from the other categories (adjusted p at most 0.05, "
       "first 12 prompt tokens); used more, layer/expert: 0/1 for math (3.1 × the others' rate). 1 "
       "of 2 "
-      "layers separates the categories by itself (p among all layers at most 0.05), layer 1 most "
+      "layers separates the categories by itself (p among all layers at most 0.05, first 12 prompt "
+      "tokens), layer 1 most "
       "(Cohen's d 1.20, p = 0.001); whether more than the next was not tested. Not tested: whether "
       "a router with random weights does as well. Not excluded as the source of the difference: "
       "position, the previous token, order, syntax and templates or sources that prompts share "
@@ -136,20 +139,40 @@ TEST(Verdict, ClaimsNothingWithoutADifference) {
   EXPECT_FALSE(says(text, "Not excluded")) << text;
 }
 
-TEST(Verdict, ADifferenceThatLengthsMayMakeIsNone) {
+TEST(Verdict, LengthsMoveEstimatesAndNotTheTest) {
   Made made;
-  made.set_experts(false);
   made.inference.lengths = {.mean_tokens = {15, 120, 60}, .f = {.p_value = 0.001}};
   const Verdict verdict = made.verdict();
-  EXPECT_EQ(verdict.difference.finding, Finding::cannot_tell);
+  EXPECT_EQ(verdict.difference.finding, Finding::found);
   EXPECT_TRUE(verdict.difference.lengths_differ);
+  EXPECT_EQ(verdict.experts.finding, Finding::found);
+  EXPECT_EQ(verdict.layers.finding, Finding::found);
+  // What token types leave over is looked for in all tokens.
   EXPECT_EQ(verdict.words.finding, Finding::not_claimed);
-  EXPECT_EQ(verdict.layers.finding, Finding::not_claimed);
-  EXPECT_TRUE(says(made.text(), "their lengths go with the category (15 to 120 tokens on average)"))
+  const std::string text = made.text();
+  EXPECT_TRUE(says(text, "p = 0.001 by 999 relabellings, on the first 12 prompt tokens")) << text;
+  EXPECT_TRUE(says(text,
+                   "Lengths go with the category (15 to 120 tokens on average), which moves "
+                   "the similarities; the test compares equal numbers of tokens."))
+      << text;
+  EXPECT_TRUE(says(text, "token types is not claimed: lengths alone can make it")) << text;
+  EXPECT_FALSE(says(text, "single layers is not claimed")) << text;
+}
+
+TEST(Verdict, PromptsThatHaveTooLittleInCommonTellNothing) {
+  Made made;
+  made.inference.check = {stats::Comparability::lengths, "12 of 12 prompts have 3 tokens"};
+  made.inference.location = {};
+  made.inference.layers.assign(2, {});
+  made.experts.check = made.inference.check;
+  const Verdict verdict = made.verdict();
+  EXPECT_EQ(verdict.difference.finding, Finding::cannot_tell);
+  EXPECT_EQ(verdict.layers.finding, Finding::cannot_tell);
+  EXPECT_EQ(verdict.words.finding, Finding::not_claimed);
+  EXPECT_TRUE(says(made.text(),
+                   "cannot tell whether routing differs between the 3 categories: 12 "
+                   "of 12 prompts have 3 tokens."))
       << made.text();
-  // Where no gap is found there is nothing for lengths to explain.
-  made.inference.location.gap.p_value = 0.5;
-  EXPECT_EQ(made.verdict().difference.finding, Finding::not_found);
 }
 
 TEST(Verdict, ExpertsAreNamedByTheirAdjustedP) {
@@ -176,21 +199,6 @@ TEST(Verdict, ExpertsAreNamedByTheirAdjustedP) {
   made.inference.location.gap.p_value = 0.2;
   EXPECT_EQ(made.verdict().experts.finding, Finding::not_claimed);
   EXPECT_FALSE(says(made.text(), "0/1"));
-}
-
-TEST(Verdict, ExpertsTellADifferenceThatLengthsHide) {
-  Made made;
-  made.inference.lengths = {.mean_tokens = {15, 120, 60}, .f = {.p_value = 0.001}};
-  const Verdict verdict = made.verdict();
-  EXPECT_EQ(verdict.difference.finding, Finding::found);
-  EXPECT_TRUE(verdict.difference.by_experts);
-  EXPECT_EQ(verdict.words.finding, Finding::not_claimed);
-  EXPECT_EQ(verdict.layers.finding, Finding::not_claimed);
-  const std::string text = made.text();
-  EXPECT_TRUE(says(text, "on the first 12 prompt tokens of all prompts")) << text;
-  EXPECT_TRUE(says(text, "are no evidence here: lengths go with the category (15 to 120 tokens"));
-  EXPECT_TRUE(
-      says(text, "token types and single layers is not claimed: lengths alone can make it"));
 }
 
 TEST(Verdict, WordsHaveEachOutcome) {

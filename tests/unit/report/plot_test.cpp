@@ -93,13 +93,13 @@ TEST(PlotData, NamesItsColumns) {
   line.x_key = "layer";
   line.value_key = "cohens_d";
   EXPECT_EQ(data(line),
-            "layer\tcohens_d\tci95_low\tci95_high\tnull95\n0\t1\tnan\tnan\tnan\n"
-            "1\tnan\tnan\tnan\tnan\n");
+            "layer\tcohens_d\tci95_low\tci95_high\ttested\tnull95\n0\t1\tnan\tnan\tnan\tnan\n"
+            "1\tnan\tnan\tnan\tnan\tnan\n");
   line.lows = {0, 0};
   line.highs = {2, 2};
   line.null_limit = 0.5;
   EXPECT_EQ(data(line),
-            "layer\tcohens_d\tci95_low\tci95_high\tnull95\n0\t1\t0\t2\t0.5\n1\tnan\t0\t2\t0.5\n");
+            "layer\tcohens_d\tci95_low\tci95_high\ttested\tnull95\n0\t1\t0\t2\tnan\t0.5\n1\tnan\t0\t2\tnan\t0.5\n");
   ScatterPlot points{{{1, 2, 0, "p"}}, {"code"}};
   points.x_key = "pc1";
   points.y_key = "pc2";

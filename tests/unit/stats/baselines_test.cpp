@@ -12,6 +12,11 @@
 namespace moexray::stats {
 namespace {
 
+// With label shuffles of whole prompts.
+BaselinesResult baselines_of(const Signatures& signatures, const BaselineOptions& options) {
+  return baselines(signatures, whole_prompts(signatures, {}), options);
+}
+
 // Prompts with these numbers of tokens, each a row of [prompt][layer], all sent to the first k
 // experts.
 Signatures prompts_of(const std::vector<std::vector<int>>& tokens, int n_experts, int top_k) {
@@ -93,7 +98,7 @@ TEST(Baselines, LoadBalanceIsUniformRouting) {
                                       << (distinct ? " distinct" : " multinomial"));
       const Signatures s =
           prompts_of(std::vector<std::vector<int>>(30, {n_tokens}), n_experts, top_k);
-      const BaselinesResult result = baselines(
+      const BaselinesResult result = baselines_of(
           s, {.n_draws = 200,
               .n_shuffles = 1,
               .load_balance = distinct ? LoadBalance::distinct : LoadBalance::multinomial});
@@ -111,7 +116,7 @@ TEST(Baselines, ClosedFormAgreesWithSimulation) {
       SCOPED_TRACE(testing::Message() << n_tokens << " tokens, " << top_k << " of " << n_experts);
       const Signatures s =
           prompts_of(std::vector<std::vector<int>>(24, {n_tokens, n_tokens}), n_experts, top_k);
-      const BaselinesResult result = baselines(s, {.n_draws = 100, .n_shuffles = 1});
+      const BaselinesResult result = baselines_of(s, {.n_draws = 100, .n_shuffles = 1});
       EXPECT_NEAR(result.load_balance.expected, result.load_balance.all.mean, 0.005);
       EXPECT_LT(result.load_balance.all.draw_std / 10, 0.002);
     }
@@ -124,7 +129,7 @@ TEST(Baselines, ClosedFormAgreesForUnequalTokens) {
   const Signatures s = prompts_of(tokens, 32, 4);
   for (const LoadBalance model : {LoadBalance::distinct, LoadBalance::multinomial}) {
     const BaselinesResult result =
-        baselines(s, {.n_draws = 60, .n_shuffles = 1, .load_balance = model});
+        baselines_of(s, {.n_draws = 60, .n_shuffles = 1, .load_balance = model});
     EXPECT_NEAR(result.load_balance.expected, result.load_balance.all.mean, 0.005);
     // The average over pairs and layers, by a loop.
     double sum = 0;
@@ -154,7 +159,7 @@ TEST(Baselines, PaperShapeGivesTheKnownNumbers) {
 
 TEST(Baselines, PermutationHasItsExpectation) {
   const Signatures s = test::random_signatures(test::mixed_categories({8, 7, 9}, 1), 2);
-  const BaselinesResult result = baselines(s, {.n_draws = 400, .n_shuffles = 1});
+  const BaselinesResult result = baselines_of(s, {.n_draws = 400, .n_shuffles = 1});
   const PermutationBaseline& permutation = result.permutation;
   EXPECT_NEAR(permutation.all.mean, permutation.expected, 4 * permutation.all.draw_std / 20);
   EXPECT_LT(permutation.all.draw_std, 0.02);
@@ -182,7 +187,7 @@ TEST(Baselines, PermutationExpectationIsExact) {
 TEST(Baselines, ObservedNumbersAreThoseOfSimilarity) {
   const Signatures s = test::random_signatures(test::mixed_categories({8, 7, 9}, 3), 4);
   const SimilarityResult similar = similarity(s);
-  const BaselinesResult result = baselines(s, {.n_draws = 2, .n_shuffles = 9});
+  const BaselinesResult result = baselines_of(s, {.n_draws = 2, .n_shuffles = 9});
   EXPECT_EQ(result.within.mean, similar.within.mean);
   EXPECT_EQ(result.across.std, similar.across.std);
   EXPECT_NEAR(result.label_shuffle.gap, similar.gap, 1e-14);
@@ -190,8 +195,8 @@ TEST(Baselines, ObservedNumbersAreThoseOfSimilarity) {
 
 TEST(Baselines, MeanOnlyDrawsAreTheSameDraws) {
   const Signatures s = test::random_signatures(test::mixed_categories({8, 1, 9}, 5), 6);
-  const BaselinesResult all = baselines(s, {.n_draws = 12, .n_shuffles = 1, .n_std_draws = 0});
-  const BaselinesResult few = baselines(s, {.n_draws = 12, .n_shuffles = 1, .n_std_draws = 3});
+  const BaselinesResult all = baselines_of(s, {.n_draws = 12, .n_shuffles = 1, .n_std_draws = 0});
+  const BaselinesResult few = baselines_of(s, {.n_draws = 12, .n_shuffles = 1, .n_std_draws = 3});
   EXPECT_EQ(all.n_std_draws, 12);
   EXPECT_EQ(few.n_std_draws, 3);
   ASSERT_FALSE(few.notices.empty());
@@ -210,9 +215,9 @@ TEST(Baselines, MeanOnlyDrawsAreTheSameDraws) {
 TEST(Baselines, StatisticsOfAllPairsPoolBothKinds) {
   // One draw: its pooled numbers are those of all pairs, which one category gives as "within".
   Signatures s = test::random_signatures(test::mixed_categories({8, 1, 9}, 7), 8);
-  const BaselinesResult two_kinds = baselines(s, {.n_draws = 1, .n_shuffles = 1});
+  const BaselinesResult two_kinds = baselines_of(s, {.n_draws = 1, .n_shuffles = 1});
   s.categories.assign(s.size(), "a");
-  const BaselinesResult one_kind = baselines(s, {.n_draws = 1, .n_shuffles = 1});
+  const BaselinesResult one_kind = baselines_of(s, {.n_draws = 1, .n_shuffles = 1});
   EXPECT_NEAR(two_kinds.permutation.all.mean, one_kind.permutation.within.mean, 1e-13);
   EXPECT_NEAR(two_kinds.permutation.all.std, one_kind.permutation.within.std, 1e-12);
   EXPECT_NEAR(two_kinds.load_balance.all.std, one_kind.load_balance.all.std, 1e-12);
@@ -222,9 +227,9 @@ TEST(Baselines, StatisticsOfAllPairsPoolBothKinds) {
 TEST(Baselines, ThreadsChangeNothing) {
   const Signatures s = test::random_signatures(test::mixed_categories({9, 7, 12}, 9), 10);
   BaselineOptions options{.n_draws = 13, .n_shuffles = 999, .seed = 3, .n_std_draws = 7};
-  const BaselinesResult one = baselines(s, options);
+  const BaselinesResult one = baselines_of(s, options);
   options.n_threads = 4;
-  const BaselinesResult four = baselines(s, options);
+  const BaselinesResult four = baselines_of(s, options);
   expect_same(one.permutation.within, four.permutation.within);
   expect_same(one.permutation.across, four.permutation.across);
   expect_same(one.permutation.all, four.permutation.all);
@@ -232,7 +237,7 @@ TEST(Baselines, ThreadsChangeNothing) {
   EXPECT_EQ(one.label_shuffle.p_value, four.label_shuffle.p_value);
   EXPECT_EQ(one.ordering, four.ordering);
   options.seed = 4;
-  EXPECT_NE(baselines(s, options).permutation.all.mean, one.permutation.all.mean);
+  EXPECT_NE(baselines_of(s, options).permutation.all.mean, one.permutation.all.mean);
 }
 
 TEST(Baselines, OrderOfPromptsChangesRoundingAlone) {
@@ -244,8 +249,8 @@ TEST(Baselines, OrderOfPromptsChangesRoundingAlone) {
   std::reverse(reversed.ids.begin(), reversed.ids.end());
   std::reverse(reversed.categories.begin(), reversed.categories.end());
   const BaselineOptions options{.n_draws = 5, .n_shuffles = 999};
-  const BaselinesResult a = baselines(s, options);
-  const BaselinesResult b = baselines(reversed, options);
+  const BaselinesResult a = baselines_of(s, options);
+  const BaselinesResult b = baselines_of(reversed, options);
   EXPECT_NEAR(a.permutation.within.mean, b.permutation.within.mean, 1e-13);
   EXPECT_NEAR(a.load_balance.all.std, b.load_balance.all.std, 1e-12);
   EXPECT_EQ(a.label_shuffle.p_value, b.label_shuffle.p_value);
@@ -253,7 +258,7 @@ TEST(Baselines, OrderOfPromptsChangesRoundingAlone) {
 
 TEST(Baselines, OrderingNamesTheLeastSimilarFirst) {
   const Signatures s = test::random_signatures(test::mixed_categories({8, 7, 9}, 13), 14);
-  const BaselinesResult result = baselines(s, {.n_draws = 5, .n_shuffles = 9});
+  const BaselinesResult result = baselines_of(s, {.n_draws = 5, .n_shuffles = 9});
   std::vector<std::pair<double, std::string>> expected{
       {result.within.mean, "within"},
       {result.across.mean, "across"},
@@ -266,7 +271,7 @@ TEST(Baselines, OrderingNamesTheLeastSimilarFirst) {
 
 TEST(Baselines, EveryExpertForEveryTokenIsAlwaysTheSame) {
   const Signatures s = prompts_of({{3}, {5}, {9}}, 4, 4);
-  const BaselinesResult result = baselines(s, {.n_draws = 3, .n_shuffles = 99});
+  const BaselinesResult result = baselines_of(s, {.n_draws = 3, .n_shuffles = 99});
   EXPECT_EQ(result.load_balance.expected, 1);
   EXPECT_NEAR(result.load_balance.all.mean, 1, 1e-15);
   EXPECT_NEAR(result.permutation.expected, 1, 1e-15);
@@ -276,7 +281,7 @@ TEST(Baselines, EveryExpertForEveryTokenIsAlwaysTheSame) {
 
 TEST(Baselines, SmallDataLeaveNumbersUndefined) {
   const BaselinesResult one_category =
-      baselines(test::random_signatures({"a", "a", "a"}, 1), {.n_draws = 4, .n_shuffles = 9});
+      baselines_of(test::random_signatures({"a", "a", "a"}, 1), {.n_draws = 4, .n_shuffles = 9});
   EXPECT_FALSE(std::isnan(one_category.permutation.within.mean));
   expect_undefined(one_category.permutation.across);
   EXPECT_TRUE(std::isnan(one_category.label_shuffle.p_value));
@@ -285,7 +290,7 @@ TEST(Baselines, SmallDataLeaveNumbersUndefined) {
   EXPECT_NE(one_category.notices[0].find("only one category"), std::string::npos);
 
   const BaselinesResult one_prompt =
-      baselines(test::random_signatures({"a"}, 1), {.n_draws = 4, .n_shuffles = 9});
+      baselines_of(test::random_signatures({"a"}, 1), {.n_draws = 4, .n_shuffles = 9});
   expect_undefined(one_prompt.permutation.all);
   expect_undefined(one_prompt.load_balance.all);
   EXPECT_TRUE(std::isnan(one_prompt.load_balance.expected));
@@ -293,7 +298,7 @@ TEST(Baselines, SmallDataLeaveNumbersUndefined) {
   EXPECT_TRUE(one_prompt.ordering.empty());
 
   const BaselinesResult all_different =
-      baselines(test::random_signatures({"a", "b", "c"}, 1), {.n_draws = 4, .n_shuffles = 9});
+      baselines_of(test::random_signatures({"a", "b", "c"}, 1), {.n_draws = 4, .n_shuffles = 9});
   expect_undefined(all_different.permutation.within);
   EXPECT_FALSE(std::isnan(all_different.load_balance.all.mean));
   EXPECT_TRUE(std::isnan(all_different.label_shuffle.gap));
@@ -301,7 +306,7 @@ TEST(Baselines, SmallDataLeaveNumbersUndefined) {
 
 TEST(Baselines, SingleExpertAndLayer) {
   const Signatures s = prompts_of({{3}, {5}, {9}, {2}}, 1, 1);
-  const BaselinesResult result = baselines(s, {.n_draws = 3, .n_shuffles = 9});
+  const BaselinesResult result = baselines_of(s, {.n_draws = 3, .n_shuffles = 9});
   EXPECT_EQ(result.load_balance.expected, 1);
   EXPECT_EQ(result.load_balance.all.mean, 1);
   EXPECT_EQ(result.permutation.all.mean, 1);
@@ -310,14 +315,14 @@ TEST(Baselines, SingleExpertAndLayer) {
 TEST(Baselines, NeedCategories) {
   Signatures s = test::random_signatures({"a", "b"}, 1);
   s.categories[1] = "";
-  test::expect_error(ErrorKind::data, "without a category", [&] { baselines(s, {}); });
+  test::expect_error(ErrorKind::data, "without a category", [&] { baselines_of(s, {}); });
 }
 
 TEST(Baselines, EndWhenAsked) {
   const std::atomic<bool> stop{true};
   const Signatures s = test::random_signatures(test::mixed_categories({5, 5}, 1), 2);
   test::expect_error(ErrorKind::interrupted, "interrupted",
-                     [&] { baselines(s, {.n_threads = 2, .stop = &stop}); });
+                     [&] { baselines_of(s, {.n_threads = 2, .stop = &stop}); });
 }
 
 TEST(Baselines, EqualMeansAreOneGroup) {
@@ -325,14 +330,14 @@ TEST(Baselines, EqualMeansAreOneGroup) {
   const Signatures all =
       test::signatures_from_counts(std::vector<std::vector<int>>(6, {7, 7, 7, 7, 7, 7}), 2, 3, 3,
                                    {"a", "a", "a", "b", "b", "b"});
-  const BaselinesResult result = baselines(all, {.n_draws = 5, .n_shuffles = 9});
+  const BaselinesResult result = baselines_of(all, {.n_draws = 5, .n_shuffles = 9});
   const std::vector<std::string> names{"within", "across", "permutation", "load_balance"};
   EXPECT_EQ(result.ordering_groups, (std::vector<std::vector<std::string>>{names}));
   EXPECT_EQ(result.ordering, names);
   // The same prompts in both categories, and other baselines.
   const Signatures some = test::signatures_from_counts(
       std::vector<std::vector<int>>(4, {5, 1, 0, 2, 4, 0}), 2, 3, 1, {"a", "a", "b", "b"});
-  const BaselinesResult found = baselines(some, {.n_draws = 5, .n_shuffles = 9});
+  const BaselinesResult found = baselines_of(some, {.n_draws = 5, .n_shuffles = 9});
   EXPECT_EQ(found.ordering_groups.back(), (std::vector<std::string>{"within", "across"}));
   EXPECT_EQ(found.ordering.size(), 4U);
 }

@@ -56,7 +56,8 @@ constexpr InferenceOptions few_draws{
 InferenceResult run(const Sampled& t, const std::vector<std::string>& groups = {},
                     std::vector<std::string> texts = {}) {
   texts.resize(t.signatures.size());
-  return inference({t.signatures, t.tokens, groups, texts}, few_draws);
+  const ComparedPrompts whole = whole_prompts(t.signatures, groups);
+  return inference({t.signatures, t.tokens, whole, groups, texts}, few_draws);
 }
 
 bool says(const InferenceResult& result, const std::string& part) {
@@ -212,7 +213,7 @@ TEST(Inference, RefusesTooManyPrompts) {
   s.ids.resize(10'001);
   const RoutedTokens tokens;
   test::expect_error(ErrorKind::data, "at most 10000",
-                     [&] { inference({s, tokens, {}, {}}, few_draws); });
+                     [&] { inference({s, tokens, {}, {}, {}}, few_draws); });
 }
 
 TEST(Inference, RefusesPromptsWithoutACategory) {

@@ -16,6 +16,11 @@
 namespace moexray::stats {
 namespace {
 
+// With tests on whole prompts.
+InformationResult information_of(const Signatures& signatures, const InformationOptions& options) {
+  return information(signatures, whole_prompts(signatures, options.groups), options);
+}
+
 TEST(BenjaminiHochberg, IsSciPys) {
   const auto fixture = test::inference_fixture("q_values");
   const auto p = fixture.at("p").get<std::vector<double>>();
@@ -44,7 +49,7 @@ Signatures fixture_signatures(const nlohmann::json& fixture) {
 TEST(Information, PlugInIsScikitLearnsMutualInformation) {
   const auto fixture = test::inference_fixture("mutual_information");
   const InformationResult result =
-      information(fixture_signatures(fixture), {.n_repetitions = 0, .n_permutations = 10});
+      information_of(fixture_signatures(fixture), {.n_repetitions = 0, .n_permutations = 10});
   ASSERT_EQ(result.experts.size(), 5U);
   for (std::size_t e = 0; e < 5; ++e) {
     EXPECT_NEAR(result.experts[e].plug_in, fixture.at("experts").at(e).get<double>(), 1e-12);
@@ -94,7 +99,7 @@ Signatures counted_signatures(const std::vector<std::string>& categories, int n_
 
 TEST(Information, ClosedForms) {
   const auto plug_in = [](const Signatures& s) {
-    return information(s, {.n_repetitions = 0, .n_permutations = 10}).experts[0].plug_in;
+    return information_of(s, {.n_repetitions = 0, .n_permutations = 10}).experts[0].plug_in;
   };
   // Decided by the category, of two even ones: one bit. Independent of it: none.
   EXPECT_NEAR(plug_in(two_experts({{10, "a"}, {10, "a"}, {0, "b"}, {0, "b"}})), 1, 1e-12);
@@ -110,7 +115,7 @@ TEST(Information, ClosedForms) {
 TEST(Information, NullIsThatOfPermutedPrompts) {
   const Signatures s = counted_signatures(test::mixed_categories({8, 8, 8}, 1), 2, 4, 0.3);
   const InformationResult result =
-      information(s, {.n_repetitions = 0, .n_permutations = 300, .seed = 5});
+      information_of(s, {.n_repetitions = 0, .n_permutations = 300, .seed = 5});
   EXPECT_EQ(result.adjustment, "Benjamini-Hochberg");
   const TokenInformationCounts counts(s);
   const CategoryIndex categories = index_categories(s);
@@ -129,7 +134,8 @@ TEST(Information, NullIsThatOfPermutedPrompts) {
     EXPECT_EQ(row.layer, i / 4);
     EXPECT_EQ(row.expert, i % 4);
     EXPECT_NEAR(row.null_mean, sum(i) / 300, 1e-12);
-    EXPECT_NEAR(row.bits, observed.experts(i) - sum(i) / 300, 1e-12);
+    // 24 units in 3 categories.
+    EXPECT_NEAR(row.bits, (observed.experts(i) - sum(i) / 300) / (1 - 2.0 / 23), 1e-12);
     EXPECT_NEAR(row.p_value, (reached(i) + 1) / 301, 1e-12);
     EXPECT_GE(row.q_value, row.p_value);
   }
@@ -138,7 +144,7 @@ TEST(Information, NullIsThatOfPermutedPrompts) {
 TEST(Information, FewPermutationsAreAdjustedByMaxT) {
   const Signatures s = counted_signatures(test::mixed_categories({8, 8, 8}, 1), 2, 4, 0.4);
   const InformationResult result =
-      information(s, {.n_repetitions = 0, .n_permutations = 99, .seed = 5});
+      information_of(s, {.n_repetitions = 0, .n_permutations = 99, .seed = 5});
   EXPECT_EQ(result.adjustment, "max-T");
   const TokenInformationCounts counts(s);
   const CategoryIndex categories = index_categories(s);
@@ -163,7 +169,7 @@ TEST(Information, FewPermutationsAreAdjustedByMaxT) {
 
 TEST(Information, MillerMadowSubtractsTheBiasOfIndependentTokens) {
   const Signatures s = two_experts({{8, "a"}, {6, "a"}, {2, "b"}, {4, "b"}});
-  const InformationResult result = information(s, {.n_repetitions = 0, .n_permutations = 10});
+  const InformationResult result = information_of(s, {.n_repetitions = 0, .n_permutations = 10});
   const double bias = 1 / (2 * 40 * std::log(2.0));
   EXPECT_NEAR(result.experts[0].miller_madow, result.experts[0].plug_in - bias, 1e-12);
   EXPECT_NEAR(result.layers[0].miller_madow, result.layers[0].plug_in - bias, 1e-12);
@@ -173,7 +179,7 @@ TEST(Information, TheBoundIsBelowTheEntropyAndHighForClearCategories) {
   const auto bound = [](double effect) {
     const Signatures s =
         counted_signatures(test::mixed_categories({12, 12, 12, 12}, 1), 4, 8, effect);
-    return information(s, {.n_repetitions = 5, .n_permutations = 10}).bound;
+    return information_of(s, {.n_repetitions = 5, .n_permutations = 10}).bound;
   };
   const InformationBound clear = bound(1.5);
   EXPECT_NEAR(clear.entropy, 2, 1e-12);
@@ -187,9 +193,9 @@ TEST(Information, TheBoundIsBelowTheEntropyAndHighForClearCategories) {
 TEST(Information, DoesNotDependOnThreads) {
   const Signatures s = counted_signatures(test::mixed_categories({8, 8, 8}, 1), 4, 8, 0.5);
   InformationOptions options{.n_repetitions = 3, .n_permutations = 600};
-  const InformationResult one = information(s, options);
+  const InformationResult one = information_of(s, options);
   options.n_threads = 3;
-  const InformationResult three = information(s, options);
+  const InformationResult three = information_of(s, options);
   EXPECT_EQ(one.bound.bits, three.bound.bits);
   EXPECT_EQ(one.bound.ci95, three.bound.ci95);
   for (std::size_t i = 0; i < one.experts.size(); ++i) {
@@ -200,19 +206,19 @@ TEST(Information, DoesNotDependOnThreads) {
 
 TEST(Information, SaysWhatItCannotDo) {
   const Signatures s = counted_signatures({"a", "a", "a", "a", "a", "b"}, 2, 4, 1);
-  const InformationResult result = information(s, {.n_permutations = 20});
+  const InformationResult result = information_of(s, {.n_permutations = 20});
   EXPECT_TRUE(std::isnan(result.bound.bits));
   ASSERT_EQ(result.notices.size(), 1U);
   EXPECT_NE(result.notices[0].find("category \"b\" has "), std::string::npos);
   test::expect_error(ErrorKind::data, "only one category",
-                     [] { information(test::random_signatures({"a", "a"}, 1), {}); });
+                     [] { information_of(test::random_signatures({"a", "a"}, 1), {}); });
   Signatures weighted = counted_signatures(test::mixed_categories({6, 6}, 1), 2, 4, 1);
   weighted.layer_sums *= 0.5;
-  test::expect_error(ErrorKind::data, "not --weighted", [&] { information(weighted, {}); });
+  test::expect_error(ErrorKind::data, "not --weighted", [&] { information_of(weighted, {}); });
   const Signatures groups = counted_signatures(test::mixed_categories({6, 6}, 1), 2, 4, 1);
   InformationOptions options{.n_repetitions = 0, .n_permutations = 20};
   for (const std::string& category : groups.categories) options.groups.push_back("of " + category);
-  const InformationResult grouped = information(groups, options);
+  const InformationResult grouped = information_of(groups, options);
   EXPECT_NE(grouped.notices.at(0).find("every group lies in one category"), std::string::npos);
   // Two groups: exchanging them changes no value.
   EXPECT_EQ(grouped.experts[0].p_value, 1);

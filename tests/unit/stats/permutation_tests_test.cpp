@@ -232,7 +232,8 @@ TEST(InferLayers, GivesTheIntervalOfEachLayerAlone) {
   const Signatures s =
       test::random_signatures(test::mixed_categories({6, 7}, 1), 2, {.n_layers = 3, .effect = 0.1});
   const LayerInference found =
-      infer_layers(s, {}, {.n_permutations = 199, .n_resamples = 299, .seed = 4, .n_threads = 2});
+      infer_layers(s, whole_prompts(s, {}), {},
+                   {.n_permutations = 199, .n_resamples = 299, .seed = 4, .n_threads = 2});
   ASSERT_EQ(found.tests.size(), 3U);
   ASSERT_EQ(found.intervals.size(), 3U);
   EXPECT_EQ(found.n_permutations, 199);
@@ -250,12 +251,13 @@ TEST(InferLayers, GivesTheIntervalOfEachLayerAlone) {
 TEST(InferLayers, SaysWhyThereIsNothing) {
   // One prompt a category: no relabelling differs from another.
   Signatures s = test::random_signatures({"a", "b"}, 2, {.n_layers = 2});
-  LayerInference found = infer_layers(s, {}, {.n_permutations = 99, .n_resamples = 199});
+  LayerInference found =
+      infer_layers(s, whole_prompts(s, {}), {}, {.n_permutations = 99, .n_resamples = 199});
   EXPECT_FALSE(found.tests_left_out.empty());
   EXPECT_FALSE(found.intervals_left_out.empty());
   // More prompts than 199 resamples are affordable for: 4·n²·L·199 > 4·10⁹.
   s = test::random_signatures(test::mixed_categories({300, 300}, 1), 2, {.n_layers = 15});
-  found = infer_layers(s, {}, {.n_permutations = 19, .n_resamples = 999});
+  found = infer_layers(s, whole_prompts(s, {}), {}, {.n_permutations = 19, .n_resamples = 999});
   EXPECT_EQ(found.tests.size(), 15U);
   EXPECT_TRUE(found.intervals.empty());
   EXPECT_EQ(found.intervals_left_out, "too many prompts");

@@ -1,0 +1,184 @@
+#include "analysis_input.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "moexray/core/error.h"
+#include "moexray/core/escape.h"
+#include "moexray/core/version.h"
+#include "moexray/core/wording.h"
+#include "moexray/report/visible.h"
+
+namespace moexray::app {
+namespace {
+
+using report::Json;
+
+// Feeds the routing records of a trace to what is computed from them.
+class AnalysisVisitor : public EventVisitor {
+ public:
+  // `tokens` may be null.
+  AnalysisVisitor(stats::SignatureAccumulator& signatures, stats::TokenAccumulator* tokens,
+                  const std::atomic<bool>& stop)
+      : signatures_(signatures), tokens_(tokens), stop_(stop) {}
+
+  void on_record(std::size_t prompt_index, const RoutingRecord& record) override {
+    if (stop_.load(std::memory_order_relaxed)) throw Error(ErrorKind::interrupted, "interrupted");
+    signatures_.add(prompt_index, record);
+    if (tokens_ != nullptr) tokens_->add(prompt_index, record);
+  }
+
+ private:
+  stats::SignatureAccumulator& signatures_;
+  stats::TokenAccumulator* tokens_;
+  const std::atomic<bool>& stop_;
+};
+
+void add_category_notice(TraceSet& traces) {
+  std::vector<std::string> categories;
+  for (const TracePrompt& prompt : traces.prompts) categories.push_back(prompt.category);
+  std::string notice = report::similar_names_notice("categories", categories);
+  if (!notice.empty()) traces.notices.push_back(std::move(notice));
+}
+
+// "traces/base/" is called "base".
+std::string name_of_directory(const std::filesystem::path& directory) {
+  const std::filesystem::path path = directory.lexically_normal();
+  return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
+
+void name_sides(const std::vector<Directories>& directories, std::vector<Side>& sides) {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < sides.size(); ++i) {
+    sides[i].name = name_of_directory(directories[i].front());
+    names.push_back(sides[i].name);
+  }
+  std::sort(names.begin(), names.end());
+  if (std::adjacent_find(names.begin(), names.end()) == names.end()) return;
+  for (std::size_t i = 0; i < sides.size(); ++i) {
+    sides[i].name = std::string(1, static_cast<char>('A' + i));
+  }
+}
+
+// Fills in what is made of the events of side.traces.
+void read_side(const AnalysisSettings& settings, const Needs& needs, const std::atomic<bool>& stop,
+               Side& side) {
+  if (!needs.signatures && !needs.tokens) return;
+  std::vector<stats::PromptLabel> labels;
+  for (const TracePrompt& prompt : side.traces.prompts) {
+    labels.push_back({prompt.id, prompt.category});
+  }
+  stats::SignatureAccumulator signatures(side.traces.shape, std::move(labels), settings.selection);
+  std::optional<stats::TokenAccumulator> tokens;
+  if (needs.tokens) {
+    tokens.emplace(side.traces.shape, side.traces.prompts.size(), settings.selection);
+  }
+  AnalysisVisitor visitor(signatures, tokens ? &*tokens : nullptr, stop);
+  read_events(side.traces, visitor, settings.reading);
+  side.signatures = std::move(signatures).finish();
+  if (tokens) side.tokens = std::move(*tokens).finish(side.signatures);
+  if (!settings.reading.group_key.empty()) {
+    for (const std::size_t index : side.signatures.prompt_indices) {
+      side.groups.push_back(side.traces.prompts[index].group);
+    }
+  }
+  if (!needs.tokens) return;
+  side.compared =
+      stats::compared_prompts(side.tokens, side.signatures, side.groups, settings.selection.tokens,
+                              {.n_tokens = settings.common_tokens});
+}
+
+Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
+
+Json trace_json(const TraceSet& traces) {
+  return Json::object({{"model", text_or_null(traces.model_name)},
+                       {"n_prompts", traces.prompts.size()},
+                       {"n_layers", traces.shape.n_layers},
+                       {"n_experts", traces.shape.n_experts},
+                       {"top_k", traces.shape.top_k}});
+}
+
+std::string side_line(const Side& side, const stats::Selection& selection) {
+  const TraceSet& traces = side.traces;
+  const std::size_t n_all = traces.prompts.size();
+  const bool is_counted = side.signatures.size() > 0;
+  const std::size_t n = is_counted ? side.signatures.size() : n_all;
+  std::string tokens(name_of(selection.tokens));
+  if (selection.tokens == stats::TokenSelection::generation) tokens = "generated";
+  return fmt::format("{}{} {}, {} × {}, top-{}; {} tokens{}{}",
+                     traces.model_name.empty() ? "" : printable(traces.model_name, 60) + ": ",
+                     n == n_all ? std::to_string(n) : fmt::format("{} of {}", n, n_all),
+                     noun_for(n_all, "prompt"), counted(traces.shape.n_layers, "layer"),
+                     counted(traces.shape.n_experts, "expert"), traces.shape.top_k, tokens,
+                     selection.exclude_template ? " without template" : "",
+                     selection.weighted ? ", weighted by the router" : "");
+}
+
+}  // namespace
+
+AnalysisInput read_analysis_input(
+    AnalysisSettings settings, const Needs& needs, Console& console,
+    const std::function<void(const AnalysisSettings&)>& check_outputs) {
+  AnalysisInput input;
+  input.sides.resize(settings.sides.size());
+  for (std::size_t i = 0; i < input.sides.size(); ++i) {
+    input.sides[i].traces = open_traces(settings.sides[i], settings.reading);
+    add_category_notice(input.sides[i].traces);
+  }
+  name_sides(settings.sides, input.sides);
+  check_outputs(settings);
+  for (const Side& side : input.sides) {
+    const std::string head = input.sides.size() > 1 ? printable(side.name, 60) + ": " : "";
+    for (const std::string& notice : side.traces.notices) console.notice(head + notice);
+  }
+  for (Side& side : input.sides) read_side(settings, needs, console.stop_requested(), side);
+  input.settings = std::move(settings);
+  input.stop = &console.stop_requested();
+  input.console = &console;
+  return input;
+}
+
+Json program_json(std::string_view command) {
+  return Json::object(
+      {{"version", version()}, {"report_format", report_format}, {"command", command}});
+}
+
+Json analysis_head(const std::string& command, const AnalysisInput& input) {
+  const stats::Selection& selection = input.settings.selection;
+  Json program = program_json(command);
+  program.set("seed", input.settings.seed);
+  Json result = Json::object({{"moexray", std::move(program)}});
+  if (input.sides.size() == 1) {
+    result.set("trace", trace_json(input.side().traces));
+  } else {
+    Json::Array traces;
+    for (const Side& side : input.sides) {
+      Json named = Json::object({{"name", side.name}});
+      const Json trace = trace_json(side.traces);
+      for (const auto& [key, value] : trace.members()) named.set(key, value);
+      traces.push_back(std::move(named));
+    }
+    result.set("traces", std::move(traces));
+  }
+  result.set("selection", Json::object({{"tokens", name_of(selection.tokens)},
+                                        {"exclude_template", selection.exclude_template},
+                                        {"weighted", selection.weighted},
+                                        {"category_key", text_or_null(selection.category_key)}}));
+  return result;
+}
+
+std::string trace_line(const AnalysisInput& input) {
+  const stats::Selection& selection = input.settings.selection;
+  if (input.sides.size() == 1) return side_line(input.side(), selection);
+  std::string lines;
+  for (const Side& side : input.sides) {
+    lines +=
+        (lines.empty() ? "" : "\n") + printable(side.name, 60) + ": " + side_line(side, selection);
+  }
+  return lines;
+}
+
+}  // namespace moexray::app

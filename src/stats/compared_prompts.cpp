@@ -1,0 +1,75 @@
+#include "moexray/stats/compared_prompts.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "moexray/core/wording.h"
+#include "moexray/stats/units.h"
+
+namespace moexray::stats {
+namespace {
+
+std::string reason_without_categories(const Signatures& signatures) {
+  const auto n = std::count(signatures.categories.begin(), signatures.categories.end(), "");
+  return n == 0 ? "" : fmt::format("{} of {} prompts have no category", n, signatures.size());
+}
+
+// What could be compared in place of too few tokens, or nothing.
+std::string way_out(const RoutedTokens& routed, const ComparedPrompts& compared,
+                    const CommonPositionsOptions& options) {
+  if (compared.check.n_possible > 0) {
+    return fmt::format("; --common-tokens {} would compare fewer tokens of more prompts",
+                       compared.check.n_possible);
+  }
+  if (compared.positions.part == TokenType::generation) return {};
+  const auto generated = common_positions(routed, TokenType::generation, options);
+  if (generated.n_tokens < options.min_tokens) return {};
+  return fmt::format("; --tokens generation would compare the {}", generated.text());
+}
+
+}  // namespace
+
+std::string ComparedPrompts::text() const {
+  std::string text = positions.text();
+  if (positions.n_short > 0) {
+    text += fmt::format(" of {} of {}", n_prompts - positions.n_short,
+                        counted(static_cast<std::int64_t>(n_prompts), "prompt"));
+  }
+  return text;
+}
+
+ComparedPrompts compared_prompts(const RoutedTokens& routed, const Signatures& signatures,
+                                 std::span<const std::string> groups, TokenSelection tokens,
+                                 CommonPositionsOptions options) {
+  options.keeps_small = true;
+  ComparedPrompts result;
+  result.n_prompts = signatures.size();
+  result.check.reason = reason_without_categories(signatures);
+  if (!result.check.reason.empty()) {
+    result.check.outcome = Comparability::no_categories;
+    return result;
+  }
+  result.positions = common_positions(routed, compared_part(tokens), options);
+  const CategoryIndex categories = index_categories(signatures);
+  const Units units = make_units(signatures.ids, categories, groups);
+  result.check = check_comparability(routed, result.positions, categories, units, options);
+  if (result.check.outcome == Comparability::lengths) {
+    result.check.reason += way_out(routed, result, options);
+  }
+  if (!result.comparable()) return result;
+  result.signatures = common_signatures(routed, signatures, result.positions);
+  if (groups.empty()) return result;
+  for (const std::size_t row : result.positions.rows) result.groups.push_back(groups[row]);
+  return result;
+}
+
+ComparedPrompts whole_prompts(const Signatures& signatures, std::span<const std::string> groups) {
+  ComparedPrompts result;
+  result.n_prompts = signatures.size();
+  result.signatures = signatures;
+  result.groups.assign(groups.begin(), groups.end());
+  return result;
+}
+
+}  // namespace moexray::stats
