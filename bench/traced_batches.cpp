@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "moexray/core/error.h"
+#include "moexray/core/forward_tokens.h"
 #include "moexray/runtime/sampling.h"
 
 namespace moexray::bench {
@@ -76,6 +77,7 @@ void TracedBatches::run(Model& model, std::span<const std::span<const TokenId>> 
                               outputs[i].token_ids.end());
     for (const TokenId id : finished.token_ids) finished.tokens.push_back(std::to_string(id));
     finished.n_prompt_tokens = static_cast<std::int64_t>(prompts[i].size());
+    finished.n_generated_tokens = std::ssize(outputs[i].token_ids);
     finished.finish_reason = std::move(outputs[i].finish_reason);
     finished.routing = std::move(outputs[i].routing);
   }

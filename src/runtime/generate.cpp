@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "moexray/core/error.h"
+#include "moexray/core/forward_tokens.h"
 #include "moexray/core/random.h"
 #include "moexray/runtime/sampling.h"
 #include "routing_collector.h"
@@ -202,10 +203,6 @@ class Batch {
 };
 
 }  // namespace
-
-std::int64_t n_forward_tokens(std::int64_t n_prompt_tokens, std::int64_t n_generated_tokens) {
-  return n_prompt_tokens + std::max<std::int64_t>(n_generated_tokens - 1, 0);
-}
 
 std::vector<GenerationOutput> generate(Model& model, std::span<const GenerationInput> prompts,
                                        const GenerationOptions& options,

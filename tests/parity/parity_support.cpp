@@ -85,10 +85,8 @@ std::vector<ExpectedPrompt> read_expected(const std::string& variant) {
 }
 
 Runtime& runtime() {
-  using RuntimeFunction = Runtime* (*)();
-  static Runtime* const loaded = reinterpret_cast<RuntimeFunction>(
-      open_module(MOEXRAY_TEST_MODULES, "moexray_torch.so", "moexray_torch_runtime"))();
-  return *loaded;
+  static Runtime& loaded = load_runtime(MOEXRAY_TEST_MODULES);
+  return loaded;
 }
 
 RouterRecorder::RouterRecorder(const ModelConfig& config, bool wants_logits)

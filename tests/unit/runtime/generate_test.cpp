@@ -4,6 +4,7 @@
 
 #include <limits>
 
+#include "moexray/core/forward_tokens.h"
 #include "moexray/runtime/sampling.h"
 #include "support/expect_error.h"
 #include "support/fake_model.h"
