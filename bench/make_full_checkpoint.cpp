@@ -24,27 +24,25 @@ namespace {
 constexpr std::size_t max_shard_bytes = 5'000'000'000;
 constexpr std::uint16_t one = 0x3F80;  // 1.0 in bfloat16
 
-ModelConfig olmoe_1b_7b() {
-  ModelConfig config;
-  config.vocab_size = 50304;
-  config.hidden_size = 2048;
-  config.intermediate_size = 1024;
-  config.num_hidden_layers = 16;
-  config.num_attention_heads = 16;
-  config.num_key_value_heads = 16;
-  config.num_experts = 64;
-  config.num_experts_per_tok = 8;
-  config.max_position_embeddings = 4096;
-  config.dtype = "bfloat16";
-  config.eos_token_ids = {50279};
-  config.pad_token_id = 1;
-  return config;
-}
+constexpr std::string_view olmoe_1b_7b = R"({
+  "architectures": ["OlmoeForCausalLM"],
+  "model_type": "olmoe",
+  "vocab_size": 50304,
+  "hidden_size": 2048,
+  "intermediate_size": 1024,
+  "num_hidden_layers": 16,
+  "num_attention_heads": 16,
+  "num_key_value_heads": 16,
+  "num_experts": 64,
+  "num_experts_per_tok": 8,
+  "max_position_embeddings": 4096,
+  "torch_dtype": "bfloat16",
+  "eos_token_id": 50279,
+  "pad_token_id": 1
+})";
 
 std::size_t n_values(const TensorSpec& spec) {
-  std::size_t n = 1;
-  for (const std::int64_t size : spec.shape) n *= static_cast<std::size_t>(size);
-  return n;
+  return static_cast<std::size_t>(moexray::n_values(spec.shape));
 }
 
 // Matrices are slices of one sequence of normal values with OLMoE's initial standard deviation,
@@ -77,7 +75,7 @@ void write_text(const std::filesystem::path& path, const std::string& text) {
 }
 
 void write_checkpoint(const std::filesystem::path& directory) {
-  const ModelConfig config = olmoe_1b_7b();
+  const ModelConfig config = parse_model_config(olmoe_1b_7b, "config.json");
   const std::vector<TensorSpec> specs = expected_tensors(config);
   std::vector<std::vector<const TensorSpec*>> shards(1);
   std::size_t shard_bytes = 0, total_bytes = 0, longest = 0;
@@ -104,7 +102,7 @@ void write_checkpoint(const std::filesystem::path& directory) {
     }
     write_safetensors(directory / name, tensors, {{"format", "pt"}});
   }
-  write_text(directory / "config.json", model_config_json(config));
+  write_text(directory / "config.json", olmoe_config_json(config));
   write_text(directory / "model.safetensors.index.json",
              fmt::format("{{\n  \"metadata\": {{\"total_size\": {}}},\n  \"weight_map\": {{{}\n  "
                          "}}\n}}\n",

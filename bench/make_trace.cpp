@@ -58,6 +58,7 @@ FinishedPrompt make_prompt(const Prompt& prompt, const std::vector<double>& tast
   FinishedPrompt finished;
   finished.prompt = &prompt;
   finished.n_prompt_tokens = n;
+  finished.n_generated_tokens = 0;
   finished.finish_reason = "length";
   finished.token_ids.assign(static_cast<std::size_t>(n), 5);
   finished.tokens.assign(static_cast<std::size_t>(n), "a");

@@ -28,21 +28,23 @@ class ExpertCounter : public RouterTap {
 };
 
 // Values of an expert's three matrices.
-double expert_size(const ModelConfig& config) {
-  return 3.0 * static_cast<double>(config.hidden_size) *
-         static_cast<double>(config.intermediate_size);
+double expert_size(const ModelSpec& spec) {
+  const LayerSpec& layer = spec.layers.at(static_cast<std::size_t>(spec.moe_layers().at(0)));
+  return 3.0 * static_cast<double>(spec.hidden_size) *
+         static_cast<double>(layer.moe()->expert.width);
 }
 
 // Without the experts' weights, which are known after the pass. Weights have 2 bytes. A token's
 // query and attention weights meet the keys and values of itself and all before it.
-PassWork work_of(const ModelConfig& config, const Session& session,
+PassWork work_of(const ModelSpec& spec, const Session& session,
                  std::span<const SequenceChunk> chunks) {
-  const double hidden = config.hidden_size, layers = config.num_hidden_layers,
-               q = static_cast<double>(config.num_attention_heads) * config.head_dim(),
-               kv = static_cast<double>(config.num_key_value_heads) * config.head_dim(),
-               dense = layers * hidden * (2 * q + 2 * kv + config.num_experts),
-               experts = layers * config.num_experts_per_tok * expert_size(config),
-               head = hidden * config.vocab_size;
+  const AttentionSpec& attention = spec.layers.front().attention;
+  const double hidden = spec.hidden_size, layers = static_cast<double>(spec.layers.size()),
+               q = static_cast<double>(attention.n_heads) * attention.head_dim,
+               kv = static_cast<double>(attention.n_kv_heads) * attention.head_dim,
+               dense = layers * hidden * (2 * q + 2 * kv + spec.router().n_experts),
+               experts = layers * spec.router().top_k * expert_size(spec),
+               head = hidden * spec.vocab_size;
   double n_tokens = 0, n_attended = 0;
   for (const SequenceChunk& chunk : chunks) {
     const auto n = static_cast<double>(chunk.token_ids.size());
@@ -61,14 +63,14 @@ PassWork work_of(const ModelConfig& config, const Session& session,
 
 std::vector<float> MeteredModel::forward(Session& session, std::span<const SequenceChunk> chunks,
                                          const Passage& passage) {
-  PassWork work = work_of(config(), session, chunks);
-  ExpertCounter counter(config().num_experts, passage.tap);
+  PassWork work = work_of(config().spec, session, chunks);
+  ExpertCounter counter(config().spec.router().n_experts, passage.tap);
   Passage counted = passage;
   counted.tap = &counter;
   const auto start = std::chrono::steady_clock::now();
   auto logits = model_.forward(session, chunks, counted);
   seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  work.weight_bytes += 2 * counter.n_used() * expert_size(config());
+  work.weight_bytes += 2 * counter.n_used() * expert_size(config().spec);
   passes_.push_back(work);
   return logits;
 }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "moexray/core/error.h"
+#include "moexray/core/forward_tokens.h"
 #include "moexray/runtime/sampling.h"
 
 namespace moexray::bench {
@@ -18,11 +19,10 @@ TraceManifest manifest_of(const ModelConfig& config, const std::string& kernels,
   TraceManifest manifest;
   manifest.tool = trace_tool_name();
   manifest.model.name = config.name;
-  manifest.model.architecture = config.architecture;
+  manifest.model.architecture = config.architecture->name;
   manifest.model.shape = config.routing_shape();
   manifest.model.dtype = "bfloat16";
-  manifest.model.moe_layers.resize(static_cast<std::size_t>(config.num_hidden_layers));
-  std::iota(manifest.model.moe_layers.begin(), manifest.model.moe_layers.end(), 0);
+  manifest.model.moe_layers = config.spec.moe_layers();
   manifest.n_prompts = std::accumulate(plan.begin(), plan.end(), std::int64_t{0});
   manifest.batch = plan.front();
   manifest.plan = std::move(plan);
@@ -77,6 +77,7 @@ void TracedBatches::run(Model& model, std::span<const std::span<const TokenId>> 
                               outputs[i].token_ids.end());
     for (const TokenId id : finished.token_ids) finished.tokens.push_back(std::to_string(id));
     finished.n_prompt_tokens = static_cast<std::int64_t>(prompts[i].size());
+    finished.n_generated_tokens = std::ssize(outputs[i].token_ids);
     finished.finish_reason = std::move(outputs[i].finish_reason);
     finished.routing = std::move(outputs[i].routing);
   }
@@ -87,7 +88,7 @@ void TracedBatches::run(Model& model, std::span<const std::span<const TokenId>> 
 
 void generate_untraced(Model& model, std::span<const std::span<const TokenId>> prompts,
                        std::int64_t n_new_tokens) {
-  const auto n_vocab = static_cast<std::size_t>(model.config().vocab_size);
+  const auto n_vocab = static_cast<std::size_t>(model.config().spec.vocab_size);
   std::vector<std::int64_t> capacities;
   std::vector<TokenId> last(prompts.size());
   std::vector<SequenceChunk> chunks;

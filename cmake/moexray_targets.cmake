@@ -56,9 +56,10 @@ function(moexray_module name)
   set_property(GLOBAL APPEND PROPERTY MOEXRAY_MODULES moexray_${name})
 endfunction()
 
-# moexray_test(NAME SOURCES … [LABELS …] [PRIVATE …]): one GoogleTest program, one CTest entry per test case.
+# moexray_test(NAME SOURCES … [LABELS …] [PRIVATE …] [ENTRIES N]): one GoogleTest program. It has a CTest entry per test
+# case, or N, NAME.1 …, that share its cases: for programs that take long to start.
 function(moexray_test name)
-  cmake_parse_arguments(arg "" "" "SOURCES;LABELS;PRIVATE" ${ARGN})
+  cmake_parse_arguments(arg "" "ENTRIES" "SOURCES;LABELS;PRIVATE" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   target_compile_definitions(${name} PRIVATE MOEXRAY_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data")
@@ -67,5 +68,14 @@ function(moexray_test name)
   # Tests have small helpers of the same names.
   set_target_properties(${name} PROPERTIES UNITY_BUILD OFF)
   moexray_compile_settings(${name})
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600 LABELS "${arg_LABELS}")
+  if(NOT arg_ENTRIES)
+    gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600 LABELS "${arg_LABELS}")
+    return()
+  endif()
+  foreach(entry RANGE 1 ${arg_ENTRIES})
+    math(EXPR shard "${entry} - 1")
+    add_test(NAME ${name}.${entry} COMMAND ${name} --gtest_brief=1)
+    set_tests_properties(${name}.${entry} PROPERTIES TIMEOUT 600 LABELS "${arg_LABELS}"
+      ENVIRONMENT "GTEST_TOTAL_SHARDS=${arg_ENTRIES};GTEST_SHARD_INDEX=${shard}")
+  endforeach()
 endfunction()

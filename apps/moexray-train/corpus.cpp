@@ -3,8 +3,8 @@
 #include <zstd.h>
 
 #include <memory>
-#include <nlohmann/json.hpp>
 
+#include "core/json/json.h"
 #include "moexray/core/error.h"
 #include "moexray/core/file.h"
 #include "moexray/text/chat_template.h"
@@ -45,7 +45,7 @@ void for_each_line(const std::string& compressed, const std::string& where,
 }
 
 CorpusRecord parse_record(std::string_view line, const std::string& where) {
-  const auto record = nlohmann::json::parse(line, nullptr, false);
+  const auto record = parse_json(line, where);
   CorpusRecord result;
   for (const auto& [key, target] :
        {std::pair{"prompt", &result.prompt}, std::pair{"text", &result.text}}) {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "analysis.h"
+#include "compared_text.h"
 #include "headline_text.h"
 #include "moexray/core/wording.h"
 #include "moexray/report/number.h"

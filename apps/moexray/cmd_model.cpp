@@ -11,6 +11,7 @@
 
 #include "commands.h"
 #include "console.h"
+#include "model_descriptor.h"
 #include "moexray/checkpoint/checkpoint.h"
 #include "moexray/checkpoint/locate.h"
 #include "moexray/core/error.h"
@@ -61,11 +62,14 @@ struct Memory {
   std::int64_t kv_cache_full_context;  ///< one sequence that fills the context
 };
 
+const MoeSpec& first_moe(const ModelSpec& spec) {
+  return *spec.layers[static_cast<std::size_t>(spec.moe_layers().front())].moe();
+}
+
 std::array<Memory, 2> memory_needs(const ModelFacts& facts) {
   const ModelConfig& config = facts.config;
   const auto need = [&](const char* dtype, std::int64_t size) {
-    const std::int64_t per_token =
-        2 * size * config.num_hidden_layers * config.num_key_value_heads * config.head_dim();
+    const std::int64_t per_token = size * n_cache_values(config.spec);
     return Memory{dtype, facts.parameters.total * size, per_token,
                   per_token * config.max_position_embeddings};
   };
@@ -168,23 +172,20 @@ std::string weights_text(const std::optional<StoredWeights>& weights) {
 
 std::string to_text(const ModelFacts& facts) {
   const ModelConfig& config = facts.config;
+  const ModelSpec& spec = config.spec;
+  const RoutingShape shape = spec.routing_shape();
   using report::Table;
   Table table({"model", config.name}, {Table::Align::left, Table::Align::left});
-  table.add_row({"architecture", config.architecture});
-  table.add_row({"MoE layers", std::to_string(config.num_hidden_layers)});
+  table.add_row({"architecture", std::string(config.architecture->name)});
+  table.add_row({"MoE layers", std::to_string(shape.n_layers)});
   table.add_row(
-      {"experts", fmt::format("{} per layer, {} selected, weights {}", config.num_experts,
-                              config.num_experts_per_tok,
-                              config.norm_topk_prob ? "renormalised" : "not renormalised")});
-  table.add_row({"widths", fmt::format("{} hidden, {} in each expert", config.hidden_size,
-                                       config.intermediate_size)});
-  table.add_row(
-      {"attention",
-       fmt::format("{} of {}, {}", counted(config.num_attention_heads, "head"), config.head_dim(),
-                   counted(config.num_key_value_heads, "key-value head"))});
-  table.add_row(
-      {"vocabulary", fmt::format("{} tokens, {} embeddings", with_commas(config.vocab_size),
-                                 config.tie_word_embeddings ? "tied" : "untied")});
+      {"experts", fmt::format("{} per layer, {} selected, weights {}", shape.n_experts, shape.top_k,
+                              spec.router().normalise ? "renormalised" : "not renormalised")});
+  table.add_row({"widths", fmt::format("{} hidden, {} in each expert", spec.hidden_size,
+                                       first_moe(spec).expert.width)});
+  for (auto& [label, text] : descriptor_rows(spec)) table.add_row({label, text});
+  table.add_row({"vocabulary", fmt::format("{} tokens, {} embeddings", with_commas(spec.vocab_size),
+                                           spec.tied_embeddings ? "tied" : "untied")});
   table.add_row({"context", fmt::format("{} tokens", with_commas(config.max_position_embeddings))});
   table.add_row({"parameters", with_commas(facts.parameters.total)});
   table.add_row(
@@ -218,27 +219,32 @@ Json or_null(const std::optional<Value>& value) {
 
 Json config_json(const ModelFacts& facts) {
   const ModelConfig& config = facts.config;
+  const ModelSpec& spec = config.spec;
+  const RoutingShape shape = spec.routing_shape();
+  const AttentionSpec& attention = spec.layers.front().attention;
   return Json::object(
       {{"name", config.name},
-       {"architecture", config.architecture},
-       {"n_layers", config.num_hidden_layers},
-       {"n_experts", config.num_experts},
-       {"top_k", config.num_experts_per_tok},
-       {"norm_topk_prob", config.norm_topk_prob},
-       {"hidden_size", config.hidden_size},
-       {"intermediate_size", config.intermediate_size},
-       {"num_attention_heads", config.num_attention_heads},
-       {"num_key_value_heads", config.num_key_value_heads},
-       {"vocab_size", config.vocab_size},
+       {"architecture", config.architecture->name},
+       {"n_layers", shape.n_layers},
+       {"moe_layers", Json::array(spec.moe_layers())},
+       {"n_experts", shape.n_experts},
+       {"top_k", shape.top_k},
+       {"norm_topk_prob", spec.router().normalise},
+       {"hidden_size", spec.hidden_size},
+       {"intermediate_size", first_moe(spec).expert.width},
+       {"num_attention_heads", attention.n_heads},
+       {"num_key_value_heads", attention.n_kv_heads},
+       {"vocab_size", spec.vocab_size},
        {"max_position_embeddings", config.max_position_embeddings},
-       {"tie_word_embeddings", config.tie_word_embeddings},
-       {"rms_norm_eps", config.rms_norm_eps},
-       {"rope_theta", config.rope_theta},
-       {"clip_qkv", or_null(config.clip_qkv)},
+       {"tie_word_embeddings", spec.tied_embeddings},
+       {"rms_norm_eps", spec.final_norm.eps},
+       {"rope_theta", attention.rotary.theta},
+       {"clip_qkv", or_null(attention.clip)},
        {"dtype", config.dtype},
        {"eos_token_id", Json::array(config.eos_token_ids)},
        {"config_sha256", config.sha256},
-       {"router_sha256", facts.weights ? Json(facts.weights->router_sha256) : Json()}});
+       {"router_sha256", facts.weights ? Json(facts.weights->router_sha256) : Json()},
+       {"layers", layers_json(spec)}});
 }
 
 Json weights_json(const std::optional<StoredWeights>& weights) {
@@ -307,7 +313,10 @@ Command model_command() {
           "checks that every tensor is there with its shape. The weights are mapped, not loaded. A "
           "directory "
           "without weights is described from its config.json.\n\n"
-          "Memory is that of the weights at the type of computation and of the key-value cache, "
+          "It says what a layer computes: attention, norms, rotary embedding, router, shared "
+          "experts, and "
+          "which layers are dense. Memory is that of the weights at the type of computation and of "
+          "the key-value cache, "
           "for a token and for "
           "one sequence that fills the context. Weights stored at the type of computation are used "
           "where they are "

@@ -2,10 +2,10 @@
 
 #include <cerrno>
 #include <cstring>
-#include <nlohmann/json.hpp>
 
 #include "commands.h"
 #include "console.h"
+#include "core/json/json.h"
 #include "moexray/checkpoint/locate.h"
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
@@ -19,7 +19,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::size_t max_line_bytes = 16'000'000;
-constexpr int max_json_depth = 64;
 constexpr int id_width = 8;
 
 // Reads stdin line by line, never holding more than one line and a buffer.
@@ -123,19 +122,9 @@ void print_table(const Tokenizer& tokenizer, std::string_view text, Console& con
 }
 
 Json parse_line(const std::string& line) {
-  const auto check_depth = [](int depth, Json::parse_event_t, Json&) {
-    if (depth > max_json_depth) {
-      throw Error(ErrorKind::data, {"JSON nested too deeply", {}, "at most 64 levels", {}});
-    }
-    return true;
-  };
-  try {
-    Json json = Json::parse(line, check_depth);
-    if (!json.is_object()) throw Error(ErrorKind::data, {"not a JSON object", {}, "an object", {}});
-    return json;
-  } catch (const Json::exception& error) {
-    throw Error(ErrorKind::data, {"malformed JSON", {}, {}, error.what()});
-  }
+  Json json = parse_json(line, {});
+  if (!json.is_object()) throw Error(ErrorKind::data, {"not a JSON object", {}, "an object", {}});
+  return json;
 }
 
 std::string encode_line(const Tokenizer& tokenizer, const std::string& line) {

@@ -15,8 +15,10 @@
 #include "moexray/runtime/batch_plan.h"
 #include "moexray/runtime/kernels.h"
 #include "moexray/runtime/modules.h"
+#include "moexray/runtime/trace_run.h"
+#include "moexray/runtime/trace_summary.h"
+#include "progress.h"
 #include "standard_input.h"
-#include "trace_run.h"
 
 namespace moexray::app {
 namespace {
@@ -160,50 +162,39 @@ void report_plan(const TraceJob& job, const TraceWriter& writer, Console& consol
                   counted(std::ssize(manifest.plan), "batch", "batches"), manifest.batch));
 }
 
-// Everything about the output that can be known before the weights are read.
-void check_output(const Arguments& arguments, const TraceManifest& manifest) {
-  const std::filesystem::path output = arguments.text("output");
-  if (arguments.on("resume")) {
-    TraceWriter::check_resume(output, manifest);
-  } else {
-    TraceWriter::check_create(output, arguments.on("force"));
-  }
+TraceOutput output_of(const Arguments& arguments) {
+  TraceOutput output{arguments.text("output")};
+  if (arguments.on("resume")) output.start = TraceStart::resume;
+  if (arguments.on("force")) output.start = TraceStart::replace;
+  return output;
 }
 
 // Nothing is written before the model is loaded, and nothing replaced before there is a batch: a
 // run that cannot begin leaves what it found.
-TraceWriter open_writer(const Arguments& arguments, const TraceJob& job, const Console& console) {
-  if (console.stop_requested()) throw Error(ErrorKind::interrupted, "interrupted");
-  const std::filesystem::path output = arguments.text("output");
-  if (arguments.on("resume")) return TraceWriter::resume(output, job.manifest, job.prompts);
-  return TraceWriter::create(output, job.manifest, arguments.on("force"));
-}
-
-void trace_to(TraceWriter writer, const TraceJob& job, Model& model, const Tokenizer& tokenizer,
-              Console& console) {
+void trace_to(const TraceOutput& output, const TraceJob& job, Model& model,
+              const Tokenizer& tokenizer, Console& console) {
+  const std::atomic<bool>& stop = console.stop_requested();
+  if (stop) throw Error(ErrorKind::interrupted, "interrupted");
+  TraceWriter writer = output.open(job);
+  report_plan(job, writer, console);
+  Progress progress(console, "tracing", 0, "tokens");
   try {
-    report_plan(job, writer, console);
-    run_trace(job, writer, model, tokenizer, console);
-  } catch (...) {
-    writer.discard_if_empty();
-    throw;
+    run_trace(job, writer, model, tokenizer, stop, [&](const TraceProgress& now) {
+      progress.set_total(now.n_expected);
+      progress.update(now.n_done, now.seconds_left);
+    });
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::interrupted) throw;
+    throw Error(ErrorKind::interrupted,
+                std::string(error.what()) +
+                    "; run the same command with --resume (in place of --force) to finish");
   }
-}
-
-// What the bytes of the trace depend on beside model, prompts and settings.
-void record_backend(const ModelOptions& options, const RuntimeInfo& info, TraceManifest& manifest) {
-  const KernelChoice kernels = kernels_in_use(options, info);
-  manifest.instruction_set = info.instruction_set;
-  // Which of several equal devices decides nothing.
-  manifest.device = options.device.substr(0, options.device.find(':'));
-  manifest.backend = info.backend;
-  manifest.kernels = kernels.name;
-  manifest.bits = kernels.bits;
+  if (progress.done() > 0) progress.finish();
 }
 
 void run(const Arguments& arguments, Console& console) {
   const TraceSettings settings = settings_of(arguments);
-  const std::filesystem::path output = arguments.text("output");
+  const TraceOutput output = output_of(arguments);
   const std::filesystem::path model_directory = arguments.given("model")
                                                     ? find_checkpoint(arguments.text("model"))
                                                     : data_directory() / "models" / "mini-olmoe";
@@ -215,8 +206,9 @@ void run(const Arguments& arguments, Console& console) {
   const auto tokenizer = open_tokenizer(model_directory, module_directory());
   const auto chat_template =
       choose_template(arguments.text("template"), model_directory, *tokenizer);
-  TraceJob job = plan_trace(settings, std::move(prompts), checkpoint.config(),
-                            checkpoint.router_sha256(), *tokenizer, *chat_template, console);
+  TraceJob job =
+      plan_trace(settings, std::move(prompts), checkpoint.config(), checkpoint.router_sha256(),
+                 *tokenizer, *chat_template, console.stop_requested());
 
   Runtime& runtime = load_runtime();
   const int n_threads =
@@ -230,16 +222,16 @@ void run(const Arguments& arguments, Console& console) {
                  "), which is about a hundred times slower than an optimised one; install "
                  "libopenblas0-openmp");
   }
-  check_output(arguments, job.manifest);
+  output.check(job.manifest);
   job.manifest.model.weights_xxh3 = hash_weights(checkpoint, n_threads, console);
-  if (arguments.on("resume") && TraceWriter::is_finished(output, job.manifest, job.prompts)) {
+  if (output.is_finished(job)) {
     console.notice("nothing left to do");
   } else {
     const auto model = runtime.load(checkpoint, options);
-    trace_to(open_writer(arguments, job, console), job, *model, *tokenizer, console);
+    trace_to(output, job, *model, *tokenizer, console);
   }
   job = {};  // the summary reads the prompts back from disk: once in memory is enough
-  console.print(trace_summary(output));
+  console.print(trace_summary(output.directory));
 }
 
 std::vector<Flag> flags() {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "hash_weights.h"
@@ -13,6 +14,8 @@
 #include "moexray/runtime/kernels.h"
 #include "moexray/runtime/model.h"
 #include "moexray/runtime/modules.h"
+#include "moexray/runtime/trace_run.h"
+#include "moexray/stats/signatures.h"
 #include "progress.h"
 
 namespace moexray::app {
@@ -49,21 +52,6 @@ ShuffledPrompt shuffled_prompt(const stats::RoutedTokens& tokens, std::size_t ro
   return prompt;
 }
 
-// The keys of a manifest that a checkpoint decides, but for the hash of its weights.
-TraceManifest identity_of(const Checkpoint& checkpoint) {
-  const ModelConfig& config = checkpoint.config();
-  TraceManifest found;
-  found.model.name = config.name;
-  found.model.architecture = config.architecture;
-  found.model.hidden_size = config.hidden_size;
-  found.model.shape = config.routing_shape();
-  found.model.norm_topk_prob = config.norm_topk_prob;
-  found.model.config_sha256 = config.sha256;
-  found.model.deciding_config_sha256 = deciding_config_sha256(config);
-  found.model.router_sha256 = checkpoint.router_sha256();
-  return found;
-}
-
 void compare(const TraceSet& traces, const TraceManifest& found) {
   for (std::size_t i = 0; i < traces.manifests.size(); ++i) {
     const auto difference = model_difference(traces.manifests[i], found);
@@ -84,7 +72,8 @@ void check_model(const AnalysisInput& input, const Checkpoint& checkpoint) {
                                   {},
                                   {}});
   }
-  TraceManifest found = identity_of(checkpoint);
+  TraceManifest found;
+  found.model = manifest_model(checkpoint.config(), checkpoint.router_sha256());
   compare(traces, found);
   const bool is_known = std::any_of(
       traces.manifests.begin(), traces.manifests.end(),
@@ -99,22 +88,21 @@ std::string kernels_of(const TraceManifest& manifest) {
   return kernels_run_here(manifest.kernels) ? manifest.kernels : "fast";
 }
 
-Eigen::RowVectorXd signature_of(const RoutingBuffer& routing, const ShuffledPrompt& prompt) {
-  const RoutingShape& shape = routing.shape();
-  Eigen::RowVectorXd row =
-      Eigen::RowVectorXd::Zero(static_cast<Eigen::Index>(shape.n_layers) * shape.n_experts);
-  double n = 0;
+// Counts the routing of a prompt's selected tokens.
+void count_selected(const RoutingBuffer& routing, const ShuffledPrompt& prompt, std::size_t row,
+                    stats::SignatureAccumulator& signatures) {
   for (std::size_t pos = 0; pos < prompt.counts.size(); ++pos) {
     if (!prompt.counts[pos]) continue;
-    n += 1;
-    for (int layer = 0; layer < shape.n_layers; ++layer) {
-      for (const std::uint16_t expert : routing.experts(layer, static_cast<std::int64_t>(pos))) {
-        row(static_cast<Eigen::Index>(layer) * shape.n_experts + expert) += 1;
-      }
+    for (int layer = 0; layer < routing.shape().n_layers; ++layer) {
+      const auto chosen = routing.experts(layer, static_cast<std::int64_t>(pos));
+      const std::vector<ExpertId> experts(chosen.begin(), chosen.end());
+      RoutingRecord record;
+      record.layer = layer;
+      record.pos = static_cast<std::int64_t>(pos);
+      record.experts = experts;
+      signatures.add(row, record);
     }
   }
-  if (n == 0) throw Error(ErrorKind::data, "a prompt has no selected token of its own");
-  return row / (n * shape.top_k);
 }
 
 }  // namespace
@@ -129,7 +117,7 @@ stats::Matrix shuffled_signatures(const AnalysisInput& input,
   for (std::size_t row = 0; row < signatures.size(); ++row) {
     prompts.push_back(shuffled_prompt(input.side().tokens, row, signatures.ids[row],
                                       input.settings.seed,
-                                      static_cast<int>(checkpoint.config().vocab_size)));
+                                      checkpoint.config().spec.vocab_size));
     n_tokens += static_cast<std::int64_t>(prompts.back().ids.size());
   }
   // As the trace was made: only the order of the tokens is to differ.
@@ -141,7 +129,9 @@ stats::Matrix shuffled_signatures(const AnalysisInput& input,
   GenerationOptions options;
   options.max_new_tokens = 0;
   Progress progress(*input.console, "shuffled prompts", n_tokens, "tokens");
-  stats::Matrix result(signatures.values.rows(), signatures.values.cols());
+  std::vector<stats::PromptLabel> labels;
+  for (const std::string& id : signatures.ids) labels.push_back({id, {}});
+  stats::SignatureAccumulator shuffled(signatures.shape, std::move(labels), {});
   for (std::size_t first = 0; first < prompts.size(); first += batch_size) {
     const std::size_t last = std::min(first + batch_size, prompts.size());
     std::vector<GenerationInput> batch;
@@ -152,11 +142,10 @@ stats::Matrix shuffled_signatures(const AnalysisInput& input,
         generate(*model, batch, options, *input.stop,
                  [&](TokenType, std::int64_t n) { progress.update(progress.done() + n); });
     for (std::size_t i = first; i < last; ++i) {
-      result.row(static_cast<Eigen::Index>(i)) =
-          signature_of(outputs[i - first].routing, prompts[i]);
+      count_selected(outputs[i - first].routing, prompts[i], i, shuffled);
     }
   }
-  return result;
+  return std::move(shuffled).finish().values;
 }
 
 }  // namespace moexray::app

@@ -74,15 +74,9 @@ class Matcher {
  public:
   using Tensors = std::map<std::string, TensorView, std::less<>>;
 
-  Matcher(const ModelConfig& config, const ShardIndex* index, const ExpertLayoutFinder& layout)
-      : config_(config), index_(index), layout_(layout) {
-    for (TensorSpec& spec : expected_tensors(config, layout.layout())) {
-      expected_.emplace(std::move(spec.name), std::move(spec.shape));
-    }
-    if (config.tie_word_embeddings) {
-      expected_.emplace("lm_head.weight",
-                        std::vector<std::int64_t>{config.vocab_size, config.hidden_size});
-    }
+  Matcher(const ShardIndex* index, const ExpertLayoutFinder& layout)
+      : index_(index), layout_(layout) {
+    for (const WeightSlot& slot : layout.slots()) expected_.emplace(slot.tensor, &slot);
   }
 
   void add_file(const MappedFile& file, const SafetensorsHeader& header) {
@@ -105,10 +99,10 @@ class Matcher {
         }
       }
     }
-    for (const auto& [name, shape] : expected_) {
-      const bool is_optional = config_.tie_word_embeddings && name == "lm_head.weight";
-      if (!seen_.contains(name) && !is_optional)
-        problems_.add(name, "missing, expected " + describe_shape(shape));
+    for (const auto& [name, slot] : expected_) {
+      if (slot->required && !seen_.contains(name)) {
+        problems_.add(name, "missing, expected " + describe_shape(slot->stored));
+      }
     }
     check_tied();
     problems_.throw_if_any(directory, layout_.note());
@@ -140,33 +134,40 @@ class Matcher {
     const std::optional<WeightType> type = weight_type(entry.dtype);
     if (!type) {
       problems_.add(entry.name, "expected BF16, F16 or F32, found " + entry.dtype);
-    } else if (entry.shape != spec->second) {
-      problems_.add(entry.name, "expected " + describe_shape(spec->second) + ", found " +
+    } else if (entry.shape != spec->second->stored) {
+      problems_.add(entry.name, "expected " + describe_shape(spec->second->stored) + ", found " +
                                     describe_shape(entry.shape));
     } else {
       tensors_.emplace(entry.name, TensorView{*type, entry.shape, bytes});
     }
   }
 
+  Tensors::iterator find_role(WeightRole role) {
+    for (const WeightSlot& slot : layout_.slots()) {
+      if (slot.role == role) return tensors_.find(slot.tensor);
+    }
+    return tensors_.end();
+  }
+
+  // A tied head may be stored beside the embedding, if it is the same.
   void check_tied() {
-    const auto head = tensors_.find("lm_head.weight");
-    const auto embedding = tensors_.find("model.embed_tokens.weight");
-    if (!config_.tie_word_embeddings || head == tensors_.end()) return;
+    const auto head = find_role(WeightRole::head);
+    const auto embedding = find_role(WeightRole::embedding);
+    if (head == tensors_.end() || expected_.at(head->first)->required) return;
     if (embedding != tensors_.end()) {
       const TensorView& a = head->second;
       const TensorView& b = embedding->second;
       if (a.type != b.type || std::memcmp(a.bytes.data(), b.bytes.data(), a.bytes.size()) != 0) {
-        problems_.add("lm_head.weight",
-                      "differs from model.embed_tokens.weight, though tie_word_embeddings is true");
+        problems_.add(head->first,
+                      "differs from " + embedding->first + ", though tie_word_embeddings is true");
       }
     }
     tensors_.erase(head);
   }
 
-  const ModelConfig& config_;
   const ShardIndex* index_;
   const ExpertLayoutFinder& layout_;
-  std::map<std::string, std::vector<std::int64_t>, std::less<>> expected_;
+  std::map<std::string, const WeightSlot*, std::less<>> expected_;
   std::set<std::string_view> seen_;      // keys of expected_
   std::set<std::string_view> in_index_;  // keys of *index_
   Tensors tensors_;
@@ -201,8 +202,8 @@ bool has_weights(const std::filesystem::path& directory) {
   return is_there(directory / single_file) || is_there(directory / index_file);
 }
 
-Checkpoint::Checkpoint(const std::filesystem::path& directory)
-    : directory_(directory), config_(read_model_config(directory)) {
+Checkpoint::Checkpoint(const std::filesystem::path& directory, std::span<const Architecture> table)
+    : directory_(directory), config_(read_model_config(directory, table)) {
   if (!has_weights(directory)) {
     throw Error(ErrorKind::data,
                 {"no weights", directory.string(), std::string(single_file) + " or " + index_file,
@@ -216,17 +217,19 @@ Checkpoint::Checkpoint(const std::filesystem::path& directory)
     files_ = map_shards(directory, *index);
   }
   std::vector<SafetensorsHeader> headers;
-  ExpertLayoutFinder layout;
   for (const MappedFile& file : files_) {
     headers.push_back(parse_safetensors_header(file.bytes(), file.path().string()));
-    for (const SafetensorsEntry& entry : headers.back().tensors) layout.see(entry.name);
   }
-  Matcher matcher(config_, index ? &*index : nullptr, layout);
+  ExpertLayoutFinder layout(config_, headers);
+  Matcher matcher(index ? &*index : nullptr, layout);
   for (std::size_t i = 0; i < files_.size(); ++i) matcher.add_file(files_[i], headers[i]);
-  tensors_ = matcher.finish(directory);
+  auto stored = matcher.finish(directory);
+  for (const auto& [name, tensor] : stored) ++n_stored_tensors_[tensor.type];
   expert_layout_ = layout.layout();
-  for (const auto& [name, tensor] : tensors_) ++n_stored_tensors_[tensor.type];
-  if (expert_layout_ == ExpertLayout::fused) split_fused_experts(config_, tensors_);
+  tensors_ = expert_layout_ == ExpertLayout::separate ? std::move(stored)
+                                                      : views_of_weights(layout.slots(), stored);
+  weights_ = layout.take_slots();
+  std::erase_if(weights_, [](const WeightSlot& slot) { return !slot.required; });
 }
 
 const TensorView& Checkpoint::tensor(std::string_view name) const {
@@ -239,8 +242,8 @@ const TensorView& Checkpoint::tensor(std::string_view name) const {
 
 std::string Checkpoint::router_sha256() const {
   Sha256 hash;
-  for (int layer = 0; layer < config_.num_hidden_layers; ++layer) {
-    hash.update(tensor("model.layers." + std::to_string(layer) + ".mlp.gate.weight").bytes);
+  for (const WeightSlot& slot : weights_) {
+    if (slot.role == WeightRole::router) hash.update(tensor(slot.name).bytes);
   }
   return hash.finish_hex();
 }

@@ -1,28 +1,39 @@
 #include "expert_layout.h"
 
-#include <utility>
+#include <algorithm>
+#include <string_view>
+#include <unordered_set>
 
 namespace moexray {
-namespace {
 
-constexpr std::string_view experts = ".mlp.experts.";
-
-}  // namespace
-
-void ExpertLayoutFinder::see(std::string_view tensor) {
-  const std::size_t at = tensor.find(experts);
-  if (at == std::string_view::npos || at + experts.size() == tensor.size()) return;
-  const std::string_view rest = tensor.substr(at + experts.size());
-  if (rest == "gate_up_proj" || rest == "down_proj") ++n_fused_;
-  if (rest[0] >= '0' && rest[0] <= '9') ++n_separate_;
-}
-
-ExpertLayout ExpertLayoutFinder::layout() const {
-  return n_fused_ > 0 ? ExpertLayout::fused : ExpertLayout::separate;
+ExpertLayoutFinder::ExpertLayoutFinder(const ModelConfig& config,
+                                       const std::vector<SafetensorsHeader>& headers)
+    : slots_(weight_slots(config, ExpertLayout::separate)) {
+  std::unordered_set<std::string_view> names;
+  for (const WeightSlot& slot : slots_) names.insert(slot.tensor);
+  std::unordered_set<std::string_view> others;
+  for (const SafetensorsHeader& header : headers) {
+    for (const SafetensorsEntry& entry : header.tensors) {
+      if (!names.contains(entry.name)) others.insert(entry.name);
+    }
+  }
+  if (others.empty()) return;
+  std::vector<WeightSlot> fused = weight_slots(config, ExpertLayout::fused);
+  const auto is_other = [&](const WeightSlot& slot) { return others.contains(slot.tensor); };
+  if (std::none_of(fused.begin(), fused.end(), is_other)) return;
+  std::unordered_set<std::string_view> experts;
+  for (const WeightSlot& slot : fused) {
+    if (slot.tensor != slot.name) experts.insert(slot.name);
+  }
+  for (const SafetensorsHeader& header : headers) {
+    for (const SafetensorsEntry& entry : header.tensors) n_separate_ += experts.count(entry.name);
+  }
+  layout_ = ExpertLayout::fused;
+  slots_.swap(fused);
 }
 
 std::string ExpertLayoutFinder::note() const {
-  if (n_fused_ == 0) return {};
+  if (layout_ == ExpertLayout::separate) return {};
   const std::string fused =
       "fused experts, as transformers 5 saves them: gate_up_proj and down_proj hold all experts of "
       "a layer";
@@ -31,37 +42,22 @@ std::string ExpertLayoutFinder::note() const {
          " tensors of single experts beside them: both layouts in one checkpoint";
 }
 
-void split_fused_experts(const ModelConfig& config,
-                         std::map<std::string, TensorView, std::less<>>& tensors) {
-  const std::int64_t hidden = config.hidden_size;
-  const std::int64_t width = config.intermediate_size;
-  for (int layer = 0; layer < config.num_hidden_layers; ++layer) {
-    const std::string prefix = "model.layers." + std::to_string(layer) + ".mlp.experts.";
-    const auto take = [&](const char* name) {
-      return std::move(tensors.extract(tensors.find(prefix + name)).mapped());
-    };
-    const TensorView gate_up = take("gate_up_proj");
-    const TensorView down = take("down_proj");
-    // All three matrices of an expert have as many bytes.
-    const std::size_t n_bytes = static_cast<std::size_t>(hidden * width) * size_of(gate_up.type);
-    const std::size_t n_down_bytes = static_cast<std::size_t>(hidden * width) * size_of(down.type);
-    for (int e = 0; e < config.num_experts; ++e) {
-      const std::string expert = prefix + std::to_string(e) + ".";
-      const auto i = static_cast<std::size_t>(e);
-      tensors.emplace(
-          expert + "gate_proj.weight",
-          TensorView{
-              gate_up.type, {width, hidden}, gate_up.bytes.subspan(2 * i * n_bytes, n_bytes)});
-      tensors.emplace(expert + "up_proj.weight",
-                      TensorView{gate_up.type,
-                                 {width, hidden},
-                                 gate_up.bytes.subspan((2 * i + 1) * n_bytes, n_bytes)});
-      tensors.emplace(
-          expert + "down_proj.weight",
-          TensorView{
-              down.type, {hidden, width}, down.bytes.subspan(i * n_down_bytes, n_down_bytes)});
-    }
+std::map<std::string, TensorView, std::less<>> views_of_weights(
+    const std::vector<WeightSlot>& slots,
+    const std::map<std::string, TensorView, std::less<>>& stored) {
+  std::map<std::string, TensorView, std::less<>> views;
+  for (const WeightSlot& slot : slots) {
+    const auto found = stored.find(slot.tensor);
+    if (found == stored.end()) continue;  // a tied head
+    const TensorView& whole = found->second;
+    const std::size_t size = size_of(whole.type);
+    views.emplace(
+        slot.name,
+        TensorView{whole.type, slot.shape,
+                   whole.bytes.subspan(static_cast<std::size_t>(slot.first) * size,
+                                       static_cast<std::size_t>(n_values(slot.shape)) * size)});
   }
+  return views;
 }
 
 }  // namespace moexray

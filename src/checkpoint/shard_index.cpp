@@ -1,6 +1,6 @@
 #include "shard_index.h"
 
-#include "json_document.h"
+#include "core/json/json.h"
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
 #include "moexray/core/file.h"
@@ -27,16 +27,16 @@ ShardIndex read_shard_index(const std::filesystem::path& path) {
   const nlohmann::json& weight_map = document["weight_map"];
   if (!weight_map.is_object() || weight_map.empty()) {
     fail("weight_map", "wrong type", "an object that names every tensor's file",
-         describe_type(weight_map));
+         describe_json(weight_map));
   }
   ShardIndex index;
   for (const auto& [name, value] : weight_map.items()) {
     const std::string key = "weight_map." + printable(name, 120);
-    if (!value.is_string()) fail(key, "wrong type", "a file name", describe_type(value));
+    if (!value.is_string()) fail(key, "wrong type", "a file name", describe_json(value));
     const std::string& shard = value.get_ref<const std::string&>();
     if (!is_plain_file_name(shard)) {
       fail(key, "wrong value", "the plain name of a file in the same directory",
-           describe_type(value));
+           describe_json(value));
     }
     index.emplace(name, shard);
   }

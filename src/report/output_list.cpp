@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <fstream>
-#include <nlohmann/json.hpp>
 
+#include "core/json/json.h"
 #include "moexray/core/checksum.h"
 #include "moexray/core/error.h"
 #include "moexray/core/file.h"
@@ -28,8 +28,12 @@ class ListReader {
     if (!fs::is_regular_file(status) || !begins_with(file, result_start)) {
       fail("not written by moexray", "a list of moexray's files", {});
     }
-    root_ = nlohmann::json::parse(read_file(file, max_list_bytes), nullptr, false);
-    if (root_.is_discarded()) fail("damaged", "valid JSON", {});
+    const std::string text = read_file(file, max_list_bytes);
+    try {
+      root_ = parse_json(text, where_);
+    } catch (const Error& error) {
+      fail("damaged", "valid JSON", error.parts().what);
+    }
   }
 
   OutputList read() const {

@@ -22,7 +22,7 @@ namespace {
                std::move(found)});
 }
 
-void check_logits(const RouterRule& rule, const RoutingPolicy& policy, const RouterRow& row,
+void check_logits(const RouterSpec& router, const RoutingPolicy& policy, const RouterRow& row,
                   std::span<const float> logits) {
   constexpr float never = -std::numeric_limits<float>::infinity();
   for (const float logit : logits) {
@@ -31,17 +31,17 @@ void check_logits(const RouterRule& rule, const RoutingPolicy& policy, const Rou
            std::to_string(logit));
   }
   const auto n_forbidden = std::ranges::count(logits, never);
-  if (rule.n_experts - n_forbidden >= rule.top_k) return;
-  refuse(policy, row, "forbids too many experts", fmt::format("{} left", rule.top_k),
-         std::to_string(rule.n_experts - n_forbidden));
+  if (router.n_experts - n_forbidden >= router.top_k) return;
+  refuse(policy, row, "forbids too many experts", fmt::format("{} left", router.top_k),
+         std::to_string(router.n_experts - n_forbidden));
 }
 
-void check_choice(const RouterRule& rule, const RoutingPolicy& policy, const RouterRow& row,
+void check_choice(const RouterSpec& router, const RoutingPolicy& policy, const RouterRow& row,
                   std::span<const ExpertId> experts, std::span<const float> weights) {
   for (std::size_t j = 0; j < experts.size(); ++j) {
-    if (experts[j] < 0 || experts[j] >= rule.n_experts) {
+    if (experts[j] < 0 || experts[j] >= router.n_experts) {
       refuse(policy, row, "chooses an expert that is not there",
-             fmt::format("0 to {}", rule.n_experts - 1), std::to_string(experts[j]));
+             fmt::format("0 to {}", router.n_experts - 1), std::to_string(experts[j]));
     }
     if (std::ranges::count(experts.first(j), experts[j]) > 0) {
       refuse(policy, row, "chooses an expert twice", "each once", std::to_string(experts[j]));
@@ -54,14 +54,14 @@ void check_choice(const RouterRule& rule, const RoutingPolicy& policy, const Rou
 
 }  // namespace
 
-void select_under_policy(const RouterRule& rule, const RoutingPolicy& policy, const RouterRow& row,
-                         std::span<float> logits, std::span<ExpertId> experts,
+void select_under_policy(const RouterSpec& router, const RoutingPolicy& policy,
+                         const RouterRow& row, std::span<float> logits, std::span<ExpertId> experts,
                          std::span<float> weights) {
   policy.on_logits(row, logits);
-  check_logits(rule, policy, row, logits);
-  select_experts(rule, logits, experts, weights);
+  check_logits(router, policy, row, logits);
+  select_experts(router, logits, experts, weights);
   policy.on_choice(row, logits, experts, weights);
-  check_choice(rule, policy, row, experts, weights);
+  check_choice(router, policy, row, experts, weights);
 }
 
 }  // namespace moexray

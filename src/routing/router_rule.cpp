@@ -22,17 +22,17 @@ void top_k_of(std::span<const float> p, std::span<ExpertId> ids) {
 
 }  // namespace
 
-void select_experts(const RouterRule& rule, std::span<const float> logits,
+void select_experts(const RouterSpec& router, std::span<const float> logits,
                     std::span<ExpertId> experts, std::span<float> weights,
                     std::span<float> probabilities) {
   const auto& kernels = kernels::row_kernels();
-  const auto n_experts = static_cast<std::size_t>(rule.n_experts),
-             k = static_cast<std::size_t>(rule.top_k);
+  const auto n_experts = static_cast<std::size_t>(router.n_experts),
+             k = static_cast<std::size_t>(router.top_k);
   std::vector<float> p(n_experts);
   for (std::size_t row = 0; row * n_experts < logits.size(); ++row) {
     std::ranges::copy(logits.subspan(row * n_experts, n_experts), p.begin());
     const float sum =
-        kernels.exp_sum(p.data(), rule.n_experts, kernels.max(p.data(), rule.n_experts));
+        kernels.exp_sum(p.data(), router.n_experts, kernels.max(p.data(), router.n_experts));
     for (float& value : p) value /= sum;
     const std::span<ExpertId> ids = experts.subspan(row * k, k);
     top_k_of(p, ids);
@@ -40,7 +40,7 @@ void select_experts(const RouterRule& rule, std::span<const float> logits,
     for (const ExpertId e : ids) total += p[static_cast<std::size_t>(e)];
     for (std::size_t j = 0; j < k; ++j) {
       const float weight = p[static_cast<std::size_t>(ids[j])];
-      weights[row * k + j] = rule.normalise ? weight / total : weight;
+      weights[row * k + j] = router.normalise ? weight / total : weight;
     }
     if (!probabilities.empty()) std::ranges::copy(p, probabilities.begin() + row * n_experts);
   }

@@ -50,14 +50,12 @@ std::int64_t largest_fitting(std::span<const std::int64_t> costs, std::int64_t m
 }  // namespace
 
 SequenceCost sequence_cost(const ModelConfig& config, std::string_view dtype, bool router_logits) {
-  const std::int64_t n_layers = config.num_hidden_layers;
   const std::int64_t n_value_bytes = dtype == "bfloat16" ? 2 : 4;
-  const std::int64_t n_cache_values =
-      std::int64_t{2} * config.num_key_value_heads * config.head_dim();
+  const RoutingShape shape = config.routing_shape();
   const std::int64_t n_routing_bytes =
-      6 * config.num_experts_per_tok + (router_logits ? 4 * config.num_experts : 0);
-  return {n_layers * (n_cache_values * n_value_bytes + n_routing_bytes),
-          std::int64_t{8} * config.vocab_size};
+      6 * shape.top_k + (router_logits ? 4 * std::int64_t{shape.n_experts} : 0);
+  return {n_cache_values(config.spec) * n_value_bytes + shape.n_layers * n_routing_bytes,
+          std::int64_t{8} * config.spec.vocab_size};
 }
 
 BatchPlan plan_batches(std::span<const std::int64_t> n_tokens, std::int64_t requested,

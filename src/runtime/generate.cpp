@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "moexray/core/error.h"
+#include "moexray/core/forward_tokens.h"
 #include "moexray/core/random.h"
 #include "moexray/runtime/sampling.h"
 #include "routing_collector.h"
@@ -53,7 +54,7 @@ class Batch {
         options_(options),
         stop_(stop),
         on_pass_(on_pass),
-        n_vocab_(static_cast<std::size_t>(model.config().vocab_size)),
+        n_vocab_(static_cast<std::size_t>(model.config().spec.vocab_size)),
         collector_(model.config().routing_shape(), options.router_logits) {
     std::vector<std::int64_t> capacities;
     for (const GenerationInput& prompt : prompts) {
@@ -202,10 +203,6 @@ class Batch {
 };
 
 }  // namespace
-
-std::int64_t n_forward_tokens(std::int64_t n_prompt_tokens, std::int64_t n_generated_tokens) {
-  return n_prompt_tokens + std::max<std::int64_t>(n_generated_tokens - 1, 0);
-}
 
 std::vector<GenerationOutput> generate(Model& model, std::span<const GenerationInput> prompts,
                                        const GenerationOptions& options,

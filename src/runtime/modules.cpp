@@ -65,11 +65,11 @@ void prepare_for_threads() {
   ::setenv("GOMP_SPINCOUNT", "20000", 0);
 }
 
-Runtime& load_runtime() {
+Runtime& load_runtime(const std::filesystem::path& directory) {
   prepare_for_threads();
   using RuntimeFunction = Runtime* (*)();
   const auto runtime = reinterpret_cast<RuntimeFunction>(
-      open_module(module_directory(), "moexray_torch.so", "moexray_torch_runtime"));
+      open_module(directory, "moexray_torch.so", "moexray_torch_runtime"));
   return *runtime();
 }
 

@@ -4,8 +4,8 @@
 #include <span>
 #include <vector>
 
+#include "moexray/core/routing_buffer.h"
 #include "moexray/runtime/model.h"
-#include "moexray/trace/routing_buffer.h"
 
 namespace moexray {
 

@@ -33,14 +33,15 @@ inline void dots(const kernels::RowKernels& kernels, const float* x, std::int64_
 template <typename T>
 class CachedAttention {
  public:
-  CachedAttention(const ModelConfig& config, TorchSession& session, const RaggedBatch& batch,
+  CachedAttention(const AttentionSpec& spec, TorchSession& session, const RaggedBatch& batch,
                   int layer)
       : kernels_(kernels::row_kernels()),
-        n_heads_(config.num_attention_heads),
-        n_kv_heads_(config.num_key_value_heads),
-        d_(config.head_dim()),
-        cos_(session.rotary_table().cos.data_ptr<float>()),
-        sin_(session.rotary_table().sin.data_ptr<float>()),
+        n_heads_(spec.n_heads),
+        n_kv_heads_(spec.n_kv_heads),
+        d_(spec.head_dim),
+        half_(spec.rotary.dim / 2),
+        cos_(session.rotary_table(layer).cos.data_ptr<float>()),
+        sin_(session.rotary_table(layer).sin.data_ptr<float>()),
         rows_(batch.rows) {
     for (int slot = 0; slot < session.n_slots(); ++slot) {
       SequenceCache& sequence = session.sequence(slot);
@@ -88,7 +89,7 @@ class CachedAttention {
 
   void take_rotated(const T* source, std::int64_t pos, float* head) const {
     for (std::int64_t i = 0; i < d_; ++i) head[i] = static_cast<float>(source[i]);
-    rotate_head(head, cos_ + pos * (d_ / 2), sin_ + pos * (d_ / 2), d_ / 2);
+    rotate_head(head, cos_ + pos * half_, sin_ + pos * half_, half_);
   }
 
   // Where the keys and the values of attention head h begin.
@@ -120,7 +121,7 @@ class CachedAttention {
   }
 
   const kernels::RowKernels& kernels_;
-  std::int64_t n_heads_, n_kv_heads_, d_;
+  std::int64_t n_heads_, n_kv_heads_, d_, half_;
   const float* cos_;
   const float* sin_;
   const std::vector<RowPlace>& rows_;

@@ -72,11 +72,14 @@ void rms_norm_rows(const at::Tensor& x, const at::Tensor& w, double eps, at::Ten
 
 // silu(gate) · up in float32, rounded once. libtorch's own silu treats the end of each thread's
 // share in another way.
-at::Tensor silu_times(const at::Tensor& gate, const at::Tensor& up) {
+at::Tensor gated(const at::Tensor& gate, const at::Tensor& up) {
   const auto g = gate.to(at::kFloat), u = up.to(at::kFloat);
   auto out = at::empty_like(g);
-  kernels::row_kernels().silu_mul(g.data_ptr<float>(), u.data_ptr<float>(), g.numel(),
-                                  out.data_ptr<float>());
+  const float *pg = g.data_ptr<float>(), *pu = u.data_ptr<float>();
+  float* po = out.data_ptr<float>();
+  at::parallel_for(0, g.numel(), parallel_grain, [&](std::int64_t begin, std::int64_t end) {
+    kernels::row_kernels().silu_mul(pg + begin, pu + begin, end - begin, po + begin);
+  });
   return out.to(gate.scalar_type());
 }
 
@@ -106,21 +109,25 @@ at::Tensor CpuOps::linear(const at::Tensor& x, const at::Tensor& w) {
   return y;
 }
 
-at::Tensor CpuOps::rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) {
+at::Tensor CpuOps::rms_norm(const NormSpec& spec, const at::Tensor& x, const at::Tensor& w) {
   auto y = at::empty_like(x);
   if (x.scalar_type() == at::kFloat) {
-    rms_norm_rows<float>(x, w, eps, y);
+    rms_norm_rows<float>(x, w, spec.eps, y);
   } else {
-    rms_norm_rows<BFloat16>(x, w, eps, y);
+    rms_norm_rows<BFloat16>(x, w, spec.eps, y);
   }
   return y;
 }
 
-at::Tensor CpuOps::attention(int layer, const at::Tensor& q, const at::Tensor& k,
-                             const at::Tensor& v) {
+at::Tensor CpuOps::silu_times(const at::Tensor& gate, const at::Tensor& up) {
+  return gated(gate, up);
+}
+
+at::Tensor CpuOps::attention(const AttentionSpec& spec, int layer, const at::Tensor& q,
+                             const at::Tensor& k, const at::Tensor& v) {
   auto out = at::empty_like(q);
   const auto run = [&]<typename T>(T*) {
-    CachedAttention<T> attention(config_, session_, batch_, layer);
+    CachedAttention<T> attention(spec, session_, batch_, layer);
     attention.append(k.data_ptr<T>(), v.data_ptr<T>());
     attention.attend(q.data_ptr<T>(), out.data_ptr<T>());
   };
@@ -132,10 +139,10 @@ at::Tensor CpuOps::attention(int layer, const at::Tensor& q, const at::Tensor& k
   return out;
 }
 
-at::Tensor CpuOps::mix_experts(const at::Tensor& x, const RouterOutput& routing,
-                               const ExpertWeights& experts) {
+at::Tensor CpuOps::mix_experts(const MoeSpec& spec, const at::Tensor& x,
+                               const RouterOutput& routing, const ExpertWeights& experts) {
   const std::int64_t n = x.size(0), H = x.size(1), k = routing.experts.size(1);
-  const auto groups = group_by_expert(routing.experts, config_.num_experts);
+  const auto groups = group_by_expert(routing.experts, spec.router.n_experts);
   const auto weights = routing.weights.to(at::kFloat);
   const float* w = weights.data_ptr<float>();
   auto parts = at::empty({n * k, H}, at::kFloat);
@@ -151,7 +158,7 @@ at::Tensor CpuOps::mix_experts(const at::Tensor& x, const RouterOutput& routing,
       const std::int64_t* entries = groups.order.data() + groups.starts[e];
       const std::int64_t rows = groups.starts[e + 1] - groups.starts[e];
       const auto xe = gather(x, entries, rows, k);
-      const auto hidden = silu_times(linear(xe, experts.gate[e]), linear(xe, experts.up[e]));
+      const auto hidden = gated(linear(xe, experts.gate[e]), linear(xe, experts.up[e]));
       const auto ye = linear(hidden, experts.down[e]).to(at::kFloat);
       const float* y = ye.data_ptr<float>();
       for (std::int64_t r = 0; r < rows; ++r) {

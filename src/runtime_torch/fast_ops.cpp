@@ -109,9 +109,9 @@ void gated_columns(const KernelSet& set, const PackedBlocks& x, std::size_t bloc
 // block and not once a query.
 class BlockAttention : public CachedAttention<at::BFloat16> {
  public:
-  BlockAttention(const ModelConfig& config, TorchSession& session, const RaggedBatch& batch,
+  BlockAttention(const AttentionSpec& spec, TorchSession& session, const RaggedBatch& batch,
                  int layer, const KernelSet& set)
-      : CachedAttention(config, session, batch, layer), set_(set) {
+      : CachedAttention(spec, session, batch, layer), set_(set) {
     constexpr std::int64_t max_queries = 16;
     const auto n_rows = static_cast<std::int64_t>(rows_.size());
     for (std::int64_t first = 0, n = 0; first < n_rows; first += n) {
@@ -186,10 +186,10 @@ class BlockAttention : public CachedAttention<at::BFloat16> {
 
 }  // namespace
 
-at::Tensor FastOps::attention(int layer, const at::Tensor& q, const at::Tensor& k,
-                              const at::Tensor& v) {
+at::Tensor FastOps::attention(const AttentionSpec& spec, int layer, const at::Tensor& q,
+                              const at::Tensor& k, const at::Tensor& v) {
   auto out = at::empty_like(q);
-  BlockAttention attention(config_, session_, batch_, layer, set_);
+  BlockAttention attention(spec, session_, batch_, layer, set_);
   attention.append(k.data_ptr<at::BFloat16>(), v.data_ptr<at::BFloat16>());
   attention.attend(q.data_ptr<at::BFloat16>(), out.data_ptr<at::BFloat16>());
   return out;
@@ -218,11 +218,11 @@ at::Tensor FastOps::linear(const at::Tensor& x, const at::Tensor& w) {
   return y;
 }
 
-at::Tensor FastOps::mix_experts(const at::Tensor& x, const RouterOutput& routing,
-                                const ExpertWeights& experts) {
+at::Tensor FastOps::mix_experts(const MoeSpec& spec, const at::Tensor& x,
+                                const RouterOutput& routing, const ExpertWeights& experts) {
   const std::int64_t n = x.size(0), H = x.size(1), k = routing.experts.size(1),
-                     I = config_.intermediate_size;
-  const auto groups = group_by_expert(routing.experts, config_.num_experts);
+                     I = spec.expert.width;
+  const auto groups = group_by_expert(routing.experts, spec.router.n_experts);
   const auto weights = routing.weights.to(at::kFloat);
   const float* weight = weights.data_ptr<float>();
   std::vector<RowBlock> active;

@@ -25,21 +25,22 @@ struct RaggedBatch {
 /// What the operations of inference know, and the routing, which all of them do alike.
 class InferenceOps : public Ops {
  public:
-  InferenceOps(const ModelConfig& config, TorchSession& session, const RaggedBatch& batch)
-      : config_(config), session_(session), batch_(batch) {}
+  InferenceOps(TorchSession& session, const RaggedBatch& batch)
+      : session_(session), batch_(batch) {}
 
   /// From now on routers choose under this policy; null: they decide.
   void set_policy(const RoutingPolicy* policy) { policy_ = policy; }
 
-  RouterOutput route(int layer, const at::Tensor& h, const at::Tensor& logits) override;
+  RouterOutput route(const RouterSpec& spec, int moe_layer, const at::Tensor& h,
+                     const at::Tensor& logits) override;
 
  protected:
-  const ModelConfig& config_;
   TorchSession& session_;
   const RaggedBatch& batch_;
 
  private:
-  RouterOutput select_under_policy(int layer, const at::Tensor& h, const at::Tensor& logits) const;
+  RouterOutput select_under_policy(const RouterSpec& spec, int moe_layer, const at::Tensor& h,
+                                   const at::Tensor& logits) const;
 
   const RoutingPolicy* policy_ = nullptr;
 };
@@ -53,10 +54,11 @@ class CpuOps : public InferenceOps {
   using InferenceOps::InferenceOps;
 
   at::Tensor linear(const at::Tensor& x, const at::Tensor& w) override;
-  at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) override;
-  at::Tensor attention(int layer, const at::Tensor& q, const at::Tensor& k,
-                       const at::Tensor& v) override;
-  at::Tensor mix_experts(const at::Tensor& x, const RouterOutput& routing,
+  at::Tensor rms_norm(const NormSpec& spec, const at::Tensor& x, const at::Tensor& w) override;
+  at::Tensor attention(const AttentionSpec& spec, int layer, const at::Tensor& q,
+                       const at::Tensor& k, const at::Tensor& v) override;
+  at::Tensor silu_times(const at::Tensor& gate, const at::Tensor& up) override;
+  at::Tensor mix_experts(const MoeSpec& spec, const at::Tensor& x, const RouterOutput& routing,
                          const ExpertWeights& experts) override;
 };
 
@@ -65,14 +67,13 @@ class CpuOps : public InferenceOps {
 /// rounds. A row's result depends neither on the other rows nor on the number of threads.
 class FastOps : public CpuOps {
  public:
-  FastOps(const ModelConfig& config, TorchSession& session, const RaggedBatch& batch,
-          const kernels::KernelSet& set)
-      : CpuOps(config, session, batch), set_(set) {}
+  FastOps(TorchSession& session, const RaggedBatch& batch, const kernels::KernelSet& set)
+      : CpuOps(session, batch), set_(set) {}
 
   at::Tensor linear(const at::Tensor& x, const at::Tensor& w) override;
-  at::Tensor attention(int layer, const at::Tensor& q, const at::Tensor& k,
-                       const at::Tensor& v) override;
-  at::Tensor mix_experts(const at::Tensor& x, const RouterOutput& routing,
+  at::Tensor attention(const AttentionSpec& spec, int layer, const at::Tensor& q,
+                       const at::Tensor& k, const at::Tensor& v) override;
+  at::Tensor mix_experts(const MoeSpec& spec, const at::Tensor& x, const RouterOutput& routing,
                          const ExpertWeights& experts) override;
 
  private:
@@ -86,10 +87,11 @@ class PlainOps : public InferenceOps {
   using InferenceOps::InferenceOps;
 
   at::Tensor linear(const at::Tensor& x, const at::Tensor& w) override;
-  at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) override;
-  at::Tensor attention(int layer, const at::Tensor& q, const at::Tensor& k,
-                       const at::Tensor& v) override;
-  at::Tensor mix_experts(const at::Tensor& x, const RouterOutput& routing,
+  at::Tensor rms_norm(const NormSpec& spec, const at::Tensor& x, const at::Tensor& w) override;
+  at::Tensor attention(const AttentionSpec& spec, int layer, const at::Tensor& q,
+                       const at::Tensor& k, const at::Tensor& v) override;
+  at::Tensor silu_times(const at::Tensor& gate, const at::Tensor& up) override;
+  at::Tensor mix_experts(const MoeSpec& spec, const at::Tensor& x, const RouterOutput& routing,
                          const ExpertWeights& experts) override;
 };
 

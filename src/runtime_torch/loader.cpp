@@ -55,34 +55,19 @@ at::Tensor mapped_tensor(const TensorView& view) {
   return copy;
 }
 
-Olmoe load_olmoe(const Checkpoint& checkpoint, at::ScalarType dtype, const at::Device& device) {
+Decoder load_decoder(const Checkpoint& checkpoint, at::ScalarType dtype, const at::Device& device) {
   const Loader load(checkpoint, dtype, device);
-  const ModelConfig& config = checkpoint.config();
-  Olmoe model{
-      config, load.matrix("model.embed_tokens.weight"), {}, load.vector("model.norm.weight"), {}};
-  model.lm_head = config.tie_word_embeddings ? model.embed_tokens : load.matrix("lm_head.weight");
-  for (int l = 0; l < config.num_hidden_layers; ++l) {
-    const std::string layer = "model.layers." + std::to_string(l) + ".",
-                      attention = layer + "self_attn.";
-    OlmoeLayer weights;
-    weights.input_norm = load.vector(layer + "input_layernorm.weight");
-    weights.q_proj = load.matrix(attention + "q_proj.weight");
-    weights.k_proj = load.matrix(attention + "k_proj.weight");
-    weights.v_proj = load.matrix(attention + "v_proj.weight");
-    weights.o_proj = load.matrix(attention + "o_proj.weight");
-    weights.q_norm = load.vector(attention + "q_norm.weight");
-    weights.k_norm = load.vector(attention + "k_norm.weight");
-    weights.post_attention_norm = load.vector(layer + "post_attention_layernorm.weight");
-    weights.router = load.matrix(layer + "mlp.gate.weight");
-    for (int e = 0; e < config.num_experts; ++e) {
-      const std::string expert = layer + "mlp.experts." + std::to_string(e) + ".";
-      weights.experts.gate.push_back(load.matrix(expert + "gate_proj.weight"));
-      weights.experts.up.push_back(load.matrix(expert + "up_proj.weight"));
-      weights.experts.down.push_back(load.matrix(expert + "down_proj.weight"));
+  Decoder decoder(checkpoint.config().spec);
+  for (const WeightSlot& slot : checkpoint.weights()) {
+    const auto tensor = slot.shape.size() == 1 ? load.vector(slot.name) : load.matrix(slot.name);
+    if (slot.expert < 0) {
+      decoder.weight(slot.role, slot.layer) = tensor;
+    } else {
+      decoder.expert_weights(slot.role, slot.layer).push_back(tensor);
     }
-    model.layers.push_back(std::move(weights));
   }
-  return model;
+  if (decoder.spec.tied_embeddings) decoder.head = decoder.embedding;
+  return decoder;
 }
 
 }  // namespace moexray::torch_runtime

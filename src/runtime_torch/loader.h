@@ -1,6 +1,6 @@
 #pragma once
 
-#include "models/olmoe.h"
+#include "decoder.h"
 #include "moexray/checkpoint/checkpoint.h"
 
 namespace moexray::torch_runtime {
@@ -12,6 +12,6 @@ at::Tensor mapped_tensor(const TensorView& view);
 /// stay where they are mapped if their type allows it: bfloat16 weights serve both types of
 /// computation, since float32 kernels widen them as they read; float16 ones, misaligned ones and
 /// norms of another type are converted copies.
-Olmoe load_olmoe(const Checkpoint& checkpoint, at::ScalarType dtype, const at::Device& device);
+Decoder load_decoder(const Checkpoint& checkpoint, at::ScalarType dtype, const at::Device& device);
 
 }  // namespace moexray::torch_runtime

@@ -6,19 +6,15 @@
 
 namespace moexray::torch_runtime {
 
-RouterRule router_rule(const ModelConfig& config) {
-  return {config.num_experts, config.num_experts_per_tok, config.norm_topk_prob};
-}
-
-RouterOutput select_rows(const RouterRule& rule, const at::Tensor& logits,
+RouterOutput select_rows(const RouterSpec& router, const at::Tensor& logits,
                          const at::Tensor* probabilities) {
   const std::int64_t n = logits.size(0);
-  RouterOutput output{logits, at::empty({n, rule.top_k}, at::kInt),
-                      at::empty({n, rule.top_k}, at::kFloat)};
+  RouterOutput output{logits, at::empty({n, router.top_k}, at::kInt),
+                      at::empty({n, router.top_k}, at::kFloat)};
   at::parallel_for(0, n, 64, [&](std::int64_t begin, std::int64_t end) {
     std::span<float> p;
     if (probabilities != nullptr) p = rows_of<float>(*probabilities, begin, end);
-    select_experts(rule, rows_of<float>(logits, begin, end),
+    select_experts(router, rows_of<float>(logits, begin, end),
                    rows_of<ExpertId>(output.experts, begin, end),
                    rows_of<float>(output.weights, begin, end), p);
   });
@@ -53,17 +49,17 @@ void sum_over_ranks(const float* parts, std::int64_t n, std::int64_t k, std::int
   });
 }
 
-RotaryTable make_rotary_table(const ModelConfig& config, std::int64_t n_positions) {
+RotaryTable make_rotary_table(const RotarySpec& rotary, std::int64_t n_positions) {
   // As transformers computes it: the inverse frequencies and the angles are rounded to float32.
-  const std::int64_t half = config.head_dim() / 2;
+  const std::int64_t half = rotary.dim / 2;
   const auto options = at::TensorOptions(at::kFloat);
   RotaryTable table{at::empty({n_positions, half}, options),
                     at::empty({n_positions, half}, options)};
   auto* cos = table.cos.data_ptr<float>();
   auto* sin = table.sin.data_ptr<float>();
   for (std::int64_t i = 0; i < half; ++i) {
-    const float exponent = static_cast<float>(2 * i) / static_cast<float>(config.head_dim());
-    const float frequency = 1.0F / std::pow(static_cast<float>(config.rope_theta), exponent);
+    const float exponent = static_cast<float>(2 * i) / static_cast<float>(rotary.dim);
+    const float frequency = 1.0F / std::pow(static_cast<float>(rotary.theta), exponent);
     for (std::int64_t pos = 0; pos < n_positions; ++pos) {
       const float angle = static_cast<float>(pos) * frequency;
       cos[pos * half + i] = std::cos(angle);

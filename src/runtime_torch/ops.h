@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "moexray/checkpoint/config.h"
+#include "moexray/architecture/model_spec.h"
 #include "moexray/routing/router_rule.h"
 #include "torch_api.h"
 
@@ -20,6 +20,13 @@ struct ExpertWeights {
   at::Tensor down_stack;         ///< [E, hidden, intermediate]
 };
 
+/// Of a network down(silu(gate(x)) · up(x)).
+struct FeedForwardWeights {
+  at::Tensor gate;  ///< [width, hidden]
+  at::Tensor up;    ///< [width, hidden]
+  at::Tensor down;  ///< [hidden, width]
+};
+
 /// What a router decided for n tokens.
 struct RouterOutput {
   at::Tensor logits;   ///< [n, E]
@@ -27,32 +34,33 @@ struct RouterOutput {
   at::Tensor weights;  ///< [n, k] in the type of the computation, as the model applies them
 };
 
-/// The operations a model is written in. Inference and training implement them differently: the one
-/// with a key-value cache and results that do not depend on the batch, the other with gradients.
+/// The operations a model is written in, each with the spec of its part. Inference and training
+/// implement them differently: the one with a key-value cache and results that do not depend on the
+/// batch, the other with gradients.
 class Ops {
  public:
   virtual ~Ops() = default;
   /// x [n, in] · wᵀ, w [out, in].
   virtual at::Tensor linear(const at::Tensor& x, const at::Tensor& w) = 0;
   /// x / √(mean(x²) + eps) · w over the last dimension.
-  virtual at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) = 0;
-  /// Rotary embedding of q and k, then causal attention. q [n, heads · d], k and v [n, kv_heads ·
-  /// d].
-  virtual at::Tensor attention(int layer, const at::Tensor& q, const at::Tensor& k,
-                               const at::Tensor& v) = 0;
-  /// What select_experts() chooses. h [n, hidden] is what the router has multiplied to
-  /// logits [n, E].
-  virtual RouterOutput route(int layer, const at::Tensor& h, const at::Tensor& logits) = 0;
+  virtual at::Tensor rms_norm(const NormSpec& spec, const at::Tensor& x, const at::Tensor& w) = 0;
+  /// Rotary embedding of q and k, then causal attention in transformer layer `layer`.
+  /// q [n, heads · d], k and v [n, kv_heads · d].
+  virtual at::Tensor attention(const AttentionSpec& spec, int layer, const at::Tensor& q,
+                               const at::Tensor& k, const at::Tensor& v) = 0;
+  /// silu(gate) · up, both [n, width].
+  virtual at::Tensor silu_times(const at::Tensor& gate, const at::Tensor& up) = 0;
+  /// What select_experts() chooses in MoE layer `moe_layer`. h [n, hidden] is what the router has
+  /// multiplied to logits [n, E].
+  virtual RouterOutput route(const RouterSpec& spec, int moe_layer, const at::Tensor& h,
+                             const at::Tensor& logits) = 0;
   /// Σ over the selected experts of weight · down(silu(gate(x)) · up(x)).
-  virtual at::Tensor mix_experts(const at::Tensor& x, const RouterOutput& routing,
-                                 const ExpertWeights& experts) = 0;
+  virtual at::Tensor mix_experts(const MoeSpec& spec, const at::Tensor& x,
+                                 const RouterOutput& routing, const ExpertWeights& experts) = 0;
 };
 
-/// Called with every layer's routing as soon as it is known: the forward hook of the routers.
-using RouterHook = std::function<void(int layer, const RouterOutput&)>;
-
-/// The rule of a model's routers.
-RouterRule router_rule(const ModelConfig& config);
+/// Called with every MoE layer's routing as soon as it is known: the forward hook of the routers.
+using RouterHook = std::function<void(int moe_layer, const RouterOutput&)>;
 
 /// Rows [begin, end) of a contiguous matrix on the CPU.
 template <typename Value>
@@ -63,7 +71,7 @@ std::span<Value> rows_of(const at::Tensor& t, std::int64_t begin, std::int64_t e
 
 /// select_experts() on all threads: logits [n, E] are float32 on the CPU and contiguous, and so are
 /// the weights. `probabilities` [n, E], where not null, receives the whole softmax.
-RouterOutput select_rows(const RouterRule& rule, const at::Tensor& logits,
+RouterOutput select_rows(const RouterSpec& router, const at::Tensor& logits,
                          const at::Tensor* probabilities = nullptr);
 
 /// Rows grouped by expert: expert e has the entries order[starts[e] … starts[e + 1]), each of which
@@ -79,16 +87,16 @@ ExpertGroups group_by_expert(const at::Tensor& experts, int n_experts);
 /// d].
 void sum_over_ranks(const float* parts, std::int64_t n, std::int64_t k, std::int64_t d, float* out);
 
-/// cos and sin of position · θ^(−2i/d): two tensors [n_positions, d / 2] in float32.
+/// cos and sin of position · θ^(−2i/dim): two tensors [n_positions, dim / 2] in float32.
 struct RotaryTable {
   at::Tensor cos;
   at::Tensor sin;
 };
 
-RotaryTable make_rotary_table(const ModelConfig& config, std::int64_t n_positions);
+RotaryTable make_rotary_table(const RotarySpec& rotary, std::int64_t n_positions);
 
-/// Rotates one head in place, half-split: (x₁, x₂) → (x₁ cos − x₂ sin, x₂ cos + x₁ sin), d values
-/// in all.
+/// Rotates the first 2 · half values of a head in place, half-split:
+/// (x₁, x₂) → (x₁ cos − x₂ sin, x₂ cos + x₁ sin).
 void rotate_head(float* head, const float* cos, const float* sin, std::int64_t half);
 
 }  // namespace moexray::torch_runtime

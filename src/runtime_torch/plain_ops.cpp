@@ -5,11 +5,14 @@
 namespace moexray::torch_runtime {
 namespace {
 
-// x [n, heads, d] rotated by the rows' positions, half-split.
+// The first values of x [n, heads, d] rotated by the rows' positions, half-split.
 at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
-  const auto halves = x.to(at::kFloat).chunk(2, -1);
-  const auto a = halves[0], b = halves[1];
-  return at::cat({a * cos - b * sin, b * cos + a * sin}, -1).to(x.scalar_type());
+  const std::int64_t half = cos.size(-1), d = x.size(-1);
+  const auto values = x.to(at::kFloat);
+  const auto a = values.narrow(-1, 0, half), b = values.narrow(-1, half, half);
+  return at::cat({a * cos - b * sin, b * cos + a * sin, values.narrow(-1, 2 * half, d - 2 * half)},
+                 -1)
+      .to(x.scalar_type());
 }
 
 }  // namespace
@@ -18,15 +21,18 @@ at::Tensor PlainOps::linear(const at::Tensor& x, const at::Tensor& w) {
   return at::linear(x, w.to(x.scalar_type()));
 }
 
-at::Tensor PlainOps::rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) {
+at::Tensor PlainOps::rms_norm(const NormSpec& spec, const at::Tensor& x, const at::Tensor& w) {
   const auto values = x.to(at::kFloat);
-  return w * (values * (values.pow(2).mean(-1, true) + eps).rsqrt()).to(x.scalar_type());
+  return w * (values * (values.pow(2).mean(-1, true) + spec.eps).rsqrt()).to(x.scalar_type());
 }
 
-at::Tensor PlainOps::attention(int layer, const at::Tensor& q, const at::Tensor& k,
-                               const at::Tensor& v) {
-  const std::int64_t d = config_.head_dim(), heads = config_.num_attention_heads,
-                     kv = config_.num_key_value_heads;
+at::Tensor PlainOps::silu_times(const at::Tensor& gate, const at::Tensor& up) {
+  return at::silu(gate) * up;
+}
+
+at::Tensor PlainOps::attention(const AttentionSpec& spec, int layer, const at::Tensor& q,
+                               const at::Tensor& k, const at::Tensor& v) {
+  const std::int64_t d = spec.head_dim, heads = spec.n_heads, kv = spec.n_kv_heads;
   std::vector<at::Tensor> outputs;
   std::size_t first = 0;
   while (first < batch_.rows.size()) {
@@ -36,8 +42,8 @@ at::Tensor PlainOps::attention(int layer, const at::Tensor& q, const at::Tensor&
     while (last < batch_.rows.size() && batch_.rows[last].slot == start.slot) ++last;
     const auto begin = static_cast<std::int64_t>(first),
                n = static_cast<std::int64_t>(last - first);
-    const auto cos = session_.rotary_table().cos.narrow(0, start.pos, n).unsqueeze(1),
-               sin = session_.rotary_table().sin.narrow(0, start.pos, n).unsqueeze(1);
+    const auto cos = session_.rotary_table(layer).cos.narrow(0, start.pos, n).unsqueeze(1),
+               sin = session_.rotary_table(layer).sin.narrow(0, start.pos, n).unsqueeze(1);
     const auto rows = [&](const at::Tensor& x, std::int64_t n_heads) {
       return x.narrow(0, begin, n).view({n, n_heads, d});
     };
@@ -60,10 +66,10 @@ at::Tensor PlainOps::attention(int layer, const at::Tensor& q, const at::Tensor&
   return at::cat(outputs, 0);
 }
 
-at::Tensor PlainOps::mix_experts(const at::Tensor& x, const RouterOutput& routing,
-                                 const ExpertWeights& experts) {
+at::Tensor PlainOps::mix_experts(const MoeSpec& spec, const at::Tensor& x,
+                                 const RouterOutput& routing, const ExpertWeights& experts) {
   const std::int64_t k = routing.experts.size(1);
-  const auto groups = group_by_expert(routing.experts, config_.num_experts);
+  const auto groups = group_by_expert(routing.experts, spec.router.n_experts);
   const auto order = at::tensor(groups.order, at::kLong).to(x.device());
   const auto weights = routing.weights.reshape({-1});
   auto out = at::zeros_like(x);
@@ -73,7 +79,7 @@ at::Tensor PlainOps::mix_experts(const at::Tensor& x, const RouterOutput& routin
     const auto entries = order.narrow(0, groups.starts[e], n);
     const auto rows = entries.div(k, "floor");
     const auto xe = x.index_select(0, rows);
-    const auto hidden = at::silu(linear(xe, experts.gate[e])) * linear(xe, experts.up[e]);
+    const auto hidden = silu_times(linear(xe, experts.gate[e]), linear(xe, experts.up[e]));
     out.index_add_(0, rows,
                    linear(hidden, experts.down[e]) * weights.index_select(0, entries).unsqueeze(1));
   }

@@ -9,10 +9,11 @@
 #include "kernels/kernel_sets.h"
 #include "kernels/processor.h"
 #include "kernels/row_kernels.h"
+#include "loader.h"
 #include "memory.h"
 #include "moexray/core/error.h"
 #include "moexray/core/system.h"
-#include "registry.h"
+#include "torch_model.h"
 #include "translate_errors.h"
 
 namespace moexray::torch_runtime {
@@ -105,7 +106,9 @@ class TorchRuntime : public Runtime {
         throw Error(ErrorKind::runtime,
                     {"these kernels do not run on this processor", {}, {}, options.kernels});
       }
-      return make_model(checkpoint, dtype, device, n_threads, set);
+      return std::make_unique<TorchModel>(checkpoint.config(),
+                                          load_decoder(checkpoint, dtype, device), dtype, device,
+                                          n_threads, set);
     });
   }
 };

@@ -23,12 +23,15 @@ struct SequenceCache {
 /// The key-value cache of a batch of sequences, in the type of the computation.
 class TorchSession : public Session {
  public:
-  TorchSession(const ModelConfig& config, std::span<const std::int64_t> capacities,
-               at::TensorOptions options);
+  /// @param max_positions a sequence's most
+  TorchSession(const ModelSpec& spec, int max_positions, std::span<const std::int64_t> capacities,
+               const at::TensorOptions& options);
 
   std::int64_t length(int slot) const override { return sequence(slot).length; }
-  /// For as many positions as the longest sequence can have.
-  const RotaryTable& rotary_table() const { return table_; }
+  /// Of a layer, for as many positions as the longest sequence can have.
+  const RotaryTable& rotary_table(int layer) const {
+    return tables_[table_of_layer_[static_cast<std::size_t>(layer)]];
+  }
   int n_slots() const { return static_cast<int>(sequences_.size()); }
   SequenceCache& sequence(int slot) { return sequences_.at(static_cast<std::size_t>(slot)); }
   const SequenceCache& sequence(int slot) const {
@@ -36,7 +39,8 @@ class TorchSession : public Session {
   }
 
  private:
-  RotaryTable table_;
+  std::vector<RotaryTable> tables_;  // layers of equal specs share one
+  std::vector<std::size_t> table_of_layer_;
   std::vector<SequenceCache> sequences_;
 };
 

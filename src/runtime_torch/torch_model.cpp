@@ -72,18 +72,17 @@ void require_finite(std::span<const float> logits, std::span<const RowPlace> row
 
 }  // namespace
 
-void observe_router(RouterTap& tap, const ModelConfig& config, int layer, std::int64_t n_rows,
+void observe_router(RouterTap& tap, const RoutingShape& shape, int moe_layer, std::int64_t n_rows,
                     const RouterOutput& routing) {
-  const RoutingShape shape = config.routing_shape();
   const auto weights = routing.weights.to(at::kCPU, at::kFloat).contiguous();
   const auto logits =
       tap.wants_logits() ? routing.logits.to(at::kCPU, at::kFloat).contiguous() : at::Tensor();
   const at::IntArrayRef selected = routing.experts.sizes();
   TORCH_CHECK(selected == at::IntArrayRef({n_rows, shape.top_k}) && weights.sizes() == selected,
-              "router output of layer ", layer, " has shape ", selected);
+              "router output of MoE layer ", moe_layer, " has shape ", selected);
   TORCH_CHECK(!logits.defined() || logits.sizes() == at::IntArrayRef({n_rows, shape.n_experts}));
   const auto n_selected = static_cast<std::size_t>(n_rows * shape.top_k);
-  RouterBatch batch{layer,
+  RouterBatch batch{moe_layer,
                     n_rows,
                     shape.n_experts,
                     shape.top_k,
@@ -95,7 +94,7 @@ void observe_router(RouterTap& tap, const ModelConfig& config, int layer, std::i
   for (const float weight : batch.weights) {
     if (!std::isfinite(weight)) {
       throw Error(ErrorKind::data, {"a router weight is not finite",
-                                    "MoE layer " + std::to_string(layer),
+                                    "MoE layer " + std::to_string(moe_layer),
                                     {},
                                     std::to_string(weight)});
     }
@@ -103,14 +102,19 @@ void observe_router(RouterTap& tap, const ModelConfig& config, int layer, std::i
   tap.on_router(batch);
 }
 
-TorchModel::TorchModel(Olmoe olmoe, at::ScalarType dtype, const at::Device& device, int n_threads,
-                       const kernels::KernelSet* set)
-    : olmoe_(std::move(olmoe)), dtype_(dtype), device_(device), n_threads_(n_threads), set_(set) {}
+TorchModel::TorchModel(ModelConfig config, Decoder decoder, at::ScalarType dtype,
+                       const at::Device& device, int n_threads, const kernels::KernelSet* set)
+    : config_(std::move(config)),
+      decoder_(std::move(decoder)),
+      dtype_(dtype),
+      device_(device),
+      n_threads_(n_threads),
+      set_(set) {}
 
 std::unique_ptr<Session> TorchModel::new_session(std::span<const std::int64_t> capacities) {
   return with_translated_errors("make room for a batch", [&] {
-    return std::make_unique<TorchSession>(olmoe_.config, capacities,
-                                          at::TensorOptions(dtype_).device(device_));
+    return std::make_unique<TorchSession>(decoder_.spec, config_.max_position_embeddings,
+                                          capacities, at::TensorOptions(dtype_).device(device_));
   });
 }
 
@@ -127,19 +131,19 @@ std::vector<float> TorchModel::run_pass(Session& session, std::span<const Sequen
   if (at::get_num_threads() != n_threads_) at::set_num_threads(n_threads_);
   const at::NoGradGuard no_grad;
   auto& torch_session = dynamic_cast<TorchSession&>(session);
-  const Rows rows = lay_out(torch_session, chunks, olmoe_.config.vocab_size);
+  const Rows rows = lay_out(torch_session, chunks, decoder_.spec.vocab_size);
   const auto n_rows = static_cast<std::int64_t>(rows.batch.rows.size());
   if (n_rows == 0) return {};
 
   RouterHook hook;
   if (passage.tap != nullptr) {
-    hook = [&](int layer, const RouterOutput& routing) {
-      observe_router(*passage.tap, olmoe_.config, layer, n_rows, routing);
+    hook = [&, shape = config_.routing_shape()](int moe_layer, const RouterOutput& routing) {
+      observe_router(*passage.tap, shape, moe_layer, n_rows, routing);
     };
   }
-  const auto embedded = olmoe_.embed_tokens.index_select(0, rows.token_ids.to(device_)).to(dtype_);
+  const auto embedded = decoder_.embedding.index_select(0, rows.token_ids.to(device_)).to(dtype_);
   const auto logits_of = [&](Ops& ops, const at::Tensor& h, std::span<const RowPlace> places) {
-    const auto logits = ops.linear(h, olmoe_.lm_head).to(at::kCPU, at::kFloat).contiguous();
+    const auto logits = ops.linear(h, decoder_.head).to(at::kCPU, at::kFloat).contiguous();
     std::vector<float> values(logits.data_ptr<float>(), logits.data_ptr<float>() + logits.numel());
     require_finite(values, places);
     return values;
@@ -147,7 +151,7 @@ std::vector<float> TorchModel::run_pass(Session& session, std::span<const Sequen
   std::vector<float> result;
   const auto run = [&](auto&& ops) {
     ops.set_policy(passage.policy);
-    const auto h = olmoe_.forward(embedded, ops, hook);
+    const auto h = decoder_.forward(embedded, ops, hook);
     const std::span<const RowPlace> places = rows.batch.rows;
     if (!passage.every_token) {
       std::vector<RowPlace> last;
@@ -166,11 +170,11 @@ std::vector<float> TorchModel::run_pass(Session& session, std::span<const Sequen
     }
   };
   if (set_ != nullptr) {
-    run(FastOps(olmoe_.config, torch_session, rows.batch, *set_));
+    run(FastOps(torch_session, rows.batch, *set_));
   } else if (device_.is_cpu()) {
-    run(CpuOps(olmoe_.config, torch_session, rows.batch));
+    run(CpuOps(torch_session, rows.batch));
   } else {
-    run(PlainOps(olmoe_.config, torch_session, rows.batch));
+    run(PlainOps(torch_session, rows.batch));
   }
   for (const SequenceChunk& chunk : chunks) {
     torch_session.sequence(chunk.slot).length += static_cast<std::int64_t>(chunk.token_ids.size());

@@ -1,7 +1,7 @@
 #pragma once
 
+#include "decoder.h"
 #include "kernels/kernel_sets.h"
-#include "models/olmoe.h"
 #include "moexray/runtime/model.h"
 
 namespace moexray::torch_runtime {
@@ -10,11 +10,11 @@ namespace moexray::torch_runtime {
 /// the routers' decisions to the tap.
 class TorchModel : public Model {
  public:
-  /// @param set as make_model has it
-  TorchModel(Olmoe olmoe, at::ScalarType dtype, const at::Device& device, int n_threads,
-             const kernels::KernelSet* set);
+  /// @param set multiplies in bfloat16 on the CPU; null: libtorch does, or the float32 kernels.
+  TorchModel(ModelConfig config, Decoder decoder, at::ScalarType dtype, const at::Device& device,
+             int n_threads, const kernels::KernelSet* set);
 
-  const ModelConfig& config() const override { return olmoe_.config; }
+  const ModelConfig& config() const override { return config_; }
   std::unique_ptr<Session> new_session(std::span<const std::int64_t> capacities) override;
   std::vector<float> forward(Session& session, std::span<const SequenceChunk> chunks,
                              const Passage& passage) override;
@@ -23,16 +23,17 @@ class TorchModel : public Model {
   std::vector<float> run_pass(Session& session, std::span<const SequenceChunk> chunks,
                               const Passage& passage);
 
-  Olmoe olmoe_;
+  ModelConfig config_;
+  Decoder decoder_;
   at::ScalarType dtype_;
   at::Device device_;
   int n_threads_;
   const kernels::KernelSet* set_;
 };
 
-/// Passes one layer's routing to a tap, after checking that its shapes are what the config
+/// Passes the routing of an MoE layer to a tap, after checking that its shapes are what the spec
 /// promises.
-void observe_router(RouterTap& tap, const ModelConfig& config, int layer, std::int64_t n_rows,
+void observe_router(RouterTap& tap, const RoutingShape& shape, int moe_layer, std::int64_t n_rows,
                     const RouterOutput& routing);
 
 }  // namespace moexray::torch_runtime

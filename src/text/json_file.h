@@ -1,21 +1,19 @@
 #pragma once
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "core/json/json.h"
+
 namespace moexray::json_file {
 
 using Json = nlohmann::json;
 
-inline constexpr int max_depth = 64;
-
-/// Parses JSON text of `where`. @throws Error (data) if it is malformed or nested deeper than
-/// max_depth.
-Json parse(std::string_view text, const std::string& where);
+/// The last of equal keys counts, as in the libraries that write and read these files.
+inline constexpr JsonRules rules{.exact_numbers = false, .unique_keys = false};
 
 /// The object in a file; nothing if there is no such file.
 std::optional<Json> read_object_if_there(const std::filesystem::path& path,
@@ -33,7 +31,7 @@ const Json& member(const Json& object, const char* key);
 [[noreturn]] void fail(const std::string& where, std::string_view key, std::string_view what,
                        std::string_view expected, const Json& found);
 
-/// Members of the expected type; absent or null: the fallback.
+/// Members of the expected type; absent, null, or of something that is no object: the fallback.
 bool bool_or(const Json& object, const char* key, bool fallback, const std::string& where);
 std::string string_or(const Json& object, const char* key, std::string_view fallback,
                       const std::string& where);

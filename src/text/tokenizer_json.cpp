@@ -355,7 +355,7 @@ void gather_added_tokens(const Json& root, const std::string& where, const Token
 
 ByteLevelModel parse_byte_level_model(std::string_view json_text, const std::string& where,
                                       const TokenizerConfig& config) {
-  const Json root = json_file::parse(json_text, where);
+  const Json root = parse_json(json_text, where, json_file::rules);
   if (!root.is_object()) fail(where, "", "not a JSON object", "an object", root);
   const Json& added = member(root, "added_tokens");
   if (!added.is_null() && !added.is_array())

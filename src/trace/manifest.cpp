@@ -120,7 +120,7 @@ class KeyReader {
   }
   [[noreturn]] void fail(const std::string& key, std::string expected, const Json& found) const {
     throw Error(ErrorKind::data, {"wrong value of key \"" + key + "\"", where_, std::move(expected),
-                                  trace::describe(found)});
+                                  describe_json(found)});
   }
 
  private:
@@ -249,10 +249,24 @@ trace::ManifestEntries trace::manifest_entries(const TraceManifest& m) {
 
 std::string trace_tool_name() { return "moexray " + std::string(version()); }
 
+TraceManifest bare_manifest(const RoutingShape& shape) {
+  const std::set<std::string_view> known = {
+      "format",      "version",        "tool",   "model.n_layers", "model.n_experts",
+      "model.top_k", "routing_policy", "events", "router_logits",  "compress"};
+  TraceManifest manifest;
+  manifest.tool = trace_tool_name();
+  manifest.model.shape = shape;
+  for (const auto& [key, value] : trace::manifest_entries(manifest)) {
+    if (!known.contains(key)) manifest.absent.insert(key);
+  }
+  return manifest;
+}
+
 std::string manifest_to_json(const TraceManifest& manifest) {
   std::string text = "{";
   std::string open_object;
   for (const auto& [key, value] : trace::manifest_entries(manifest)) {
+    if (manifest.absent.contains(key)) continue;
     const std::size_t dot = key.find('.');
     const std::string object = dot == std::string::npos ? "" : key.substr(0, dot);
     if (object == open_object && !object.empty()) {
@@ -264,15 +278,16 @@ std::string manifest_to_json(const TraceManifest& manifest) {
       open_object = object;
     }
     text += "\"" + key.substr(dot == std::string::npos ? 0 : dot + 1) + "\": ";
-    text += trace::json_text(value);
+    text += json_text(value);
   }
   if (!open_object.empty()) text += "}";
+  if (!manifest.finished) text += ",\n  \"finished\": false";
   append_checksum(text, trace::manifest_checksum);
   return text;
 }
 
 TraceManifest manifest_from_json(std::string_view json, std::string_view where) {
-  const Json root = trace::parse_json(json, std::string(where));
+  const Json root = parse_json(json, where);
   const KeyReader in(root, where);
   read_format(in);
   if (root.contains("checksum") &&
@@ -290,6 +305,7 @@ TraceManifest manifest_from_json(std::string_view json, std::string_view where) 
   in.integer("tokenizer.vocab_size", m.tokenizer.vocab_size, 0, max_count);
   in.text("tokenizer.sha256", m.tokenizer.sha256);
   in.integer("n_prompts", m.n_prompts, 0, max_count);
+  in.flag("finished", m.finished);
   in.text("instruction_set", m.instruction_set);
   read_generation(in, m.generation);
   in.integer("batch", m.batch, 0, max_count);

@@ -22,7 +22,7 @@ using trace::ManifestEntries;
 
 constexpr std::size_t max_shown_bytes = 200;
 
-std::string shown(const Json& value) { return printable(trace::json_text(value), max_shown_bytes); }
+std::string shown(const Json& value) { return printable(json_text(value), max_shown_bytes); }
 
 // What computed. `bits` says of the others what they decide, where there is one.
 constexpr auto computing_keys = {"bits", "device", "backend", "kernels", "instruction_set"};

@@ -95,6 +95,7 @@ class Opener {
     sizes_.clear();
     n_lines_ = 0;
     n_incomplete_ = 0;
+    check_finished(part);
     read_prompts(set_.directories[part]);
     check_count(set_.directories[part]);
   }
@@ -175,6 +176,21 @@ class Opener {
              std::to_string(std::max<std::int64_t>(n, 0));
     }
     return {};
+  }
+
+  // Traces whose number of prompts was not known when they were begun.
+  void check_finished(std::size_t part) {
+    if (set_.manifests[part].finished) return;
+    const fs::path& directory = set_.directories[part];
+    if (!options_.allow_partial) {
+      fail_at(
+          "the trace is not finished: what wrote it was stopped, and how many prompts are missing "
+          "is "
+          "not known (write it again, or use --allow-partial)",
+          (directory / trace::manifest_name).string());
+    }
+    set_.notices.push_back(directory.string() +
+                           ": not finished; how many prompts are missing is not known");
   }
 
   void check_count(const fs::path& directory) {

@@ -3,7 +3,6 @@
 #include <optional>
 #include <utility>
 
-#include "exact_json.h"
 #include "fail.h"
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
@@ -36,7 +35,7 @@ std::string take_name(Json& object, const std::string& key) {
   if (!value) return {};
   const std::string text = value->is_string() ? value->get<std::string>() : integer_text(*value);
   if (!value->is_string() && text.empty()) {
-    fail_key("wrong type", key, "a string or a whole number", describe(*value));
+    fail_key("wrong type", key, "a string or a whole number", describe_json(*value));
   }
   const std::string problem = name_problem(text);
   if (!problem.empty()) fail_key("value " + problem, key, {}, {});
@@ -45,7 +44,7 @@ std::string take_name(Json& object, const std::string& key) {
 
 // What stands in place of a message: an object tells its keys.
 std::string describe_message(const Json& item) {
-  if (!item.is_object()) return describe(item);
+  if (!item.is_object()) return describe_json(item);
   std::string text;
   for (const auto& [key, value] : item.items()) {
     if (text.size() > 80) break;
@@ -58,7 +57,7 @@ std::string describe_message(const Json& item) {
 std::vector<PromptMessage> to_messages(const Json& value, std::string_view key) {
   if (!value.is_array() || value.empty()) {
     fail_key("wrong value", key, "an array of messages",
-             value.is_array() ? "an empty array" : describe(value));
+             value.is_array() ? "an empty array" : describe_json(value));
   }
   std::vector<PromptMessage> messages;
   for (const Json& item : value) {
@@ -70,7 +69,7 @@ std::vector<PromptMessage> to_messages(const Json& value, std::string_view key) 
       if (found != nullptr && found->is_string()) {
         *target = found->get<std::string>();
       } else if (found != nullptr || (item.is_object() && item.contains(name))) {
-        fail_key("wrong message", place + "." + name, "a string", describe(item.at(name)));
+        fail_key("wrong message", place + "." + name, "a string", describe_json(item.at(name)));
       } else {
         fail_key("wrong message", place, "{\"role\",\"content\"}", describe_message(item));
       }
@@ -103,7 +102,7 @@ void take_content(Json& object, const PromptReadOptions& keys, Prompt& prompt) {
   } else if (text->is_array()) {
     prompt.messages = to_messages(*text, keys.prompt_key);
   } else if (!text->is_string() || text->get_ref<const std::string&>().empty()) {
-    fail_key("wrong value", keys.prompt_key, "a string that is not empty", describe(*text));
+    fail_key("wrong value", keys.prompt_key, "a string that is not empty", describe_json(*text));
   } else {
     prompt.text = text->get<std::string>();
   }
@@ -111,15 +110,15 @@ void take_content(Json& object, const PromptReadOptions& keys, Prompt& prompt) {
 
 std::string take_meta(Json& object) {
   const std::optional<Json> meta = take(object, meta_key);
-  if (!meta) return exact_json_text(object);
-  if (!meta->is_object()) fail_key("wrong type", meta_key, "an object", describe(*meta));
+  if (!meta) return json_text(object);
+  if (!meta->is_object()) fail_key("wrong type", meta_key, "an object", describe_json(*meta));
   for (const auto& [key, value] : meta->items()) {
     if (object.contains(key)) {
       fail_key("key given in the line and in its \"meta\"", key, {}, {});
     }
     object[key] = value;
   }
-  return exact_json_text(object);
+  return json_text(object);
 }
 
 }  // namespace
@@ -157,8 +156,8 @@ std::string content_text(const Prompt& prompt) {
       content["messages"].push_back({{"role", message.role}, {"content", message.content}});
     }
   }
-  content["meta"] = parse_exact_json(prompt.meta_json, {});
-  return exact_json_text(content) + "\n";
+  content["meta"] = parse_json(prompt.meta_json, {}, exact_rules);
+  return json_text(content) + "\n";
 }
 
 }  // namespace moexray::trace

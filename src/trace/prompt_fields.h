@@ -17,8 +17,8 @@ inline constexpr std::string_view messages_key = "messages";
 /// null for every column that a row lacks.
 const Json* find_value(const Json& object, std::string_view key);
 
-/// The prompt in a line of a prompts file: an object from parse_exact_json(). `number` is the
-/// line's.
+/// The prompt in a line of a prompts file: an object from parse_json() by exact_rules. `number` is
+/// the line's.
 /// @throws Error (data) without file and line.
 Prompt parse_prompt(Json object, std::int64_t number, const PromptReadOptions& keys);
 

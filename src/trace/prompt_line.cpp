@@ -12,7 +12,7 @@
 #include "fail.h"
 #include "json_text.h"
 #include "moexray/core/file.h"
-#include "record_writer.h"
+#include "moexray/core/forward_tokens.h"
 
 namespace moexray::trace {
 namespace {
@@ -246,24 +246,28 @@ std::string quote_large_numbers(std::string_view line) {
 std::string make_prompt_line(const FinishedPrompt& finished, const EventsPlace& place) {
   const Prompt& prompt = *finished.prompt;
   const RoutingShape& shape = finished.routing.shape();
-  const auto n_template =
-      std::count(finished.is_template.begin(), finished.is_template.end(), true);
-  const std::int64_t n_tokens = static_cast<std::int64_t>(finished.token_ids.size());
   std::string line;
   add(line, "id", json_text(prompt.id));
   if (!prompt.category.empty()) add(line, "category", json_text(prompt.category));
-  if (prompt.messages.empty()) {
-    add(line, "prompt", json_text(prompt.text));
-  } else {
+  if (!prompt.messages.empty()) {
     add(line, "messages", json_text(messages_json(prompt)));
+  } else if (!prompt.text.empty()) {
+    add(line, "prompt", json_text(prompt.text));
   }
-  add(line, "completion", json_text(finished.completion));
-  add(line, "token_ids", json_text(finished.token_ids));
-  add(line, "tokens", json_text(finished.tokens));
+  if (finished.completion) add(line, "completion", json_text(*finished.completion));
+  if (!finished.token_ids.empty()) add(line, "token_ids", json_text(finished.token_ids));
+  if (!finished.tokens.empty()) add(line, "tokens", json_text(finished.tokens));
   add(line, "n_prompt_tokens", std::to_string(finished.n_prompt_tokens));
-  add(line, "n_template_tokens", std::to_string(n_template));
-  add(line, "n_generated_tokens", std::to_string(n_tokens - finished.n_prompt_tokens));
-  add(line, "finish_reason", json_text(finished.finish_reason));
+  if (!finished.is_template.empty()) {
+    const auto n = std::count(finished.is_template.begin(), finished.is_template.end(), true);
+    add(line, "n_template_tokens", std::to_string(n));
+  }
+  if (finished.n_generated_tokens >= 0) {
+    add(line, "n_generated_tokens", std::to_string(finished.n_generated_tokens));
+  }
+  if (!finished.finish_reason.empty()) {
+    add(line, "finish_reason", json_text(finished.finish_reason));
+  }
   add(line, "events_file", json_text(place.events_file));
   add(line, "offset", std::to_string(place.offset));
   add(line, "n_bytes", std::to_string(place.n_bytes));
@@ -327,7 +331,7 @@ TracePrompt PromptLineParser::parse(std::string_view line, const RoutingShape& s
 
 std::int64_t n_traced_tokens(const TracePrompt& prompt) {
   if (prompt.n_prompt_tokens < 0 || prompt.n_generated_tokens < 0) return -1;
-  return n_traced_tokens(prompt.n_prompt_tokens, prompt.n_generated_tokens);
+  return n_forward_tokens(prompt.n_prompt_tokens, prompt.n_generated_tokens);
 }
 
 }  // namespace moexray::trace

@@ -4,7 +4,6 @@
 #include <unordered_map>
 #include <utility>
 
-#include "exact_json.h"
 #include "json_text.h"
 #include "line_reader.h"
 #include "moexray/core/error.h"
@@ -106,14 +105,14 @@ class PromptReader {
   }
 
   Json parse_line(std::string_view text) {
-    Json object = trace::parse_exact_json(text, {});
+    Json object = parse_json(text, {}, trace::exact_rules);
     if (n_lines_ == 1) {
       first_is_ = object.is_object()  ? First::object
                   : object.is_array() ? First::array
                                       : First::other;
     }
     if (!object.is_object()) {
-      trace::fail_key("wrong type of line", {}, "an object", trace::describe(object));
+      trace::fail_key("wrong type of line", {}, "an object", describe_json(object));
     }
     survey_.add(object);
     return object;

@@ -82,7 +82,9 @@ class PromptRecords {
     out = put_integer(put(out, ",\"pos\":"), pos);
     out = put(out,
               pos < prompt_.n_prompt_tokens ? ",\"type\":\"prompt\"" : ",\"type\":\"generation\"");
-    out = put_integer(put(out, ",\"token_id\":"), prompt_.token_ids[at]);
+    if (!prompt_.token_ids.empty()) {
+      out = put_integer(put(out, ",\"token_id\":"), prompt_.token_ids[at]);
+    }
     if (at < prompt_.is_template.size() && prompt_.is_template[at]) {
       out = put(out, ",\"template\":true");
     }
@@ -99,7 +101,9 @@ class PromptRecords {
     out = put_start(out, layer, pos);
     out = put_array(put(out, ",\"experts\":"), prompt_.routing.experts(layer, pos),
                     put_integer<std::uint16_t>);
-    out = put_array(put(out, ",\"weights\":"), prompt_.routing.weights(layer, pos), write_number);
+    if (prompt_.routing.has_weights()) {
+      out = put_array(put(out, ",\"weights\":"), prompt_.routing.weights(layer, pos), write_number);
+    }
     return put(put_logits(out, layer, pos), "}\n");
   }
 
@@ -111,7 +115,7 @@ class PromptRecords {
       out = put_start(out, layer, pos);
       out = put_integer(put(out, ",\"expert\":"), experts[rank]);
       out = put_integer(put(out, ",\"rank\":"), rank);
-      out = write_number(put(out, ",\"weight\":"), weights[rank]);
+      if (!weights.empty()) out = write_number(put(out, ",\"weight\":"), weights[rank]);
       if (rank == 0) out = put_logits(out, layer, pos);
       out = put(out, "}\n");
     }

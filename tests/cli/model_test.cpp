@@ -37,6 +37,13 @@ TEST(ModelCommand, DescribesThePublishedConfigWithoutWeights) {
   EXPECT_EQ(row(result, "architecture"), "OlmoeForCausalLM");
   EXPECT_EQ(row(result, "MoE layers"), "16");
   EXPECT_EQ(row(result, "experts"), "64 per layer, 8 selected, weights not renormalised");
+  EXPECT_EQ(row(result, "dense layers"), "none");
+  EXPECT_EQ(row(result, "router"), "softmax over all experts, then the top 8");
+  EXPECT_EQ(row(result, "shared experts"), "none");
+  EXPECT_EQ(row(result, "attention"), "16 heads of 128, 16 key-value heads");
+  EXPECT_EQ(row(result, "query and key norm"), "RMS of all heads together, eps 1e-05");
+  EXPECT_EQ(row(result, "rotary embedding"), "whole heads, half-split, theta 10000");
+  EXPECT_EQ(row(result, "norms"), "RMS before attention and network, eps 1e-05");
   EXPECT_EQ(row(result, "parameters"), "6,919,161,856");
   EXPECT_EQ(row(result, "active for a token"), "1,282,017,280 (18.5%)");
   EXPECT_EQ(row(result, "weights"), "absent: described from config.json alone");
@@ -58,6 +65,16 @@ TEST(ModelCommand, WritesJsonAndNothingElseToStdout) {
   EXPECT_EQ(facts["model"]["n_experts"], 64);
   EXPECT_EQ(facts["model"]["top_k"], 8);
   EXPECT_EQ(facts["model"]["eos_token_id"], json::array({50279}));
+  ASSERT_EQ(facts["model"]["moe_layers"].size(), 16U);
+  EXPECT_EQ(facts["model"]["moe_layers"][15], 15);
+  ASSERT_EQ(facts["model"]["layers"].size(), 16U);
+  EXPECT_EQ(facts["model"]["layers"][15], json::parse(R"({
+    "norm_eps": 1e-05,
+    "attention": {"n_heads": 16, "n_kv_heads": 16, "head_dim": 128, "clip": null,
+                  "qk_norm": {"over": "all heads", "eps": 1e-05},
+                  "rotary": {"dim": 128, "theta": 10000.0}},
+    "mlp": {"kind": "moe", "n_experts": 64, "top_k": 8, "scores": "softmax",
+            "normalise": false, "expert_width": 1024, "shared_width": null}})"));
   EXPECT_EQ(facts["parameters"], (json{{"total", 6919161856}, {"active", 1282017280}}));
   EXPECT_EQ(facts["memory"]["bfloat16"]["weights_bytes"], 13838323712);
   EXPECT_EQ(facts["memory"]["bfloat16"]["kv_cache_bytes_per_token"], 131072);
@@ -69,7 +86,7 @@ TEST(ModelCommand, WritesJsonAndNothingElseToStdout) {
 TEST(ModelCommand, DescribesWeights) {
   const test::TemporaryDirectory directory;
   const std::filesystem::path model = directory.path() / "tiny";
-  ModelConfig config = test::tiny_config();
+  test::OlmoeConfig config = test::tiny_config();
   config.norm_topk_prob = true;
   config.tie_word_embeddings = true;
   test::write_tiny_checkpoint(model, config, {.type = WeightType::bf16, .n_shards = 2});
@@ -77,7 +94,7 @@ TEST(ModelCommand, DescribesWeights) {
   EXPECT_EQ(text.exit_code, 0) << text.err;
   EXPECT_TRUE(text.out.starts_with("model                tiny\n")) << text.out;
   const Checkpoint checkpoint(model);
-  const ParameterCount n = count_parameters(config);
+  const ParameterCount n = count_parameters(test::model_config(config));
   EXPECT_EQ(row(text, "weights"), "18.2 kB in BF16, 68 tensors in 2 files");
   EXPECT_EQ(row(text, "experts"), "8 per layer, 2 selected, weights renormalised");
   EXPECT_EQ(row(text, "vocabulary"), "64 tokens, tied embeddings");
@@ -86,6 +103,19 @@ TEST(ModelCommand, DescribesWeights) {
   EXPECT_EQ(facts["weights"]["tensors_of_type"], (json{{"BF16", 68}}));
   EXPECT_EQ(facts["model"]["router_sha256"], checkpoint.router_sha256());
   EXPECT_EQ(facts["model"]["config_sha256"], checkpoint.config().sha256);
+}
+
+TEST(ModelCommand, SaysWhatIsOutOfTheOrdinary) {
+  const test::TemporaryDirectory directory;
+  test::OlmoeConfig config = test::tiny_config();
+  config.clip_qkv = 8.0;
+  config.norm_topk_prob = true;
+  config.rope_theta = 5e5;
+  test::write_tiny_checkpoint(directory.path(), config);
+  const CommandResult result = run_moexray({"model", directory.path()});
+  EXPECT_EQ(row(result, "attention"), "4 heads of 4, 2 key-value heads, clipped to 8");
+  EXPECT_EQ(row(result, "router"), "softmax over all experts, then the top 2, scaled to sum 1");
+  EXPECT_EQ(row(result, "rotary embedding"), "whole heads, half-split, theta 500000");
 }
 
 TEST(ModelCommand, KeepsAnExistingFileWithoutForce) {

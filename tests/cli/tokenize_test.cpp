@@ -81,7 +81,7 @@ TEST_F(TokenizeCommand, ErrorsNameTheLine) {
   };
   const std::string good = "{\"text\":\"a\"}\n";
   expect_failure("--jsonl", good + "{\"text\":3}\n", "\"text\"");
-  expect_failure("--jsonl", good + "{\"text\":\"a\"\n", "malformed JSON");
+  expect_failure("--jsonl", good + "{\"text\":\"a\"\n", "not valid JSON");
   expect_failure("--jsonl", good + "[]\n", "not a JSON object");
   expect_failure("--jsonl", good + std::string(16'000'001, ' '), "line too long");
   expect_failure("--jsonl", good + std::string(1000, '[') + "\n", "nested too deeply");

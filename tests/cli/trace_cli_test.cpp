@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 #include <vector>
@@ -190,12 +192,38 @@ TEST_F(TraceCommand, RecordsTheKernelsAndRefusesToResumeWithOthers) {
   EXPECT_NE(files("traces").at("manifest.json").find("\"kernels\": \"plain\""), std::string::npos);
   EXPECT_NE(files("traces").at("manifest.json").find("\"bits\": \"libtorch "), std::string::npos);
   expect_failure(1, "--kernels plain", {"prompts.jsonl", "--dtype", "bfloat16", "--resume"});
-  expect_failure(2, "--kernels", {"prompts.jsonl", "--kernels", "nonsense", "-o", "other"});
+  for (const char* dtype : {"float32", "bfloat16"}) {
+    expect_failure(2, "nonsense",
+                   {"prompts.jsonl", "--dtype", dtype, "--kernels", "nonsense", "-o", "other"});
+  }
   expect_failure(2, "--dtype bfloat16",
                  {"prompts.jsonl", "--dtype", "float32", "--kernels", "portable", "-o", "other"});
 }
 
-// The environment decides nothing, and every set computes what its name in the manifest says.
+// No variable of the environment chooses kernels behind the manifest's back.
+TEST_F(TraceCommand, TheEnvironmentChangesNoByte) {
+  if (!has_torch_module()) GTEST_SKIP() << "built without libtorch";
+  const std::vector<std::string> run = {"prompts.jsonl", "--dtype", "bfloat16", "-o"};
+  const auto trace_to = [&](const std::string& name) {
+    std::vector<std::string> all = run;
+    all.push_back(name);
+    EXPECT_EQ(trace(all).exit_code, 0);
+    return files(name);
+  };
+  const auto files_without = trace_to("without");
+  const nlohmann::json manifest = nlohmann::json::parse(files_without.at("manifest.json"));
+  EXPECT_EQ(manifest.at("device"), "cpu");
+  EXPECT_TRUE(manifest.at("backend").get<std::string>().starts_with("libtorch "));
+  EXPECT_EQ(manifest.at("kernels"), kernels_in_use({}, {}).name);
+  EXPECT_EQ(manifest.at("bits"), kernels_in_use({}, {}).bits);
+  for (const char* set : {"portable", "nonsense"}) {
+    ::setenv("MOEXRAY_KERNEL_SET", set, 1);
+    EXPECT_EQ(trace_to(set), files_without);
+  }
+  ::unsetenv("MOEXRAY_KERNEL_SET");
+}
+
+// Every set computes what its name in the manifest says.
 TEST_F(TraceCommand, ComputesWithTheKernelsThatAreNamed) {
   if (!has_torch_module()) GTEST_SKIP() << "built without libtorch";
   ASSERT_EQ(trace({"prompts.jsonl", "--dtype", "bfloat16", "-o", "best"}).exit_code, 0);

@@ -27,7 +27,7 @@ inline bool has_torch_module() {
 class TraceCommand : public testing::Test {
  protected:
   TraceCommand() {
-    ModelConfig config = tiny_config();
+    OlmoeConfig config = tiny_config();
     config.vocab_size = 260;
     config.max_position_embeddings = 128;
     config.eos_token_ids = {256};

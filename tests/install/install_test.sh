@@ -68,6 +68,17 @@ if command -v ccache >/dev/null; then flags+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccac
 "$cmake" --build "$work/consumer" -j 2
 expect "consumer" "$version 80" "$("$work/consumer/consumer" "$prefix/share/moexray/prompts/paper80.jsonl")"
 
+# It runs a model with the installed modules, which it is not installed beside.
+if [[ -e $prefix/lib/moexray/moexray_torch.so ]]; then
+  expect "model of a consumer" "mini-olmoe: 3 tokens, 16 layers, top-8, 384 events, 4096 logits" \
+    "$("$work/consumer/run_model" "$prefix/lib/moexray" "$prefix/share/moexray/models/mini-olmoe")"
+  if "$work/consumer/run_model" "$work" "$prefix/share/moexray/models/mini-olmoe" 2>"$work/no_module"; then
+    echo "a model runs without its module" >&2
+    exit 1
+  fi
+  grep -q "$work/moexray_torch.so: cannot open a module" "$work/no_module"
+fi
+
 # Nothing installed remembers where it was built.
 if grep -rlF -e "$build_dir" -e "$source_dir" "$prefix/lib/cmake" "$prefix"/lib/*/cmake 2>/dev/null; then
   echo "the CMake package names the build machine's directories" >&2

@@ -11,8 +11,8 @@
 namespace moexray::torch_runtime {
 namespace {
 
-ModelConfig small_config() {
-  ModelConfig config = test::tiny_config();
+test::OlmoeConfig small_config() {
+  test::OlmoeConfig config = test::tiny_config();
   config.hidden_size = 24;
   config.intermediate_size = 10;
   config.num_hidden_layers = 1;
@@ -56,15 +56,16 @@ class Gradients : public ::testing::Test {
     at::set_num_threads(2);
   }
 
-  ModelConfig config_ = small_config();
-  RotaryTable table_ = make_rotary_table(config_, config_.max_position_embeddings);
+  test::OlmoeConfig config_ = small_config();
+  LayerSpec layer_ = test::model_config(config_).spec.layers.front();
+  RotaryTable table_ = make_rotary_table(layer_.attention.rotary, config_.max_position_embeddings);
 };
 
 TEST_F(Gradients, RmsNorm) {
-  TrainingOps ops(config_, table_, {1, 9}, {});
+  TrainingOps ops(table_, {1, 9}, {});
   const auto x = leaf({9, 24}), w = leaf({24});
   expect_equal(
-      {x, w}, at::randn({9, 24}), [&] { return ops.rms_norm(x, w, 1e-5); },
+      {x, w}, at::randn({9, 24}), [&] { return ops.rms_norm({1e-5}, x, w); },
       [&] { return x * (x.pow(2).mean(-1, true) + 1e-5).rsqrt() * w; });
 }
 
@@ -83,7 +84,7 @@ at::Tensor rotated_heads(const at::Tensor& x, std::int64_t n_sequences, std::int
 TEST_F(Gradients, AttentionWithGroupedHeads) {
   // More positions than one query block.
   const std::int64_t B = 2, T = 150, d = config_.head_dim();
-  TrainingOps ops(config_, table_, {B, T}, {});
+  TrainingOps ops(table_, {B, T}, {});
   const auto q = leaf({B * T, 4 * d}), k = leaf({B * T, 2 * d}), v = leaf({B * T, 2 * d});
   const auto plain = [&] {
     const auto Q = rotated_heads(q, B, 4, &table_);
@@ -95,16 +96,18 @@ TEST_F(Gradients, AttentionWithGroupedHeads) {
     return scores.softmax(-1).matmul(V).transpose(1, 2).reshape({B * T, 4 * d});
   };
   expect_equal(
-      {q, k, v}, at::randn({B * T, 4 * d}), [&] { return ops.attention(0, q, k, v); }, plain);
+      {q, k, v}, at::randn({B * T, 4 * d}),
+      [&] { return ops.attention(layer_.attention, 0, q, k, v); }, plain);
 }
 
 class RouterGradients : public Gradients, public ::testing::WithParamInterface<bool> {};
 
 TEST_P(RouterGradients, WeightsAndRouterLosses) {
-  config_.norm_topk_prob = GetParam();
+  RouterSpec router = layer_.moe()->router;
+  router.normalise = GetParam();
   const std::int64_t n = 40, E = config_.num_experts, k = config_.num_experts_per_tok;
   const RouterLosses losses{0.3, 0.2};
-  TrainingOps ops(config_, table_, {1, n}, losses);
+  TrainingOps ops(table_, {1, n}, losses);
   const auto logits = leaf({n, E});
   const auto direction = at::randn({n, k});
   double balance = 0;
@@ -112,13 +115,13 @@ TEST_P(RouterGradients, WeightsAndRouterLosses) {
   // backward pass.
   const auto a = [&] {
     std::vector<at::Tensor> leaves = {logits};
-    return run(leaves, direction, [&] { return ops.route(0, {}, logits).weights; });
+    return run(leaves, direction, [&] { return ops.route(router, 0, {}, logits).weights; });
   }();
   logits.mutable_grad() = at::Tensor();
   const auto p = logits.softmax(-1);
   const auto top = p.topk(k);
   const auto values = std::get<0>(top), ids = std::get<1>(top);
-  const auto weights = config_.norm_topk_prob ? values / values.sum(-1, true) : values;
+  const auto weights = router.normalise ? values / values.sum(-1, true) : values;
   const auto shares =
       at::bincount(ids.reshape({-1}), {}, E).to(at::kFloat) / static_cast<double>(n * k);
   const auto load = static_cast<double>(E) * (shares * p.mean(0)).sum();
@@ -135,7 +138,7 @@ INSTANTIATE_TEST_SUITE_P(Normalised, RouterGradients, ::testing::Bool());
 
 TEST_F(Gradients, MixExperts) {
   const std::int64_t n = 30, H = 24, I = 10, E = 6, k = 2;
-  TrainingOps ops(config_, table_, {1, n}, {});
+  TrainingOps ops(table_, {1, n}, {});
   const auto x = leaf({n, H}), weights = leaf({n, k});
   ExpertWeights experts;
   experts.gate_up_stack = leaf({E, 2 * I, H});
@@ -156,7 +159,8 @@ TEST_F(Gradients, MixExperts) {
   };
   expect_equal(
       {x, weights, experts.gate_up_stack, experts.down_stack}, at::randn({n, H}),
-      [&] { return ops.mix_experts(x, {at::Tensor(), ids, weights}, experts); }, plain);
+      [&] { return ops.mix_experts(*layer_.moe(), x, {at::Tensor(), ids, weights}, experts); },
+      plain);
   EXPECT_EQ(experts.down_stack.grad()[5].abs().sum().item<double>(), 0);
 }
 

@@ -4,16 +4,16 @@
 
 #include <algorithm>
 
+#include "decoder.h"
 #include "inference_ops.h"
-#include "models/olmoe.h"
 #include "moexray/core/random.h"
 #include "support/tiny_checkpoint.h"
 
 namespace moexray::torch_runtime {
 namespace {
 
-ModelConfig small_config(bool normalise) {
-  ModelConfig config = test::tiny_config();
+test::OlmoeConfig small_config(bool normalise) {
+  test::OlmoeConfig config = test::tiny_config();
   config.vocab_size = 40;
   config.hidden_size = 36;
   config.intermediate_size = 20;
@@ -26,32 +26,19 @@ ModelConfig small_config(bool normalise) {
   return config;
 }
 
-Olmoe random_model(const ModelConfig& config, at::ScalarType dtype, std::uint64_t seed = 11) {
+Decoder random_model(const test::OlmoeConfig& config, at::ScalarType dtype,
+                     std::uint64_t seed = 11) {
   at::manual_seed(seed);
-  const std::int64_t H = config.hidden_size, I = config.intermediate_size;
-  const std::int64_t kv = static_cast<std::int64_t>(config.num_key_value_heads) * config.head_dim();
-  const auto matrix = [&](std::int64_t rows, std::int64_t cols) {
-    return (at::randn({rows, cols}) * 0.3).to(dtype);
-  };
-  const auto norm = [&](std::int64_t n) { return (1.0 + 0.1 * at::randn({n})).to(dtype); };
-  Olmoe model{config, matrix(config.vocab_size, H), {}, norm(H), matrix(config.vocab_size, H)};
-  for (int l = 0; l < config.num_hidden_layers; ++l) {
-    OlmoeLayer layer{norm(H),
-                     matrix(H, H),
-                     matrix(kv, H),
-                     matrix(kv, H),
-                     matrix(H, H),
-                     norm(H),
-                     norm(kv),
-                     norm(H),
-                     matrix(config.num_experts, H),
-                     {}};
-    for (int e = 0; e < config.num_experts; ++e) {
-      layer.experts.gate.push_back(matrix(I, H));
-      layer.experts.up.push_back(matrix(I, H));
-      layer.experts.down.push_back(matrix(H, I));
+  const ModelConfig model_config = test::model_config(config);
+  Decoder model(model_config.spec);
+  for (const WeightSlot& slot : weight_slots(model_config)) {
+    const auto values = at::randn(slot.shape);
+    const auto tensor = (slot.shape.size() == 1 ? 1.0 + 0.1 * values : 0.3 * values).to(dtype);
+    if (slot.expert < 0) {
+      model.weight(slot.role, slot.layer) = tensor;
+    } else {
+      model.expert_weights(slot.role, slot.layer).push_back(tensor);
     }
-    model.layers.push_back(std::move(layer));
   }
   return model;
 }
@@ -63,9 +50,9 @@ struct Output {
 
 // Two passes over two sequences: 5 and 3 tokens, then 1 and 2 more.
 template <typename OpsType, typename... More>
-Output run(const Olmoe& model, at::ScalarType dtype, const More&... more) {
+Output run(const Decoder& model, at::ScalarType dtype, const More&... more) {
   const std::int64_t capacities[] = {10, 10};
-  TorchSession session(model.config, capacities, at::TensorOptions(dtype));
+  TorchSession session(model.spec, 10, capacities, at::TensorOptions(dtype));
   const RaggedBatch passes[] = {{{{0, 0}, {0, 1}, {0, 2}, {0, 3}, {0, 4}, {1, 0}, {1, 1}, {1, 2}}},
                                 {{{0, 5}, {1, 3}, {1, 4}}}};
   Output output;
@@ -73,8 +60,8 @@ Output run(const Olmoe& model, at::ScalarType dtype, const More&... more) {
   std::int64_t next = 0;
   for (const RaggedBatch& batch : passes) {
     const auto n = static_cast<std::int64_t>(batch.rows.size());
-    OpsType ops(model.config, session, batch, more...);
-    const auto x = model.embed_tokens.narrow(0, next, n).contiguous();
+    OpsType ops(session, batch, more...);
+    const auto x = model.embedding.narrow(0, next, n).contiguous();
     next += n;
     hidden.push_back(model.forward(x, ops, [&](int, const RouterOutput& routing) {
       output.experts.push_back(routing.experts);
@@ -88,7 +75,7 @@ class InferenceOps : public ::testing::TestWithParam<bool> {};
 
 TEST_P(InferenceOps, Float32AgreesWithPlainLibtorch) {
   const at::NoGradGuard no_grad;
-  const Olmoe model = random_model(small_config(GetParam()), at::kFloat);
+  const Decoder model = random_model(small_config(GetParam()), at::kFloat);
   const Output fast = run<CpuOps>(model, at::kFloat), plain = run<PlainOps>(model, at::kFloat);
   EXPECT_LT((fast.hidden - plain.hidden).abs().max().item<double>(), 2e-5);
   ASSERT_EQ(fast.experts.size(), 6U);
@@ -97,12 +84,12 @@ TEST_P(InferenceOps, Float32AgreesWithPlainLibtorch) {
 }
 
 // The same weights for a computation in float32, whose kernels widen matrices themselves.
-Olmoe widened(Olmoe model) {
-  model.embed_tokens = model.embed_tokens.to(at::kFloat);
-  model.norm = model.norm.to(at::kFloat);
-  for (OlmoeLayer& layer : model.layers) {
+Decoder widened(Decoder model) {
+  model.embedding = model.embedding.to(at::kFloat);
+  model.final_norm = model.final_norm.to(at::kFloat);
+  for (LayerWeights& layer : model.layers) {
     for (at::Tensor* norm :
-         {&layer.input_norm, &layer.q_norm, &layer.k_norm, &layer.post_attention_norm}) {
+         {&layer.attention_norm, &layer.query_norm, &layer.key_norm, &layer.mlp_norm}) {
       *norm = norm->to(at::kFloat);
     }
   }
@@ -117,7 +104,7 @@ TEST_P(InferenceOps, Bfloat16IsAsCloseToFloat32AsPlainLibtorchIs) {
   const auto sets = kernels::usable_kernel_sets();
   std::vector<double> fast(sets.size());
   for (std::uint64_t seed = 1; seed <= 10; ++seed) {
-    const Olmoe model = random_model(small_config(GetParam()), at::kBFloat16, seed);
+    const Decoder model = random_model(small_config(GetParam()), at::kBFloat16, seed);
     const auto exact = run<CpuOps>(widened(model), at::kFloat).hidden;
     const auto error = [&](const Output& output) {
       return (output.hidden.to(at::kFloat) - exact).abs().mean().item<double>();
@@ -137,7 +124,7 @@ TEST_P(InferenceOps, Bfloat16IsAsCloseToFloat32AsPlainLibtorchIs) {
 // weights as checkpoints map them.
 TEST(InferenceOpsLarge, Bfloat16ThroughLibtorchsProducts) {
   const at::NoGradGuard no_grad;
-  ModelConfig config = small_config(false);
+  test::OlmoeConfig config = small_config(false);
   config.hidden_size = 520;
   config.intermediate_size = 516;
   config.num_attention_heads = 4;
@@ -145,10 +132,9 @@ TEST(InferenceOpsLarge, Bfloat16ThroughLibtorchsProducts) {
   config.num_experts = 4;
   config.num_experts_per_tok = 2;
   config.num_hidden_layers = 1;
-  Olmoe model = random_model(config, at::kBFloat16);
-  for (at::Tensor* matrix :
-       {&model.layers[0].q_proj, &model.layers[0].k_proj, &model.layers[0].v_proj,
-        &model.layers[0].o_proj, &model.layers[0].router}) {
+  Decoder model = random_model(config, at::kBFloat16);
+  for (at::Tensor* matrix : {&model.layers[0].query, &model.layers[0].key, &model.layers[0].value,
+                             &model.layers[0].output, &model.layers[0].router}) {
     *matrix = *matrix / 8;
   }
   const auto exact = run<CpuOps>(widened(model), at::kFloat).hidden;

@@ -85,17 +85,15 @@ std::vector<ExpectedPrompt> read_expected(const std::string& variant) {
 }
 
 Runtime& runtime() {
-  using RuntimeFunction = Runtime* (*)();
-  static Runtime* const loaded = reinterpret_cast<RuntimeFunction>(
-      open_module(MOEXRAY_TEST_MODULES, "moexray_torch.so", "moexray_torch_runtime"))();
-  return *loaded;
+  static Runtime& loaded = load_runtime(MOEXRAY_TEST_MODULES);
+  return loaded;
 }
 
 RouterRecorder::RouterRecorder(const ModelConfig& config, bool wants_logits)
-    : n_experts_(config.num_experts),
-      top_k_(config.num_experts_per_tok),
+    : n_experts_(config.routing_shape().n_experts),
+      top_k_(config.routing_shape().top_k),
       wants_logits_(wants_logits),
-      layers_(config.num_hidden_layers) {}
+      layers_(config.routing_shape().n_layers) {}
 
 void RouterRecorder::on_router(const RouterBatch& batch) {
   const auto n_selected = static_cast<std::size_t>(batch.n_rows * top_k_);
@@ -159,7 +157,7 @@ std::vector<PrefillAndStep> run_batch(Model& model,
   const auto logits = test::every_logit(model, *session, chunks, {&prefill, policy, {}});
   const auto step_logits = model.forward(*session, steps, {&step, policy, {}});
 
-  const std::int64_t n_vocab = model.config().vocab_size;
+  const std::int64_t n_vocab = model.config().spec.vocab_size;
   std::vector<PrefillAndStep> results;
   std::int64_t begin = 0;
   for (const auto& sequence : sequences) {

@@ -51,7 +51,7 @@ class Parity : public testing::TestWithParam<std::string> {
       std::vector<TokenId> tokens(1 + (i * 7) % 13);
       for (std::size_t t = 0; t < tokens.size(); ++t) {
         tokens[t] = static_cast<TokenId>((i * 31 + static_cast<int>(t) * 17) %
-                                         checkpoint_->config().vocab_size);
+                                         checkpoint_->config().spec.vocab_size);
       }
       sequences.push_back(tokens);
     }
@@ -104,7 +104,7 @@ TEST_P(Parity, generated_batch_is_routed_as_transformers_does) {
     ASSERT_EQ(outputs[i].routing.n_positions(), n_tokens);
     std::vector<ExpertId> experts;
     std::vector<float> weights;
-    for (int layer = 0; layer < config.num_hidden_layers; ++layer) {
+    for (int layer = 0; layer < config.routing_shape().n_layers; ++layer) {
       for (std::int64_t pos = 0; pos < n_tokens; ++pos) {
         const auto ids = outputs[i].routing.experts(layer, pos);
         experts.insert(experts.end(), ids.begin(), ids.end());
@@ -164,7 +164,7 @@ TEST_P(Parity, bytes_depend_neither_on_the_batch_nor_on_threads) {
 
 TEST_P(Parity, bfloat16_keeps_nearly_all_experts) {
   const auto model = load("bfloat16", 2);
-  const int k = checkpoint_->config().num_experts_per_tok;
+  const int k = checkpoint_->config().routing_shape().top_k;
   double agreement = 0;
   double agreement_of_bf16 = 0;
   double n_tokens = 0;
@@ -187,23 +187,23 @@ TEST_P(Parity, router_logits_explain_experts_and_weights) {
   const std::int64_t capacity = static_cast<std::int64_t>(tokens.size());
   const auto session = model->new_session({&capacity, 1});
   const SequenceChunk chunk{0, tokens};
+  const RouterSpec& router = config.spec.router();
   RouterRecorder recorder(config, /*wants_logits=*/true);
   model->forward(*session, {&chunk, 1}, {&recorder});
   const auto experts = recorder.experts();
   const auto weights = recorder.weights();
   std::size_t at = 0;
-  for (int layer = 0; layer < config.num_hidden_layers; ++layer) {
+  for (int layer = 0; layer < config.routing_shape().n_layers; ++layer) {
     const auto& logits = recorder.logits(layer);
-    ASSERT_EQ(logits.size(), tokens.size() * config.num_experts);
+    ASSERT_EQ(logits.size(), tokens.size() * router.n_experts);
     for (std::size_t row = 0; row < tokens.size(); ++row) {
-      const float* values = &logits[row * config.num_experts];
+      const float* values = &logits[row * router.n_experts];
       double total = 0;
       double selected = 0;
-      for (int e = 0; e < config.num_experts; ++e) total += std::exp(values[e]);
-      for (int j = 0; j < config.num_experts_per_tok; ++j)
-        selected += std::exp(values[experts[at + j]]);
-      const double divisor = config.norm_topk_prob ? selected : total;
-      for (int j = 0; j < config.num_experts_per_tok; ++j, ++at) {
+      for (int e = 0; e < router.n_experts; ++e) total += std::exp(values[e]);
+      for (int j = 0; j < router.top_k; ++j) selected += std::exp(values[experts[at + j]]);
+      const double divisor = router.normalise ? selected : total;
+      for (int j = 0; j < router.top_k; ++j, ++at) {
         ASSERT_NEAR(weights[at], std::exp(values[experts[at]]) / divisor, 1e-5);
       }
     }
@@ -230,7 +230,7 @@ TEST_F(ModelUse, last_token_logits_are_the_last_rows_of_all) {
   const auto session = model_->new_session({&capacity, 1});
   const SequenceChunk chunk{0, tokens};
   const auto last = model_->forward(*session, {&chunk, 1}, {});
-  const auto n_vocab = static_cast<std::size_t>(checkpoint_.config().vocab_size);
+  const auto n_vocab = static_cast<std::size_t>(checkpoint_.config().spec.vocab_size);
   EXPECT_EQ(last, std::vector<float>(all.logits.end() - static_cast<std::ptrdiff_t>(n_vocab),
                                      all.logits.end()));
   EXPECT_EQ(session->length(0), 5);
@@ -250,7 +250,7 @@ TEST_F(ModelUse, logits_of_every_token_come_in_blocks) {
   const auto session = model_->new_session(capacities);
   std::vector<SequenceChunk> chunks;
   for (int i = 0; i < 10; ++i) chunks.push_back({i, sequences[static_cast<std::size_t>(i)]});
-  const auto n_vocab = static_cast<std::int64_t>(checkpoint_.config().vocab_size);
+  const auto n_vocab = static_cast<std::int64_t>(checkpoint_.config().spec.vocab_size);
   std::vector<std::int64_t> first_rows;
   std::vector<float> all;
   const auto sink = [&](std::int64_t first_row, std::span<const float> logits) {
@@ -318,9 +318,9 @@ TEST_F(ModelUse, a_policy_is_a_function_of_its_row) {
   std::vector<TokenId> with_next = tokens;
   with_next.push_back(4);
   const Pass whole = run_alone(*model_, with_next, with_next.size(), &policy);
-  EXPECT_EQ(
-      std::vector<float>(whole.logits.end() - checkpoint_.config().vocab_size, whole.logits.end()),
-      batch[1].step.logits);
+  EXPECT_EQ(std::vector<float>(whole.logits.end() - checkpoint_.config().spec.vocab_size,
+                               whole.logits.end()),
+            batch[1].step.logits);
 }
 
 TEST_F(ModelUse, a_policy_that_forbids_too_much_leaves_the_session_as_it_was) {

@@ -23,14 +23,16 @@
 namespace moexray::torch_runtime {
 namespace {
 
-ModelConfig small_config() {
-  ModelConfig config = test::tiny_config();
+test::OlmoeConfig small_olmoe() {
+  test::OlmoeConfig config = test::tiny_config();
   config.vocab_size = 30;
   config.num_experts = 4;
   config.max_position_embeddings = 16;
   config.eos_token_ids = {0};
   return config;
 }
+
+ModelConfig small_config() { return test::model_config(small_olmoe()); }
 
 TokenDocuments random_documents(int n_documents) {
   RandomStream random(3);
@@ -147,13 +149,14 @@ TEST_F(TrainerTest, AnExportedCheckpointComputesWhatWasTrained) {
   parameters.values.copy_(parameters.values.to(at::kBFloat16));
   const std::vector<TokenId> ids = {4, 9, 1, 22, 7};
   const at::NoGradGuard no_grad;
-  const RotaryTable table = make_rotary_table(small_config(), 8);
-  TrainingOps ops(parameters.model.config, table, {1, 5}, {});
-  const auto embedded = parameters.model.embed_tokens.index_select(0, at::tensor(ids, at::kInt));
+  const RotaryTable table = make_rotary_table(small_config().spec.layers[0].attention.rotary, 8);
+  TrainingOps ops(table, {1, 5}, {});
+  const auto embedded = parameters.model.embedding.index_select(0, at::tensor(ids, at::kInt));
   const auto expected =
-      parameters.model.forward(embedded, ops, {}).matmul(parameters.model.lm_head.t());
+      parameters.model.forward(embedded, ops, {}).matmul(parameters.model.head.t());
 
-  TorchModel model(load_olmoe(checkpoint, at::kFloat, at::kCPU), at::kFloat, at::kCPU, 1, nullptr);
+  TorchModel model(checkpoint.config(), load_decoder(checkpoint, at::kFloat, at::kCPU), at::kFloat,
+                   at::kCPU, 1, nullptr);
   const std::int64_t capacity = 8;
   const auto session = model.new_session({&capacity, 1});
   const SequenceChunk chunk{0, ids};
@@ -162,10 +165,11 @@ TEST_F(TrainerTest, AnExportedCheckpointComputesWhatWasTrained) {
   for (std::size_t i = 0; i < logits.size(); ++i) {
     EXPECT_NEAR(logits[i], expected.contiguous().data_ptr<float>()[i], 2e-5);
   }
-  auto other = small_config();
+  auto other = small_olmoe();
   other.num_experts_per_tok = 1;
-  test::expect_error(ErrorKind::data, "key \"config\"",
-                     [&] { trainer().export_checkpoint(run.state_file, other, target); });
+  test::expect_error(ErrorKind::data, "key \"config\"", [&] {
+    trainer().export_checkpoint(run.state_file, test::model_config(other), target);
+  });
 }
 
 TEST_F(TrainerTest, StartsFromACheckpoint) {

@@ -38,14 +38,15 @@ class FakeModel : public Model {
   FakeModel() : FakeModel(Options{}) {}
   explicit FakeModel(const Options& options) : options_(options) {
     config_.name = "fake";
-    config_.vocab_size = options.vocab_size;
-    config_.hidden_size = 8;
-    config_.intermediate_size = 4;
-    config_.num_hidden_layers = options.n_layers;
-    config_.num_attention_heads = 2;
-    config_.num_key_value_heads = 2;
-    config_.num_experts = options.n_experts;
-    config_.num_experts_per_tok = options.top_k;
+    config_.architecture = &architectures().front();
+    LayerSpec layer;
+    layer.attention.n_heads = 2;
+    layer.attention.n_kv_heads = 2;
+    layer.attention.head_dim = 4;
+    layer.mlp = MoeSpec{{options.n_experts, options.top_k, false}, {4}, {}};
+    config_.spec.vocab_size = options.vocab_size;
+    config_.spec.hidden_size = 8;
+    config_.spec.layers.assign(static_cast<std::size_t>(options.n_layers), layer);
     config_.max_position_embeddings = options.max_positions;
     config_.eos_token_ids = {options.eos};
     config_.sha256 = "config";

@@ -33,6 +33,21 @@ std::uint16_t to_f16(float value) {
   return static_cast<std::uint16_t>(sign + ((exponent + 14) << 10) + mantissa);
 }
 
+std::string shard_name(int shard, int n_shards) {
+  if (n_shards == 1) return "model.safetensors";
+  const auto five = [](int n) {
+    return std::string(5 - std::to_string(n).size(), '0') + std::to_string(n);
+  };
+  return "model-" + five(shard + 1) + "-of-" + five(n_shards) + ".safetensors";
+}
+
+const char* dtype_name(WeightType type) {
+  if (type == WeightType::bf16) return "bfloat16";
+  return type == WeightType::f16 ? "float16" : "float32";
+}
+
+}  // namespace
+
 std::vector<std::byte> random_bytes(const TensorSpec& spec, const TinyCheckpointOptions& options) {
   RandomStream stream(options.seed, spec.name);
   std::size_t n = 1;
@@ -49,23 +64,8 @@ std::vector<std::byte> random_bytes(const TensorSpec& spec, const TinyCheckpoint
   return bytes;
 }
 
-std::string shard_name(int shard, int n_shards) {
-  if (n_shards == 1) return "model.safetensors";
-  const auto five = [](int n) {
-    return std::string(5 - std::to_string(n).size(), '0') + std::to_string(n);
-  };
-  return "model-" + five(shard + 1) + "-of-" + five(n_shards) + ".safetensors";
-}
-
-const char* dtype_name(WeightType type) {
-  if (type == WeightType::bf16) return "bfloat16";
-  return type == WeightType::f16 ? "float16" : "float32";
-}
-
-}  // namespace
-
-ModelConfig tiny_config() {
-  ModelConfig config;
+OlmoeConfig tiny_config() {
+  OlmoeConfig config;
   config.vocab_size = 64;
   config.hidden_size = 16;
   config.intermediate_size = 8;
@@ -80,23 +80,51 @@ ModelConfig tiny_config() {
   return config;
 }
 
-std::string config_json(const ModelConfig& config, bool transformers_5) {
-  if (!transformers_5) return model_config_json(config);
-  auto json = nlohmann::ordered_json::parse(model_config_json(config));
-  for (const char* key : {"rope_theta", "rope_scaling", "torch_dtype"}) json.erase(key);
-  json["dtype"] = config.dtype;
-  json["rope_parameters"] = {{"rope_theta", config.rope_theta}, {"rope_type", "default"}};
+std::string config_json(const OlmoeConfig& config, bool transformers_5) {
+  using Json = nlohmann::ordered_json;
+  const auto or_null = [](const auto& value) { return value ? Json(*value) : Json(); };
+  Json json = {{"architectures", {"OlmoeForCausalLM"}},
+               {"attention_bias", false},
+               {"clip_qkv", or_null(config.clip_qkv)},
+               {"eos_token_id", config.eos_token_ids},
+               {"hidden_act", "silu"},
+               {"hidden_size", config.hidden_size},
+               {"intermediate_size", config.intermediate_size},
+               {"max_position_embeddings", config.max_position_embeddings},
+               {"model_type", "olmoe"},
+               {"norm_topk_prob", config.norm_topk_prob},
+               {"num_attention_heads", config.num_attention_heads},
+               {"num_experts", config.num_experts},
+               {"num_experts_per_tok", config.num_experts_per_tok},
+               {"num_hidden_layers", config.num_hidden_layers},
+               {"num_key_value_heads", config.num_key_value_heads},
+               {"pad_token_id", or_null(config.pad_token_id)},
+               {"rms_norm_eps", config.rms_norm_eps},
+               {"tie_word_embeddings", config.tie_word_embeddings},
+               {"vocab_size", config.vocab_size}};
+  if (transformers_5) {
+    json["dtype"] = config.dtype;
+    json["rope_parameters"] = {{"rope_theta", config.rope_theta}, {"rope_type", "default"}};
+  } else {
+    json["rope_scaling"] = nullptr;
+    json["rope_theta"] = config.rope_theta;
+    json["torch_dtype"] = config.dtype;
+  }
   return json.dump(2) + "\n";
 }
 
-void write_tiny_checkpoint(const std::filesystem::path& directory, const ModelConfig& config,
+ModelConfig model_config(const OlmoeConfig& config) {
+  return parse_model_config(config_json(config), "config.json");
+}
+
+void write_tiny_checkpoint(const std::filesystem::path& directory, const OlmoeConfig& config,
                            const TinyCheckpointOptions& options) {
   std::filesystem::create_directories(directory);
-  ModelConfig stored = config;
+  OlmoeConfig stored = config;
   stored.dtype = dtype_name(options.type);
   write_file_atomically(directory / "config.json", config_json(stored, options.transformers_5));
 
-  const std::vector<TensorSpec> specs = expected_tensors(config);
+  const std::vector<TensorSpec> specs = expected_tensors(model_config(stored));
   nlohmann::ordered_json weight_map;
   std::size_t n_bytes = 0;
   const auto n_shards = static_cast<std::size_t>(options.n_shards);

@@ -20,14 +20,6 @@ enum class WeightType { bf16, f16, f32 };
 std::string_view name_of(WeightType type);
 std::size_t size_of(WeightType type);
 
-/// How a checkpoint stores the experts of a layer.
-enum class ExpertLayout {
-  separate,  ///< three tensors for each: `experts.N.gate_proj.weight`, …
-  fused,     ///< two for all of them, as transformers 5 can save them: `experts.gate_up_proj`
-             ///< [E, 2I, H], in which the rows of gate come first, and `experts.down_proj`
-             ///< [E, H, I]
-};
-
 /// A weight as it lies in a mapped file: row-major, little-endian. Valid as long as its Checkpoint.
 /// `bytes` may start at any address: files align their tensors by custom, not by rule, so whoever
 /// reads elements of more than one byte checks the alignment and copies where it is wrong.
@@ -50,7 +42,9 @@ class Checkpoint {
   /// equals the embedding, as transformers demands too; it is not listed in `tensors()`. Fused
   /// experts are listed as if they were separate, each matrix a view into the fused tensor.
   /// @throws Error (data) that lists all missing, extra and mis-shaped tensors together.
-  explicit Checkpoint(const std::filesystem::path& directory);
+  /// @param table the architectures to choose from; its rows must outlive the checkpoint.
+  explicit Checkpoint(const std::filesystem::path& directory,
+                      std::span<const Architecture> table = architectures());
 
   const std::filesystem::path& directory() const { return directory_; }
   const ModelConfig& config() const { return config_; }
@@ -58,6 +52,9 @@ class Checkpoint {
   ExpertLayout expert_layout() const { return expert_layout_; }
   /// How many tensors of each type the files hold for the model.
   const std::map<WeightType, std::int64_t>& n_stored_tensors() const { return n_stored_tensors_; }
+  /// The model's weights, without a head that is tied to the embedding; the tensor of each is
+  /// tensor(slot.name).
+  const std::vector<WeightSlot>& weights() const { return weights_; }
   /// @throws Error (data) if there is no tensor of that name.
   const TensorView& tensor(std::string_view name) const;
   const std::map<std::string, TensorView, std::less<>>& tensors() const { return tensors_; }
@@ -70,28 +67,11 @@ class Checkpoint {
   std::vector<MappedFile> files_;
   ExpertLayout expert_layout_ = ExpertLayout::separate;
   std::map<WeightType, std::int64_t> n_stored_tensors_;
+  std::vector<WeightSlot> weights_;
   std::map<std::string, TensorView, std::less<>> tensors_;
 };
 
 /// True if the directory has weights: `model.safetensors` or `model.safetensors.index.json`.
 bool has_weights(const std::filesystem::path& directory);
-
-/// A tensor the architecture needs.
-struct TensorSpec {
-  std::string name;
-  std::vector<std::int64_t> shape;
-};
-
-/// Every tensor of an OLMoE model with this config, in the checkpoint's usual order.
-std::vector<TensorSpec> expected_tensors(const ModelConfig& config,
-                                         ExpertLayout layout = ExpertLayout::separate);
-
-struct ParameterCount {
-  std::int64_t total = 0;
-  std::int64_t active =
-      0;  ///< used for one token: all but the (E − k) experts that are not selected
-};
-
-ParameterCount count_parameters(const ModelConfig& config);
 
 }  // namespace moexray

@@ -44,8 +44,8 @@ class RoutingPolicy {
 /// @param logits [n_experts]; afterwards what the choice was made by
 /// @throws Error (runtime) naming the policy, layer and position, for fewer than top_k experts
 ///   allowed, ids that are out of range or doubled, or a weight that is not finite.
-void select_under_policy(const RouterRule& rule, const RoutingPolicy& policy, const RouterRow& row,
-                         std::span<float> logits, std::span<ExpertId> experts,
+void select_under_policy(const RouterSpec& router, const RoutingPolicy& policy,
+                         const RouterRow& row, std::span<float> logits, std::span<ExpertId> experts,
                          std::span<float> weights);
 
 }  // namespace moexray

@@ -3,16 +3,10 @@
 #include <cstdint>
 #include <span>
 
+#include "moexray/architecture/model_spec.h"
 #include "moexray/core/routing.h"
 
 namespace moexray {
-
-/// How a router turns a token's logits into experts and their weights.
-struct RouterRule {
-  int n_experts = 0;
-  int top_k = 0;           ///< in [1, n_experts]
-  bool normalise = false;  ///< whether the weights of the chosen experts are scaled to sum 1
-};
 
 /// Chooses the experts of rows of logits: the top k of p = softmax(logits) over all experts, in
 /// float32, of equal values the lower id first; their weights are p, or p / Σ p of the chosen.
@@ -21,7 +15,7 @@ struct RouterRule {
 /// @param experts [rows, top_k], most probable first
 /// @param weights [rows, top_k]
 /// @param probabilities p, [rows, n_experts], or empty: not wanted
-void select_experts(const RouterRule& rule, std::span<const float> logits,
+void select_experts(const RouterSpec& router, std::span<const float> logits,
                     std::span<ExpertId> experts, std::span<float> weights,
                     std::span<float> probabilities = {});
 

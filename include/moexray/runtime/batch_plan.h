@@ -21,9 +21,8 @@ struct SequenceCost {
   std::int64_t bytes = 0;            ///< whatever its length: its logits
 };
 
-/// The cost with this model: keys and values 2 · layers · kv heads · head size in the type of the
-/// computation ("bfloat16": 2 bytes, else 4), routing 6 bytes an event (and 4 a router logit),
-/// logits twice 4 bytes a vocabulary entry.
+/// The cost with this model: n_cache_values() in the type of the computation ("bfloat16": 2 bytes,
+/// else 4), routing 6 bytes an event (and 4 a router logit), logits twice 4 bytes a vocabulary entry.
 SequenceCost sequence_cost(const ModelConfig& config, std::string_view dtype, bool router_logits);
 
 /// How prompts are put into batches.
@@ -34,9 +33,9 @@ struct BatchPlan {
 };
 
 /// Plans batches of consecutive prompts. `n_tokens` are the tokens each prompt needs room for
-/// (P + max(new − 1, 0)), in input order. `requested` is the batch size wished for, or 0: then it
-/// is the largest one up to max_auto_batch with which every batch stays within `memory_bytes`. The
-/// plan depends on nothing else.
+/// (n_forward_tokens(P, new)), in input order. `requested` is the batch size wished for, or 0: then
+/// it is the largest one up to max_auto_batch with which every batch stays within `memory_bytes`.
+/// The plan depends on nothing else.
 /// @throws Error (usage) if with 0 a prompt alone needs more than `memory_bytes`.
 BatchPlan plan_batches(std::span<const std::int64_t> n_tokens, std::int64_t requested,
                        std::int64_t memory_bytes, const SequenceCost& cost);

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "moexray/core/routing.h"
+#include "moexray/core/routing_buffer.h"
 #include "moexray/runtime/model.h"
-#include "moexray/trace/routing_buffer.h"
 
 namespace moexray {
 
@@ -39,16 +39,11 @@ struct GenerationInput {
 struct GenerationOutput {
   std::vector<TokenId> token_ids;  ///< [G], a sampled eos included
   std::string finish_reason;       ///< "eos" or "length"
-  RoutingBuffer routing;           ///< T = P + max(G − 1, 0) positions: the last token sampled
-                                   ///< has no forward pass
+  RoutingBuffer routing;           ///< n_forward_tokens(P, G) positions
 };
 
 /// Hears of a forward pass: the kind of its tokens, and how many they were.
 using OnPass = std::function<void(TokenType, std::int64_t)>;
-
-/// Tokens that go through the model for a prompt of P tokens with G generated ones:
-/// T = P + max(G − 1, 0).
-std::int64_t n_forward_tokens(std::int64_t n_prompt_tokens, std::int64_t n_generated_tokens);
 
 /// Continues all prompts as one batch: the prompts go through the model as ragged batches, then
 /// every sequence that has not ended one token at a time. What a prompt gives depends on the other

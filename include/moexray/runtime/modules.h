@@ -8,7 +8,7 @@ namespace moexray {
 class Runtime;
 
 /// The directory of the modules that belong to the running program: `BIN/../lib/moexray`, in the
-/// build tree as in the install tree. Modules are never looked for anywhere else.
+/// build tree as in the install tree. moexray's programs never look for modules anywhere else.
 std::filesystem::path module_directory();
 
 /// The directory of read-only data that belongs to the running program: `BIN/../share/moexray`.
@@ -26,7 +26,8 @@ void* open_module(const std::filesystem::path& directory, std::string_view name,
 /// does.
 void prepare_for_threads();
 
-/// The libtorch runtime. @throws Error (runtime) as open_module does.
-Runtime& load_runtime();
+/// The libtorch runtime. A program that is installed elsewhere names the `directory` of moexray's
+/// modules, `PREFIX/lib/moexray`. @throws Error (runtime) as open_module does.
+Runtime& load_runtime(const std::filesystem::path& directory = module_directory());
 
 }  // namespace moexray

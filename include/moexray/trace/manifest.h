@@ -55,6 +55,8 @@ struct TraceManifest {
   ManifestModel model;
   ManifestTokenizer tokenizer;
   std::int64_t n_prompts = -1;  ///< of this directory: a shard counts its own; −1: not recorded
+  /// False while prompts are written one by one and nobody knows yet how many there will be.
+  bool finished = true;
   std::string instruction_set;  ///< of the processor
   std::string device;           ///< "cpu" or "cuda"
   std::string backend;          ///< "libtorch 1.13.1"
@@ -79,7 +81,7 @@ struct TraceManifest {
   EventsForm events = EventsForm::grouped;
   bool router_logits = false;
   bool compress = false;
-  /// Keys that the file did not have and whose fields therefore mean nothing: manifests of other
+  /// Keys that the file does not have and whose fields therefore mean nothing: manifests of other
   /// software, or of an earlier version. "model.dtype", say.
   std::set<std::string, std::less<>> absent;
 };
@@ -90,8 +92,12 @@ inline constexpr int trace_format_version = 1;
 /// "moexray VERSION", the `tool` of this library.
 std::string trace_tool_name();
 
-/// manifest.json as bytes: one top-level key a line, in a fixed order, and a "checksum" of the
-/// bytes before it.
+/// The manifest of routing of which no more is known than its shape: all that a reader can do
+/// without is `absent`. Whoever knows more sets the field and takes its key out of `absent`.
+TraceManifest bare_manifest(const RoutingShape& shape);
+
+/// manifest.json as bytes: one top-level key a line, in a fixed order, without those that are
+/// `absent`, and a "checksum" of the bytes before it.
 std::string manifest_to_json(const TraceManifest& manifest);
 
 /// Reads a manifest. Required are `format`, `version` and model.{n_layers, n_experts, top_k}; what

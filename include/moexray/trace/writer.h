@@ -4,27 +4,30 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "moexray/core/routing.h"
+#include "moexray/core/routing_buffer.h"
 #include "moexray/trace/manifest.h"
 #include "moexray/trace/prompts.h"
-#include "moexray/trace/routing_buffer.h"
 
 namespace moexray {
 
-/// A prompt whose generation has ended, ready to be written.
+/// A prompt whose generation has ended, ready to be written. What a source does not know is left
+/// empty: a TraceWriter wants all of it, a TraceStreamWriter only the routing.
 struct FinishedPrompt {
-  const Prompt* prompt = nullptr;    ///< not owned
-  std::vector<TokenId> token_ids;    ///< [P + G]
-  std::vector<std::string> tokens;   ///< [P + G], vocabulary entries
-  std::int64_t n_prompt_tokens = 0;  ///< P; the rest are generated
-  std::vector<bool> is_template;     ///< [P], or empty: no template token
-  std::string completion;
-  std::string finish_reason;  ///< "eos" or "length"
-  RoutingBuffer routing;      ///< T = P + max(G − 1, 0) positions
+  const Prompt* prompt = nullptr;        ///< not owned; its text may be empty
+  std::vector<TokenId> token_ids;        ///< [P + G] ([T] if G is not known), or empty
+  std::vector<std::string> tokens;       ///< as many, vocabulary entries, or empty
+  std::int64_t n_prompt_tokens = 0;      ///< P
+  std::int64_t n_generated_tokens = -1;  ///< G; −1: not known
+  std::vector<bool> is_template;         ///< [P], or empty: not known
+  std::optional<std::string> completion;
+  std::string finish_reason;  ///< "eos" or "length", or empty
+  RoutingBuffer routing;      ///< T positions: n_forward_tokens(P, G) where G is known
 };
 
 /// What a writer found when it continued a directory.

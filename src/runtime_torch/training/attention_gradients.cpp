@@ -191,10 +191,10 @@ struct Attention : Function<Attention> {
 
 }  // namespace
 
-at::Tensor TrainingOps::attention(int /*layer*/, const at::Tensor& q, const at::Tensor& k,
-                                  const at::Tensor& v) {
-  const AttentionShape shape{batch_.n_sequences, batch_.n_positions, config_.num_attention_heads,
-                             config_.num_key_value_heads, config_.head_dim()};
+at::Tensor TrainingOps::attention(const AttentionSpec& spec, int /*layer*/, const at::Tensor& q,
+                                  const at::Tensor& k, const at::Tensor& v) {
+  const AttentionShape shape{batch_.n_sequences, batch_.n_positions, spec.n_heads, spec.n_kv_heads,
+                             spec.head_dim};
   return Attention::apply(q, k, v, table_, shape);
 }
 

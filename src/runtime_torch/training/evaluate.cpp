@@ -25,7 +25,7 @@ LayerBalance balance_of(const std::vector<std::int64_t>& counts) {
   return balance;
 }
 
-CategoryLoss category_loss(const Olmoe& model, const RotaryTable& table, const ValidationSet& set,
+CategoryLoss category_loss(const Decoder& model, const RotaryTable& table, const ValidationSet& set,
                            const TrainingOptions& options, std::int64_t max_windows,
                            Counts& counts) {
   const std::int64_t T = options.n_positions;
@@ -37,17 +37,17 @@ CategoryLoss category_loss(const Olmoe& model, const RotaryTable& table, const V
     auto inputs = at::empty({n * T}, at::kInt), targets = at::empty({n * T}, at::kInt);
     std::copy_n(set.documents.tokens.begin() + first * T, n * T, inputs.data_ptr<TokenId>());
     std::copy_n(set.documents.tokens.begin() + first * T + 1, n * T, targets.data_ptr<TokenId>());
-    TrainingOps ops(model.config, table, {n, T}, {});
-    const auto h = model.forward(model.embed_tokens.index_select(0, inputs), ops,
-                                 [&counts](int layer, const RouterOutput& routing) {
-                                   auto& layer_counts = counts[static_cast<std::size_t>(layer)];
+    TrainingOps ops(table, {n, T}, {});
+    const auto h = model.forward(model.embedding.index_select(0, inputs), ops,
+                                 [&counts](int moe_layer, const RouterOutput& routing) {
+                                   auto& layer_counts = counts[static_cast<std::size_t>(moe_layer)];
                                    const auto* ids = routing.experts.data_ptr<ExpertId>();
                                    for (std::int64_t i = 0; i < routing.experts.numel(); ++i) {
                                      ++layer_counts[static_cast<std::size_t>(ids[i])];
                                    }
                                  });
     result.loss +=
-        cross_entropy(h, model.lm_head, targets).item<double>() * static_cast<double>(n * T);
+        cross_entropy(h, model.head, targets).item<double>() * static_cast<double>(n * T);
     result.n_tokens += n * T;
   }
   if (result.n_tokens > 0) result.loss /= static_cast<double>(result.n_tokens);
@@ -56,12 +56,13 @@ CategoryLoss category_loss(const Olmoe& model, const RotaryTable& table, const V
 
 }  // namespace
 
-Evaluation evaluate(const Olmoe& model, const RotaryTable& table,
+Evaluation evaluate(const Decoder& model, const RotaryTable& table,
                     const std::vector<ValidationSet>& sets, const TrainingOptions& options,
                     std::int64_t max_windows) {
   const at::NoGradGuard no_grad;
-  Counts counts(model.layers.size(),
-                std::vector<std::int64_t>(static_cast<std::size_t>(model.config.num_experts), 0));
+  const RoutingShape shape = model.spec.routing_shape();
+  Counts counts(static_cast<std::size_t>(shape.n_layers),
+                std::vector<std::int64_t>(static_cast<std::size_t>(shape.n_experts), 0));
   Evaluation evaluation;
   for (const ValidationSet& set : sets) {
     evaluation.losses.push_back(category_loss(model, table, set, options, max_windows, counts));

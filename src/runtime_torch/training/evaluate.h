@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "../models/olmoe.h"
+#include "../decoder.h"
 #include "moexray/runtime/training.h"
 
 namespace moexray::torch_runtime {
@@ -29,7 +29,7 @@ struct Evaluation {
 
 /// Held-out loss by category and expert balance, over at most `max_windows` windows of n_positions
 /// tokens a category.
-Evaluation evaluate(const Olmoe& model, const RotaryTable& table,
+Evaluation evaluate(const Decoder& model, const RotaryTable& table,
                     const std::vector<ValidationSet>& sets, const TrainingOptions& options,
                     std::int64_t max_windows);
 

@@ -186,23 +186,24 @@ struct MixExperts : Function<MixExperts> {
 
 }  // namespace
 
-RouterOutput TrainingOps::route(int /*layer*/, const at::Tensor& /*h*/, const at::Tensor& logits) {
-  const std::int64_t n = logits.size(0), E = logits.size(1), k = config_.num_experts_per_tok;
+RouterOutput TrainingOps::route(const RouterSpec& spec, int /*moe_layer*/, const at::Tensor& /*h*/,
+                                const at::Tensor& logits) {
+  const std::int64_t n = logits.size(0), E = logits.size(1), k = spec.top_k;
   const auto values = logits.detach().contiguous();
   const auto probabilities = at::empty_like(values);
-  const auto [_, experts, weights] = select_rows(router_rule(config_), values, &probabilities);
+  const auto [_, experts, weights] = select_rows(spec, values, &probabilities);
   const auto shares =
       at::bincount(experts.reshape({-1}), {}, E).to(at::kFloat) / static_cast<double>(n * k);
   load_balancing_sum_ +=
       static_cast<double>(E) * (shares * probabilities.mean(0)).sum().item<double>();
   ++n_routers_;
   return {logits, experts,
-          Route::apply(logits, probabilities, experts, weights, shares, config_.norm_topk_prob,
+          Route::apply(logits, probabilities, experts, weights, shares, spec.normalise,
                        losses_.load_balancing_weight, losses_.z_weight)};
 }
 
-at::Tensor TrainingOps::mix_experts(const at::Tensor& x, const RouterOutput& routing,
-                                    const ExpertWeights& experts) {
+at::Tensor TrainingOps::mix_experts(const MoeSpec& /*spec*/, const at::Tensor& x,
+                                    const RouterOutput& routing, const ExpertWeights& experts) {
   return MixExperts::apply(x, routing.weights, experts.gate_up_stack, experts.down_stack,
                            routing.experts);
 }

@@ -135,8 +135,12 @@ at::Tensor TrainingOps::linear(const at::Tensor& x, const at::Tensor& w) {
   return at::linear(x, w);
 }
 
-at::Tensor TrainingOps::rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) {
-  return RmsNorm::apply(x, w, eps);
+at::Tensor TrainingOps::rms_norm(const NormSpec& spec, const at::Tensor& x, const at::Tensor& w) {
+  return RmsNorm::apply(x, w, spec.eps);
+}
+
+at::Tensor TrainingOps::silu_times(const at::Tensor& gate, const at::Tensor& up) {
+  return at::silu(gate) * up;
 }
 
 at::Tensor cross_entropy(const at::Tensor& h, const at::Tensor& w, const at::Tensor& targets) {

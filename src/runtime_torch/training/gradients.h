@@ -21,16 +21,17 @@ struct RouterLosses {
 /// pass, for a total loss of weight 1.
 class TrainingOps : public Ops {
  public:
-  TrainingOps(const ModelConfig& config, const RotaryTable& table, TrainingBatch batch,
-              RouterLosses losses)
-      : config_(config), table_(table), batch_(batch), losses_(losses) {}
+  TrainingOps(const RotaryTable& table, TrainingBatch batch, RouterLosses losses)
+      : table_(table), batch_(batch), losses_(losses) {}
 
   at::Tensor linear(const at::Tensor& x, const at::Tensor& w) override;
-  at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) override;
-  at::Tensor attention(int layer, const at::Tensor& q, const at::Tensor& k,
-                       const at::Tensor& v) override;
-  RouterOutput route(int layer, const at::Tensor& h, const at::Tensor& logits) override;
-  at::Tensor mix_experts(const at::Tensor& x, const RouterOutput& routing,
+  at::Tensor rms_norm(const NormSpec& spec, const at::Tensor& x, const at::Tensor& w) override;
+  at::Tensor attention(const AttentionSpec& spec, int layer, const at::Tensor& q,
+                       const at::Tensor& k, const at::Tensor& v) override;
+  at::Tensor silu_times(const at::Tensor& gate, const at::Tensor& up) override;
+  RouterOutput route(const RouterSpec& spec, int moe_layer, const at::Tensor& h,
+                     const at::Tensor& logits) override;
+  at::Tensor mix_experts(const MoeSpec& spec, const at::Tensor& x, const RouterOutput& routing,
                          const ExpertWeights& experts) override;
 
   /// E · Σ_e f_e P_e, mean over the layers seen so far: f_e the share of selections, P_e the mean
@@ -40,7 +41,6 @@ class TrainingOps : public Ops {
   }
 
  private:
-  const ModelConfig& config_;
   const RotaryTable& table_;
   TrainingBatch batch_;
   RouterLosses losses_;

@@ -29,7 +29,7 @@ using Json = nlohmann::ordered_json;
 // What the exported checkpoint will say of itself.
 Json config_json(ModelConfig config) {
   config.dtype = "bfloat16";
-  return Json::parse(model_config_json(config));
+  return Json::parse(olmoe_config_json(config));
 }
 
 // Everything that decides what the parameters become, the number of threads aside.
@@ -89,10 +89,10 @@ void check(const ModelConfig& config, const TokenDocuments& documents,
                                   std::to_string(options.n_positions)});
   }
   for (const TokenId id : documents.tokens) {
-    if (id < 0 || id >= config.vocab_size) {
+    if (id < 0 || id >= config.spec.vocab_size) {
       throw Error(ErrorKind::data,
                   {"token id outside the model's vocabulary", "config.json: key \"vocab_size\"",
-                   "ids below " + std::to_string(config.vocab_size), std::to_string(id)});
+                   "ids below " + std::to_string(config.spec.vocab_size), std::to_string(id)});
     }
   }
 }
@@ -116,7 +116,7 @@ class TrainingRun {
       : options_(options),
         parameters_(make_parameters(config, options.seed)),
         optimiser_{at::zeros_like(parameters_.values), at::zeros_like(parameters_.values)},
-        table_(make_rotary_table(config, options.n_positions)),
+        table_(make_rotary_table(config.spec.layers.front().attention.rotary, options.n_positions)),
         stream_(documents, options.n_positions, options.seed),
         description_(describe(config, documents, options)) {
     if (!options.initial_checkpoint.empty()) start_from(options.initial_checkpoint);
@@ -141,11 +141,11 @@ class TrainingRun {
         options_.relaxed_balancing_weight && step_ >= options_.relax_balancing_after;
     const RouterLosses losses{
         relaxed ? *options_.relaxed_balancing_weight : options_.load_balancing_weight,
-        options_.router_z_weight / parameters_.model.config.num_hidden_layers};
-    TrainingOps ops(parameters_.model.config, table_, {B, T}, losses);
+        options_.router_z_weight / parameters_.config.routing_shape().n_layers};
+    TrainingOps ops(table_, {B, T}, losses);
     const auto h =
-        parameters_.model.forward(parameters_.model.embed_tokens.index_select(0, inputs), ops, {});
-    const auto loss = cross_entropy(h, parameters_.model.lm_head, targets);
+        parameters_.model.forward(parameters_.model.embedding.index_select(0, inputs), ops, {});
+    const auto loss = cross_entropy(h, parameters_.model.head, targets);
     loss.backward();
 
     ++step_;
@@ -181,14 +181,13 @@ class TrainingRun {
  private:
   void start_from(const std::filesystem::path& directory) {
     const Checkpoint checkpoint(directory);
-    const auto wanted = config_json(parameters_.model.config),
-               found = config_json(checkpoint.config());
+    const auto wanted = config_json(parameters_.config), found = config_json(checkpoint.config());
     if (wanted != found) {
       throw Error(ErrorKind::data, {"the initial weights belong to another config",
                                     directory.string(), wanted.dump(), found.dump()});
     }
     const at::NoGradGuard no_grad;
-    for (NamedTensor& named : named_tensors(parameters_.model)) {
+    for (NamedTensor& named : named_tensors(parameters_)) {
       named.tensor.copy_(mapped_tensor(checkpoint.tensor(named.name)));
     }
     description_["initial_router_sha256"] = checkpoint.router_sha256();
@@ -259,7 +258,7 @@ class TorchTrainer : public Trainer {
     load_training_state(state_file, parameters, optimiser, {{"config", config_json(config)}});
     std::vector<at::Tensor> kept;
     std::vector<TensorToWrite> tensors;
-    for (const NamedTensor& named : named_tensors(parameters.model)) {
+    for (const NamedTensor& named : named_tensors(parameters)) {
       kept.push_back(named.tensor.to(at::kBFloat16).contiguous());
       const auto* bytes = static_cast<const std::byte*>(kept.back().data_ptr());
       tensors.push_back(

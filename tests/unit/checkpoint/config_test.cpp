@@ -44,21 +44,25 @@ class ConfigFile {
 TEST(ModelConfig, ReadsThePublishedConfig) {
   const std::filesystem::path directory = MOEXRAY_TEST_DATA "/olmoe-1b-7b";
   const ModelConfig config = read_model_config(directory);
-  EXPECT_EQ(config.architecture, "OlmoeForCausalLM");
+  EXPECT_EQ(config.architecture->name, "OlmoeForCausalLM");
   EXPECT_EQ(config.name, "olmoe-1b-7b");
-  EXPECT_EQ(config.vocab_size, 50304);
-  EXPECT_EQ(config.hidden_size, 2048);
-  EXPECT_EQ(config.intermediate_size, 1024);
+  const ModelSpec& spec = config.spec;
+  EXPECT_EQ(spec.vocab_size, 50304);
+  EXPECT_EQ(spec.hidden_size, 2048);
+  EXPECT_FALSE(spec.tied_embeddings);
+  EXPECT_DOUBLE_EQ(spec.final_norm.eps, 1e-5);
+  ASSERT_EQ(spec.layers.size(), 16U);
+  for (const LayerSpec& layer : spec.layers) EXPECT_EQ(layer, spec.layers[0]);
+  const AttentionSpec& attention = spec.layers[0].attention;
+  EXPECT_EQ(attention.n_heads, 16);
+  EXPECT_EQ(attention.n_kv_heads, 16);
+  EXPECT_EQ(attention.head_dim, 128);
+  EXPECT_EQ(attention.qk_norm, (QkNormSpec{{1e-5}, false}));
+  EXPECT_EQ(attention.clip, std::nullopt);
+  EXPECT_EQ(attention.rotary, (RotarySpec{128, 10000}));
+  EXPECT_EQ(*spec.layers[0].moe(), (MoeSpec{{64, 8, false}, {1024}, {}}));
   EXPECT_EQ(config.routing_shape(), (RoutingShape{16, 64, 8}));
-  EXPECT_EQ(config.num_attention_heads, 16);
-  EXPECT_EQ(config.num_key_value_heads, 16);
-  EXPECT_EQ(config.head_dim(), 128);
   EXPECT_EQ(config.max_position_embeddings, 4096);
-  EXPECT_DOUBLE_EQ(config.rms_norm_eps, 1e-5);
-  EXPECT_DOUBLE_EQ(config.rope_theta, 10000);
-  EXPECT_EQ(config.clip_qkv, std::nullopt);
-  EXPECT_FALSE(config.norm_topk_prob);
-  EXPECT_FALSE(config.tie_word_embeddings);
   EXPECT_EQ(config.dtype, "bfloat16");
   EXPECT_EQ(config.eos_token_ids, (std::vector<TokenId>{50279}));
   EXPECT_EQ(config.bos_token_id, std::nullopt);
@@ -67,7 +71,7 @@ TEST(ModelConfig, ReadsThePublishedConfig) {
 }
 
 TEST(ModelConfig, ReadsBothVersionsAlike) {
-  ModelConfig wanted = test::tiny_config();
+  test::OlmoeConfig wanted = test::tiny_config();
   wanted.rope_theta = 5e5;
   wanted.rms_norm_eps = 1e-6;
   wanted.clip_qkv = 8.0;
@@ -78,13 +82,15 @@ TEST(ModelConfig, ReadsBothVersionsAlike) {
   for (const bool transformers_5 : {false, true}) {
     ConfigFile file;
     const ModelConfig config = file.read(test::config_json(wanted, transformers_5));
-    EXPECT_EQ(config.hidden_size, wanted.hidden_size);
-    EXPECT_EQ(config.num_key_value_heads, wanted.num_key_value_heads);
-    EXPECT_DOUBLE_EQ(config.rope_theta, 5e5);
-    EXPECT_DOUBLE_EQ(config.rms_norm_eps, 1e-6);
-    EXPECT_EQ(config.clip_qkv, 8.0);
-    EXPECT_TRUE(config.norm_topk_prob);
-    EXPECT_TRUE(config.tie_word_embeddings);
+    const LayerSpec& layer = config.spec.layers.at(1);
+    EXPECT_EQ(config.spec.hidden_size, wanted.hidden_size);
+    EXPECT_EQ(layer.attention.n_kv_heads, wanted.num_key_value_heads);
+    EXPECT_DOUBLE_EQ(layer.attention.rotary.theta, 5e5);
+    EXPECT_DOUBLE_EQ(layer.norm.eps, 1e-6);
+    EXPECT_DOUBLE_EQ(layer.attention.qk_norm.value().norm.eps, 1e-6);
+    EXPECT_EQ(layer.attention.clip, 8.0);
+    EXPECT_TRUE(config.spec.router().normalise);
+    EXPECT_TRUE(config.spec.tied_embeddings);
     EXPECT_EQ(config.dtype, "float16");
     EXPECT_EQ(config.eos_token_ids, (std::vector<TokenId>{5, 7}));
     EXPECT_EQ(config.name, file.path().filename().string());
@@ -99,9 +105,10 @@ TEST(ModelConfig, FillsInWhatTransformersFillsIn) {
     config.erase(key);
   }
   const ModelConfig read = ConfigFile().read_json(config);
-  EXPECT_EQ(read.num_key_value_heads, read.num_attention_heads);
-  EXPECT_DOUBLE_EQ(read.rms_norm_eps, 1e-5);
-  EXPECT_DOUBLE_EQ(read.rope_theta, 10000);
+  const AttentionSpec& attention = read.spec.layers.at(0).attention;
+  EXPECT_EQ(attention.n_kv_heads, attention.n_heads);
+  EXPECT_DOUBLE_EQ(read.spec.final_norm.eps, 1e-5);
+  EXPECT_DOUBLE_EQ(attention.rotary.theta, 10000);
   EXPECT_EQ(read.dtype, "float32");
   EXPECT_TRUE(read.eos_token_ids.empty());
 }
@@ -142,7 +149,7 @@ TEST(ModelConfig, RefusesSizesThatDoNotFitTogether) {
   many["num_experts"] = 60000;
   expect_error(ErrorKind::data, "too many experts in all layers together",
                [&] { file.read_json(many); });
-  EXPECT_EQ(file.read_with("head_dim", 4).head_dim(), 4);
+  EXPECT_EQ(file.read_with("head_dim", 4).spec.layers.at(0).attention.head_dim, 4);
 }
 
 TEST(ModelConfig, RefusesWhatWouldChangeTheComputation) {
@@ -173,7 +180,8 @@ TEST(ModelConfig, RefusesWhatWouldChangeTheComputation) {
          {{"rope_type", "default"}, {"partial_rotary_factor", 0.5}});
   refuse("an object, found 3", "rope_scaling", 3);
   refuse("dtype is not implemented", "torch_dtype", "float8_e4m3fn");
-  EXPECT_DOUBLE_EQ(file.read_with("rope_scaling", {{"rope_type", "default"}}).rope_theta, 10000);
+  const ModelConfig plain = file.read_with("rope_scaling", {{"rope_type", "default"}});
+  EXPECT_DOUBLE_EQ(plain.spec.layers.at(0).attention.rotary.theta, 10000);
 }
 
 TEST(ModelConfig, RefusesValuesOutOfRange) {
@@ -207,6 +215,33 @@ TEST(ModelConfig, RefusesValuesOutOfRange) {
   EXPECT_EQ(file.read_with("pad_token_id", 64).notices.size(), 1U);
   EXPECT_EQ(file.read_with("bos_token_id", -2).bos_token_id, std::nullopt);
   EXPECT_EQ(file.read_with("eos_token_id", {3, 4, 3}).eos_token_ids, (std::vector<TokenId>{3, 4}));
+}
+
+// What training writes.
+TEST(ModelConfig, IsWrittenAndReadBack) {
+  test::OlmoeConfig tiny = test::tiny_config();
+  tiny.clip_qkv = 8.0;
+  tiny.norm_topk_prob = true;
+  tiny.rope_theta = 5e5;
+  tiny.eos_token_ids = {5, 7};
+  const ModelConfig config = test::model_config(tiny);
+  const ModelConfig read = parse_model_config(olmoe_config_json(config), "config.json");
+  EXPECT_EQ(read.spec, config.spec);
+  EXPECT_EQ(read.max_position_embeddings, config.max_position_embeddings);
+  EXPECT_EQ(read.eos_token_ids, config.eos_token_ids);
+  EXPECT_EQ(read.pad_token_id, config.pad_token_id);
+  EXPECT_EQ(read.dtype, config.dtype);
+}
+
+// Traces have recorded this hash.
+TEST(ModelConfig, DecidesByTheKeysOfOlmoe) {
+  const ModelConfig config = read_model_config(MOEXRAY_TEST_DATA "/olmoe-1b-7b");
+  EXPECT_EQ(deciding_config(config),
+            "architecture OlmoeForCausalLM\nclip_qkv null\nhidden_size 2048\n"
+            "intermediate_size 1024\nnorm_topk_prob false\nnum_attention_heads 16\n"
+            "num_experts 64\nnum_experts_per_tok 8\nnum_hidden_layers 16\n"
+            "num_key_value_heads 16\nrms_norm_eps 1e-05\nrope_theta 10000\n"
+            "tie_word_embeddings false\nvocab_size 50304\n");
 }
 
 TEST(ModelConfig, LetsTheGenerationConfigDecide) {
@@ -256,7 +291,8 @@ TEST(ModelConfig, RefusesMalformedFiles) {
   expect_error(ErrorKind::data, "missing", [&] { file.read("{}"); });
   expect_error(ErrorKind::data, "duplicate key: found \"a\"",
                [&] { file.read(R"({"a":1,"a":2})"); });
-  expect_error(ErrorKind::data, "not valid JSON", [&] { file.read(R"({"a":1e999})"); });
+  expect_error(ErrorKind::data, "key \"a\": number out of range",
+               [&] { file.read(R"({"a":1e999})"); });
   expect_error(ErrorKind::data, "not valid JSON", [&] { file.read(R"({"a":NaN})"); });
   expect_error(ErrorKind::data, "not valid JSON", [&] { file.read("{\"a\":\"\xFF\"}"); });
   expect_error(ErrorKind::data, "file too large", [&] { file.read(std::string(1 << 21, ' ')); });

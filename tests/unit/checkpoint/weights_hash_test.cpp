@@ -63,7 +63,7 @@ TEST(WeightsHash, IsWhatItsDefinitionSays) {
 
 TEST(WeightsHash, DoesNotDependOnFiles) {
   const test::TemporaryDirectory directory;
-  const ModelConfig config = test::tiny_config();
+  const test::OlmoeConfig config = test::tiny_config();
   test::write_tiny_checkpoint(directory.path() / "one", config);
   const std::string hash = hash_of(directory.path() / "one");
   EXPECT_EQ(hash.size(), 9U + 32U);
@@ -165,27 +165,28 @@ TEST(WeightsHash, StopsWhenAskedTo) {
 }
 
 TEST(DecidingConfig, HoldsWhatDecidesAndNothingElse) {
-  const ModelConfig config = test::tiny_config();
+  const test::OlmoeConfig config = test::tiny_config();
   const std::string text = test::config_json(config);
   const std::string hash = deciding_config_sha256(parse_model_config(text, "c"));
   const auto expect_hash = [&](bool same, auto change) {
-    ModelConfig other = config;
+    test::OlmoeConfig other = config;
     change(other);
     const ModelConfig read = parse_model_config(test::config_json(other), "c");
     EXPECT_EQ(deciding_config_sha256(read) == hash, same) << deciding_config(read);
   };
   EXPECT_EQ(deciding_config_sha256(parse_model_config(test::config_json(config, true), "c")), hash);
-  expect_hash(true, [](ModelConfig& c) { c.dtype = "bfloat16"; });
-  expect_hash(true, [](ModelConfig& c) { c.max_position_embeddings += 1; });
-  expect_hash(true, [](ModelConfig& c) { c.eos_token_ids = {1, 5}; });
-  expect_hash(false, [](ModelConfig& c) { c.norm_topk_prob = !c.norm_topk_prob; });
-  expect_hash(false, [](ModelConfig& c) { c.rope_theta = 10001; });
-  expect_hash(false, [](ModelConfig& c) { c.rope_theta = std::nextafter(c.rope_theta, 1e9); });
-  expect_hash(false, [](ModelConfig& c) { c.rms_norm_eps = 1e-6; });
-  expect_hash(false, [](ModelConfig& c) { c.clip_qkv = 8.0; });
-  expect_hash(false, [](ModelConfig& c) { c.num_key_value_heads = 1; });
-  expect_hash(false, [](ModelConfig& c) { c.num_experts_per_tok = 1; });
-  expect_hash(false, [](ModelConfig& c) { c.tie_word_embeddings = true; });
+  expect_hash(true, [](test::OlmoeConfig& c) { c.dtype = "bfloat16"; });
+  expect_hash(true, [](test::OlmoeConfig& c) { c.max_position_embeddings += 1; });
+  expect_hash(true, [](test::OlmoeConfig& c) { c.eos_token_ids = {1, 5}; });
+  expect_hash(false, [](test::OlmoeConfig& c) { c.norm_topk_prob = !c.norm_topk_prob; });
+  expect_hash(false, [](test::OlmoeConfig& c) { c.rope_theta = 10001; });
+  expect_hash(false,
+              [](test::OlmoeConfig& c) { c.rope_theta = std::nextafter(c.rope_theta, 1e9); });
+  expect_hash(false, [](test::OlmoeConfig& c) { c.rms_norm_eps = 1e-6; });
+  expect_hash(false, [](test::OlmoeConfig& c) { c.clip_qkv = 8.0; });
+  expect_hash(false, [](test::OlmoeConfig& c) { c.num_key_value_heads = 1; });
+  expect_hash(false, [](test::OlmoeConfig& c) { c.num_experts_per_tok = 1; });
+  expect_hash(false, [](test::OlmoeConfig& c) { c.tie_word_embeddings = true; });
 }
 
 }  // namespace

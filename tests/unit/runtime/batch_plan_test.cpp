@@ -64,17 +64,20 @@ TEST(PlanBatches, IsBoundedAndSafe) {
 
 TEST(SequenceCost, CountsCacheRoutingAndLogits) {
   ModelConfig config;
-  config.vocab_size = 50'304;
-  config.hidden_size = 2'048;
-  config.num_hidden_layers = 16;
-  config.num_attention_heads = 16;
-  config.num_key_value_heads = 16;
-  config.num_experts = 64;
-  config.num_experts_per_tok = 8;
+  LayerSpec layer;
+  layer.attention.n_heads = layer.attention.n_kv_heads = 16;
+  layer.attention.head_dim = 128;
+  layer.mlp = MoeSpec{{64, 8, false}, {1'024}, {}};
+  config.spec.vocab_size = 50'304;
+  config.spec.hidden_size = 2'048;
+  config.spec.layers.assign(16, layer);
   EXPECT_EQ(sequence_cost(config, "bfloat16", false).bytes_per_token, 16 * (2 * 2'048 * 2 + 48));
   EXPECT_EQ(sequence_cost(config, "float32", true).bytes_per_token,
             16 * (2 * 2'048 * 4 + 48 + 256));
   EXPECT_EQ(sequence_cost(config, "float32", true).bytes, 8 * 50'304);
+  // A dense layer has a cache, and nothing is routed there.
+  config.spec.layers[0].mlp = FeedForwardSpec{1'024};
+  EXPECT_EQ(sequence_cost(config, "bfloat16", false).bytes_per_token, 16 * 2 * 2'048 * 2 + 15 * 48);
 }
 
 TEST(ParseMemorySize, TakesUnitsOf1024) {

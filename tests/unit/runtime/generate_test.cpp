@@ -4,6 +4,7 @@
 
 #include <limits>
 
+#include "moexray/core/forward_tokens.h"
 #include "moexray/runtime/sampling.h"
 #include "support/expect_error.h"
 #include "support/fake_model.h"
@@ -68,7 +69,7 @@ void expect_routing(const FakeModel& model, const TestPrompt& prompt,
       n_forward_tokens(static_cast<std::int64_t>(prompt.token_ids.size()),
                        static_cast<std::int64_t>(output.token_ids.size()));
   ASSERT_EQ(output.routing.n_positions(), n_positions);
-  for (int layer = 0; layer < model.config().num_hidden_layers; ++layer) {
+  for (int layer = 0; layer < model.config().routing_shape().n_layers; ++layer) {
     for (std::int64_t pos = 0; pos < n_positions; ++pos) {
       const auto expected =
           model.expected_routing(std::span(ids).first(static_cast<std::size_t>(pos) + 1), layer);

@@ -8,6 +8,7 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "moexray/core/forward_tokens.h"
 #include "moexray/core/random.h"
 
 namespace moexray::test {
@@ -99,6 +100,7 @@ FinishedPrompt make_finished(const MadeRun& run, const Prompt& prompt, std::size
   finished.prompt = &prompt;
   finished.n_prompt_tokens = 1 + static_cast<std::int64_t>(random.below(6));
   const std::int64_t n_generated = i % 4 == 3 ? 0 : static_cast<std::int64_t>(random.below(5));
+  finished.n_generated_tokens = n_generated;
   const std::int64_t n = finished.n_prompt_tokens + n_generated;
   for (std::int64_t t = 0; t < n; ++t) {
     finished.token_ids.push_back(static_cast<TokenId>(random.below(100)));
@@ -112,8 +114,7 @@ FinishedPrompt make_finished(const MadeRun& run, const Prompt& prompt, std::size
   finished.completion = n_generated > 0 ? "done\u2028" : "";
   finished.finish_reason = "length";
   finished.routing = RoutingBuffer(run.shape, run.router_logits);
-  const std::int64_t n_traced =
-      finished.n_prompt_tokens + std::max<std::int64_t>(n_generated - 1, 0);
+  const std::int64_t n_traced = n_forward_tokens(finished.n_prompt_tokens, n_generated);
   for (int layer = 0; layer < run.shape.n_layers; ++layer) {
     for (std::int64_t t = 0; t < n_traced; ++t) append_row(finished.routing, layer, random);
   }

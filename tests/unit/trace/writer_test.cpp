@@ -36,6 +36,7 @@ TEST(Writer, WritesTheDocumentedBytes) {
   finished.token_ids = {5, 7, 9, 2};
   finished.tokens = {"x", "a", "b", "</s>"};
   finished.n_prompt_tokens = 2;
+  finished.n_generated_tokens = 2;
   finished.is_template = {true, false};
   finished.completion = "b";
   finished.finish_reason = "eos";
@@ -81,6 +82,7 @@ TEST(Writer, WritesFlatEventsWithLogitsOnce) {
   finished.token_ids = {5};
   finished.tokens = {"x"};
   finished.n_prompt_tokens = 1;
+  finished.n_generated_tokens = 0;
   finished.routing = RoutingBuffer({1, 2, 2}, true);
   finished.routing.append(0, 1, std::vector<ExpertId>{1, 0}, std::vector<float>{0.75F, 0.25F},
                           std::vector<float>{-1.5F, 2.0F});
@@ -119,10 +121,17 @@ TEST(Writer, RefusesWhatDoesNotFit) {
                  [](FinishedPrompt& p) { p.n_prompt_tokens = 0; });
   expect_refused(ErrorKind::runtime, "template marks",
                  [](FinishedPrompt& p) { p.is_template.resize(99); });
+  expect_refused(ErrorKind::runtime, "token ids",
+                 [](FinishedPrompt& p) { p.token_ids.resize(99); });
   expect_refused(ErrorKind::runtime, "routed tokens", [](FinishedPrompt& p) {
-    p.token_ids.resize(99);
-    p.tokens.resize(99);
+    p.n_generated_tokens = 98;
+    p.token_ids.resize(static_cast<std::size_t>(p.n_prompt_tokens) + 98);
+    p.tokens.resize(p.token_ids.size());
   });
+  // A planned trace has them all.
+  expect_refused(ErrorKind::runtime, "token ids", [](FinishedPrompt& p) { p.token_ids.clear(); });
+  expect_refused(ErrorKind::runtime, "number of generated tokens",
+                 [](FinishedPrompt& p) { p.n_generated_tokens = -1; });
   expect_refused(ErrorKind::runtime, "routing shape",
                  [](FinishedPrompt& p) { p.routing = RoutingBuffer({1, 2, 1}, false); });
   expect_refused(ErrorKind::data, "not valid UTF-8",
@@ -147,26 +156,6 @@ TEST(Writer, RefusesWhatDoesNotFit) {
   test::commit_rest(writer, run, prompts);
   EXPECT_TRUE(writer.finished());
   EXPECT_EQ(test::read_trace({temporary.path()}).records, test::expected_records(run));
-}
-
-TEST(Writer, RoutingBufferChecksItsInput) {
-  expect_error(ErrorKind::data, "impossible", [] { RoutingBuffer({1, 2, 3}, false); });
-  expect_error(ErrorKind::data, "impossible", [] { RoutingBuffer({0, 2, 1}, false); });
-  RoutingBuffer buffer({2, 4, 1}, false);
-  const std::vector<float> weight{1};
-  const auto append = [&](int layer, std::vector<ExpertId> experts) {
-    buffer.append(layer, 1, experts, weight);
-  };
-  expect_error(ErrorKind::runtime, "wrong shape", [&] { append(2, {0}); });
-  expect_error(ErrorKind::runtime, "wrong shape", [&] { append(0, {0, 1}); });
-  expect_error(ErrorKind::data, "does not exist", [&] { append(0, {4}); });
-  expect_error(ErrorKind::data, "does not exist", [&] { append(0, {-1}); });
-  append(0, {3});
-  EXPECT_FALSE(buffer.is_rectangular());
-  EXPECT_EQ(buffer.n_positions(), 0);
-  append(1, {2});
-  EXPECT_TRUE(buffer.is_rectangular());
-  EXPECT_EQ(buffer.experts(1, 0)[0], 2);
 }
 
 TEST(Writer, NeverOverwritesWithoutForce) {

@@ -1,4 +1,4 @@
-#include "moexray/trace/routing_buffer.h"
+#include "moexray/core/routing_buffer.h"
 
 #include <algorithm>
 
@@ -13,8 +13,8 @@ std::size_t count(std::int64_t n) { return static_cast<std::size_t>(n); }
 
 }  // namespace
 
-RoutingBuffer::RoutingBuffer(const RoutingShape& shape, bool with_logits)
-    : shape_(shape), with_logits_(with_logits) {
+RoutingBuffer::RoutingBuffer(const RoutingShape& shape, bool with_logits, bool with_weights)
+    : shape_(shape), with_logits_(with_logits), with_weights_(with_weights) {
   if (shape.n_layers < 1 || shape.top_k < 1 || shape.top_k > shape.n_experts ||
       shape.n_experts > max_experts) {
     throw Error(ErrorKind::data, {"impossible routing shape",
@@ -31,7 +31,7 @@ void RoutingBuffer::reserve(std::int64_t n_positions) {
   const std::size_t n = count(std::max<std::int64_t>(n_positions, 0));
   for (Layer& layer : layers_) {
     layer.experts.reserve(n * count(shape_.top_k));
-    layer.weights.reserve(n * count(shape_.top_k));
+    if (with_weights_) layer.weights.reserve(n * count(shape_.top_k));
     if (with_logits_) layer.logits.reserve(n * count(shape_.n_experts));
   }
 }
@@ -41,7 +41,7 @@ void RoutingBuffer::append(int layer, std::int64_t n_rows, std::span<const Exper
   const std::size_t n = n_rows < 0 ? 0 : count(n_rows);
   const std::size_t n_events = n * count(shape_.top_k);
   if (layer < 0 || layer >= shape_.n_layers || n_rows < 0 || experts.size() != n_events ||
-      weights.size() != n_events ||
+      (with_weights_ && weights.size() != n_events) ||
       (with_logits_ && logits.size() != n * count(shape_.n_experts))) {
     throw Error(ErrorKind::runtime, "routing of the wrong shape was given to the trace");
   }
@@ -55,7 +55,7 @@ void RoutingBuffer::append(int layer, std::int64_t n_rows, std::span<const Exper
   }
   Layer& rows = layers_[count(layer)];
   rows.experts.insert(rows.experts.end(), experts.begin(), experts.end());
-  rows.weights.insert(rows.weights.end(), weights.begin(), weights.end());
+  if (with_weights_) rows.weights.insert(rows.weights.end(), weights.begin(), weights.end());
   if (with_logits_) rows.logits.insert(rows.logits.end(), logits.begin(), logits.end());
 }
 
@@ -77,6 +77,7 @@ std::span<const std::uint16_t> RoutingBuffer::experts(int layer, std::int64_t po
 }
 
 std::span<const float> RoutingBuffer::weights(int layer, std::int64_t pos) const {
+  if (!with_weights_) return {};
   const std::size_t k = count(shape_.top_k);
   return std::span(layers_[count(layer)].weights).subspan(count(pos) * k, k);
 }

@@ -1,25 +1,23 @@
-#include "trace_run.h"
+#include "moexray/runtime/trace_run.h"
 
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <atomic>
-#include <map>
-#include <numeric>
+#include <chrono>
 #include <set>
 #include <utility>
 
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
+#include "moexray/core/forward_tokens.h"
 #include "moexray/core/sha256.h"
 #include "moexray/core/wording.h"
 #include "moexray/runtime/batch_plan.h"
+#include "moexray/runtime/kernels.h"
 #include "moexray/trace/background_writer.h"
-#include "moexray/trace/reader.h"
-#include "progress.h"
 #include "trace_time.h"
 
-namespace moexray::app {
+namespace moexray {
 namespace {
 
 constexpr std::size_t max_listed_failures = 20;
@@ -43,11 +41,11 @@ std::string find_failure(std::span<const TokenId> ids, std::int64_t max_new_toke
                        counted(config.max_position_embeddings, "token"), n_tokens, max_new_tokens,
                        noun_for(max_new_tokens, "one"));
   }
-  const auto strange = std::find_if(ids.begin(), ids.end(),
-                                    [&](TokenId id) { return id < 0 || id >= config.vocab_size; });
+  const auto strange = std::find_if(
+      ids.begin(), ids.end(), [&](TokenId id) { return id < 0 || id >= config.spec.vocab_size; });
   if (strange == ids.end()) return {};
   return fmt::format("token {} is outside the model's vocabulary of {}", *strange,
-                     config.vocab_size);
+                     config.spec.vocab_size);
 }
 
 class FailureList {
@@ -75,10 +73,10 @@ class FailureList {
 
 void tokenize_prompts(TraceJob& job, const TraceSettings& settings, const ModelConfig& config,
                       const Tokenizer& tokenizer, const ChatTemplate& chat_template,
-                      const Console& console) {
+                      const std::atomic<bool>& stop) {
   FailureList failures;
   for (const Prompt& prompt : job.prompts) {
-    if (console.stop_requested()) throw Error(ErrorKind::interrupted, "interrupted");
+    if (stop) throw Error(ErrorKind::interrupted, "interrupted");
     TokenizedPrompt tokenized;
     std::string failure;
     try {
@@ -115,19 +113,11 @@ std::int64_t n_prompt_tokens(const TokenizedPrompt& prompt) {
 }
 
 TraceManifest manifest_of(const TraceSettings& settings, const ModelConfig& config,
-                          const Tokenizer& tokenizer) {
+                          const std::string& router_sha256, const Tokenizer& tokenizer) {
   TraceManifest manifest;
   manifest.tool = trace_tool_name();
-  manifest.model.name = config.name;
-  manifest.model.architecture = config.architecture;
-  manifest.model.hidden_size = config.hidden_size;
-  manifest.model.shape = config.routing_shape();
-  manifest.model.norm_topk_prob = config.norm_topk_prob;
+  manifest.model = manifest_model(config, router_sha256);
   manifest.model.dtype = settings.dtype;
-  manifest.model.moe_layers.resize(static_cast<std::size_t>(config.num_hidden_layers));
-  std::iota(manifest.model.moe_layers.begin(), manifest.model.moe_layers.end(), 0);
-  manifest.model.config_sha256 = config.sha256;
-  manifest.model.deciding_config_sha256 = deciding_config_sha256(config);
   manifest.tokenizer = {std::string(tokenizer.kind()), tokenizer.vocab_size(), tokenizer.sha256()};
   const GenerationOptions& generation = settings.generation;
   manifest.generation.max_new_tokens = generation.max_new_tokens;
@@ -163,6 +153,7 @@ FinishedPrompt finish(const Prompt& prompt, const TokenizedPrompt& tokenized,
                             output.token_ids.end());
   for (const TokenId id : finished.token_ids) finished.tokens.push_back(piece_of(tokenizer, id));
   finished.n_prompt_tokens = n_prompt_tokens(tokenized);
+  finished.n_generated_tokens = std::ssize(output.token_ids);
   finished.is_template = tokenized.is_template;
   finished.completion = decode_completion(tokenizer, tokenized.ids, output.token_ids);
   finished.finish_reason = std::move(output.finish_reason);
@@ -199,20 +190,44 @@ std::vector<FinishedPrompt> compute_batch(const TraceJob& job, std::size_t begin
 }
 
 [[noreturn]] void throw_interrupted(const TraceWriter& writer) {
-  throw Error(
-      ErrorKind::interrupted,
-      fmt::format("interrupted with {} of {} on disk; run the same command with "
-                  "--resume (in place of --force) to finish",
-                  writer.n_committed_prompts(), counted(writer.manifest().n_prompts, "prompt")));
+  throw Error(ErrorKind::interrupted,
+              fmt::format("interrupted with {} of {} on disk", writer.n_committed_prompts(),
+                          counted(writer.manifest().n_prompts, "prompt")));
 }
 
-// 1234567 as "1,234,567".
-std::string grouped_digits(std::int64_t number) {
-  std::string text = std::to_string(number);
-  for (auto i = static_cast<std::ptrdiff_t>(text.size()) - 3; i > 0; i -= 3) {
-    text.insert(static_cast<std::size_t>(i), ",");
+void run_batches(const TraceJob& job, TraceWriter& writer, Model& model, const Tokenizer& tokenizer,
+                 const std::atomic<bool>& stop, const OnTraceProgress& on_progress) {
+  using Clock = std::chrono::steady_clock;
+  const std::vector<std::int64_t> sizes(
+      writer.manifest().plan.begin() + static_cast<std::ptrdiff_t>(writer.n_committed_batches()),
+      writer.manifest().plan.end());
+  std::size_t next = writer.n_committed_prompts();
+  TraceTime time(planned_tokens(job, next, job.prompts.size()));
+  std::int64_t n_expected = time.n_expected();
+  BackgroundWriter background(writer);
+  Clock::time_point before = Clock::now();
+  const auto on_pass = [&](TokenType type, std::int64_t n_tokens) {
+    const Clock::time_point now = Clock::now();
+    time.add_pass(type, n_tokens,
+                  std::chrono::duration<double>(now - std::exchange(before, now)).count());
+    if (on_progress) on_progress({time.n_done(), n_expected, time.seconds_left()});
+    background.check();  // a full disk ends the run now, not when the next batch is done
+  };
+  for (const std::int64_t size : sizes) {
+    const std::size_t end = next + static_cast<std::size_t>(size);
+    time.begin_batch(planned_tokens(job, next, end));
+    try {
+      background.commit_batch(compute_batch(job, next, end, model, tokenizer, stop, on_pass));
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::interrupted) throw;
+      background.wait();
+      throw_interrupted(writer);
+    }
+    time.end_batch();
+    next = end;
+    n_expected = time.n_expected();
   }
-  return text;
+  background.wait();
 }
 
 }  // namespace
@@ -230,15 +245,29 @@ std::string decode_completion(const Tokenizer& tokenizer, std::span<const TokenI
   return tokenizer.decode(std::span(ids).subspan(prompt_ids.size()), true);
 }
 
+ManifestModel manifest_model(const ModelConfig& config, const std::string& router_sha256) {
+  ManifestModel model;
+  model.name = config.name;
+  model.architecture = config.architecture->name;
+  model.hidden_size = config.spec.hidden_size;
+  model.shape = config.routing_shape();
+  model.norm_topk_prob = config.spec.router().normalise;
+  model.moe_layers = config.spec.moe_layers();
+  model.config_sha256 = config.sha256;
+  model.router_sha256 = router_sha256;
+  model.deciding_config_sha256 = deciding_config_sha256(config);
+  return model;
+}
+
 TraceJob plan_trace(const TraceSettings& settings, PromptSet prompts, const ModelConfig& config,
                     const std::string& router_sha256, const Tokenizer& tokenizer,
-                    const ChatTemplate& chat_template, const Console& console) {
+                    const ChatTemplate& chat_template, const std::atomic<bool>& stop) {
   const auto [begin, end] = select_prompts(prompts.prompts.size(), settings.limit, settings.shard);
   const PromptRange whole = select_prompts(prompts.prompts.size(), settings.limit, {});
   TraceJob job;
   job.prompts.reserve(end - begin);
   for (std::size_t i = begin; i < end; ++i) job.prompts.push_back(std::move(prompts.prompts[i]));
-  tokenize_prompts(job, settings, config, tokenizer, chat_template, console);
+  tokenize_prompts(job, settings, config, tokenizer, chat_template, stop);
 
   job.generation = settings.generation;
   job.generation.eos_token_ids = config.eos_token_ids;
@@ -250,8 +279,7 @@ TraceJob plan_trace(const TraceSettings& settings, PromptSet prompts, const Mode
       sequence_cost(config, settings.dtype, settings.generation.router_logits);
   BatchPlan plan = plan_batches(n_tokens, settings.batch, settings.memory_bytes, cost);
 
-  job.manifest = manifest_of(settings, config, tokenizer);
-  job.manifest.model.router_sha256 = router_sha256;
+  job.manifest = manifest_of(settings, config, router_sha256, tokenizer);
   job.manifest.generation.template_name = chat_template.name();
   job.manifest.n_prompts = static_cast<std::int64_t>(job.prompts.size());
   job.manifest.n_shard_prompts = static_cast<std::int64_t>(whole.end - whole.begin);
@@ -262,78 +290,42 @@ TraceJob plan_trace(const TraceSettings& settings, PromptSet prompts, const Mode
   return job;
 }
 
+void record_backend(const ModelOptions& options, const RuntimeInfo& info, TraceManifest& manifest) {
+  const KernelChoice kernels = kernels_in_use(options, info);
+  manifest.instruction_set = info.instruction_set;
+  // Which of several equal devices decides nothing.
+  manifest.device = options.device.substr(0, options.device.find(':'));
+  manifest.backend = info.backend;
+  manifest.kernels = kernels.name;
+  manifest.bits = kernels.bits;
+}
+
+void TraceOutput::check(const TraceManifest& manifest) const {
+  if (start == TraceStart::resume) {
+    TraceWriter::check_resume(directory, manifest);
+  } else {
+    TraceWriter::check_create(directory, start == TraceStart::replace);
+  }
+}
+
+bool TraceOutput::is_finished(const TraceJob& job) const {
+  return start == TraceStart::resume &&
+         TraceWriter::is_finished(directory, job.manifest, job.prompts);
+}
+
+TraceWriter TraceOutput::open(const TraceJob& job) const {
+  if (start == TraceStart::resume) return TraceWriter::resume(directory, job.manifest, job.prompts);
+  return TraceWriter::create(directory, job.manifest, start == TraceStart::replace);
+}
+
 void run_trace(const TraceJob& job, TraceWriter& writer, Model& model, const Tokenizer& tokenizer,
-               Console& console) {
-  const std::vector<std::int64_t> sizes(
-      writer.manifest().plan.begin() + static_cast<std::ptrdiff_t>(writer.n_committed_batches()),
-      writer.manifest().plan.end());
-  std::size_t next = writer.n_committed_prompts();
-  TraceTime time(planned_tokens(job, next, job.prompts.size()));
-  Progress progress(console, "tracing", time.n_expected(), "tokens");
-  BackgroundWriter background(writer);
-  double before = progress.elapsed_seconds();
-  const auto on_pass = [&](TokenType type, std::int64_t n_tokens) {
-    const double now = progress.elapsed_seconds();
-    time.add_pass(type, n_tokens, now - std::exchange(before, now));
-    progress.update(time.n_done(), time.seconds_left());
-    background.check();  // a full disk ends the run now, not when the next batch is done
-  };
-  for (const std::int64_t size : sizes) {
-    const std::size_t end = next + static_cast<std::size_t>(size);
-    time.begin_batch(planned_tokens(job, next, end));
-    try {
-      background.commit_batch(
-          compute_batch(job, next, end, model, tokenizer, console.stop_requested(), on_pass));
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::interrupted) throw;
-      background.wait();
-      throw_interrupted(writer);
-    }
-    time.end_batch();
-    next = end;
-    progress.set_total(time.n_expected());
+               const std::atomic<bool>& stop, const OnTraceProgress& on_progress) {
+  try {
+    run_batches(job, writer, model, tokenizer, stop, on_progress);
+  } catch (...) {
+    writer.discard_if_empty();
+    throw;
   }
-  background.wait();
-  if (time.n_done() > 0) progress.finish();
 }
 
-std::string trace_summary(const std::filesystem::path& directory) {
-  ReadOptions options;
-  options.keep_texts = false;
-  const TraceSet traces = open_traces(std::span(&directory, 1), options);
-  std::int64_t n_prompt = 0;
-  std::int64_t n_template = 0;
-  std::int64_t n_generated = 0;
-  std::int64_t n_events = 0;
-  std::map<std::string, std::int64_t> n_finished;
-  std::map<std::string, std::uintmax_t> files;
-  for (const TracePrompt& prompt : traces.prompts) {
-    n_prompt += prompt.n_prompt_tokens;
-    n_template += prompt.n_template_tokens;
-    n_generated += prompt.n_generated_tokens;
-    n_events += prompt.n_events;
-    ++n_finished[prompt.finish_reason];
-    files.try_emplace(prompt.events_file.filename().string(), 0);
-  }
-  std::uintmax_t n_bytes = 0;
-  for (const auto& [name, unused] : files) n_bytes += std::filesystem::file_size(directory / name);
-  std::string out =
-      fmt::format("{} {} traced with {} in {}\n", grouped_digits(std::ssize(traces.prompts)),
-                  noun_for(std::ssize(traces.prompts), "prompt"), printable(traces.model_name),
-                  printable(directory.string()));
-  out += fmt::format("  tokens  {} in prompts ({} of the template), {} generated\n",
-                     grouped_digits(n_prompt), grouped_digits(n_template),
-                     grouped_digits(n_generated));
-  out +=
-      fmt::format("  ended   {} by length, {} by eos\n", n_finished["length"], n_finished["eos"]);
-  out += fmt::format("  events  {} ({}, top-{} of {})\n", grouped_digits(n_events),
-                     counted(traces.shape.n_layers, "layer"), traces.shape.top_k,
-                     counted(traces.shape.n_experts, "expert"));
-  out += "  files   manifest.json, prompts.jsonl";
-  if (!files.empty()) out += ", " + files.begin()->first;
-  if (files.size() > 1) out += fmt::format(" … {}", files.rbegin()->first);
-  out += fmt::format(" ({:.1f} MB of events)\n", static_cast<double>(n_bytes) / 1e6);
-  return out;
-}
-
-}  // namespace moexray::app
+}  // namespace moexray

@@ -1,8 +1,8 @@
-#include "trace_time.h"
+#include "runtime/trace_time.h"
 
 #include <gtest/gtest.h>
 
-namespace moexray::app {
+namespace moexray {
 namespace {
 
 // 100 tokens/s in prompts, 10 tokens/s generated.
@@ -64,4 +64,4 @@ TEST(TraceTime, NeedsNoRateForWhatIsNotAhead) {
 }
 
 }  // namespace
-}  // namespace moexray::app
+}  // namespace moexray

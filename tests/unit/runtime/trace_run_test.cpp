@@ -1,4 +1,4 @@
-#include "trace_run.h"
+#include "moexray/runtime/trace_run.h"
 
 #include <gtest/gtest.h>
 
@@ -12,7 +12,9 @@
 #include <thread>
 
 #include "moexray/core/file.h"
+#include "moexray/core/forward_tokens.h"
 #include "moexray/core/sha256.h"
+#include "moexray/runtime/trace_summary.h"
 #include "moexray/trace/reader.h"
 #include "support/expect_error.h"
 #include "support/fake_model.h"
@@ -20,7 +22,7 @@
 #include "support/file_size_limit.h"
 #include "support/temporary_directory.h"
 
-namespace moexray::app {
+namespace moexray {
 namespace {
 
 namespace fs = std::filesystem;
@@ -65,11 +67,10 @@ TraceSettings test_settings() {
 class TraceRun : public testing::Test {
  protected:
   TraceJob plan(const TraceSettings& settings, const std::string& text = prompts_text()) {
-    const Console console(true, stop_);
     const FakeModel model = make_model();
     const auto chat_template = make_chat_template("none", tokenizer_);
     TraceJob job = plan_trace(settings, prompts_from(text), model.config(), "router", tokenizer_,
-                              *chat_template, console);
+                              *chat_template, stop_);
     job.manifest.instruction_set = "portable";
     job.manifest.model.weights_xxh3 = "xxh3-128:" + std::string(32, '0');
     return job;
@@ -85,10 +86,10 @@ class TraceRun : public testing::Test {
   void trace(const TraceSettings& settings, const std::string& name, bool resume,
              FakeModel& model) {
     const TraceJob job = plan(settings);
-    TraceWriter writer = resume ? TraceWriter::resume(directory(name), job.manifest, job.prompts)
-                                : TraceWriter::create(directory(name), job.manifest, false);
-    Console console(true, stop_);
-    run_trace(job, writer, model, tokenizer_, console);
+    const TraceOutput output{directory(name), resume ? TraceStart::resume : TraceStart::fresh};
+    output.check(job.manifest);
+    TraceWriter writer = output.open(job);
+    run_trace(job, writer, model, tokenizer_, stop_);
   }
 
   std::map<std::string, std::string> files(const std::string& name) const {
@@ -197,14 +198,14 @@ TEST_F(TraceRun, ResumesToTheSameBytesWhereverItIsStopped) {
       };
       expect_error(ErrorKind::runtime, "struck", [&] { trace(settings, part, false, failing); });
       TraceSettings other_plan = settings;
-      other_plan.batch = 5;  // the recorded plan is followed, whatever is asked for now
+      // The recorded plan is followed, whatever is asked for now; without a prompt there is none.
+      if (fs::exists(directory(part))) other_plan.batch = 5;
       trace(other_plan, part, true);
       EXPECT_EQ(files(part), whole);
     }
   }
 }
 
-// As `moexray trace` ends when its run fails.
 TEST_F(TraceRun, ARunWithoutAPromptLeavesNothing) {
   const TraceJob job = plan(test_settings());
   const auto fail_at = [&](std::int64_t at, TraceWriter writer) {
@@ -212,10 +213,8 @@ TEST_F(TraceRun, ARunWithoutAPromptLeavesNothing) {
     model.on_forward = [&](std::int64_t pass) {
       if (pass == at) throw Error(ErrorKind::runtime, "struck");
     };
-    Console console(true, stop_);
     expect_error(ErrorKind::runtime, "struck",
-                 [&] { run_trace(job, writer, model, tokenizer_, console); });
-    writer.discard_if_empty();
+                 [&] { run_trace(job, writer, model, tokenizer_, stop_); });
   };
   const auto create = [&](const fs::path& path) {
     return TraceWriter::create(path, job.manifest, false);
@@ -233,10 +232,10 @@ TEST_F(TraceRun, ARunWithoutAPromptLeavesNothing) {
   EXPECT_EQ(files("begun"), begun);
 }
 
-TEST_F(TraceRun, AnInterruptSaysHowToGoOn) {
+TEST_F(TraceRun, AnInterruptSaysHowFarItCame) {
   FakeModel model = make_model();
   model.on_forward = [&](std::int64_t pass) { stop_ = pass == 9; };
-  expect_error(ErrorKind::interrupted, "of 11 prompts on disk; run the same command with --resume",
+  expect_error(ErrorKind::interrupted, "of 11 prompts on disk",
                [&] { trace(test_settings(), "stopped", false, model); });
   stop_ = false;
   trace(test_settings(), "stopped", true);
@@ -347,6 +346,35 @@ TEST_F(TraceRun, RefusesToResumeOtherWork) {
   expect_error(ErrorKind::data, "dtype", [&] { trace(other, "one", true); });
 }
 
+TEST_F(TraceRun, TellsHowFarItHasCome) {
+  const TraceJob job = plan(test_settings());
+  const TraceOutput output{directory("t"), TraceStart::resume};
+  EXPECT_FALSE(output.is_finished(job));
+  TraceWriter writer = output.open(job);
+  FakeModel model = make_model();
+  std::vector<TraceProgress> seen;
+  run_trace(job, writer, model, tokenizer_, stop_,
+            [&](const TraceProgress& now) { seen.push_back(now); });
+  ASSERT_EQ(seen.size(), model.pass_rows.size());
+  for (std::size_t i = 1; i < seen.size(); ++i) EXPECT_GT(seen[i].n_done, seen[i - 1].n_done);
+  EXPECT_FALSE(seen.front().seconds_left);  // no generated token has been timed
+  EXPECT_TRUE(seen.back().seconds_left);
+  EXPECT_GE(seen.back().n_expected, seen.back().n_done);
+  EXPECT_TRUE(output.is_finished(job));
+  EXPECT_FALSE(TraceOutput({directory("t"), TraceStart::replace}).is_finished(job));
+}
+
+TEST_F(TraceRun, RecordsWhatComputes) {
+  TraceManifest manifest;
+  record_backend({"bfloat16", "cuda:3", 0, "plain"}, {"libtorch 9", "blas", false, "avx2"},
+                 manifest);
+  EXPECT_EQ(manifest.device, "cuda");
+  EXPECT_EQ(manifest.backend, "libtorch 9");
+  EXPECT_EQ(manifest.kernels, "plain");
+  EXPECT_EQ(manifest.bits, "libtorch 9, cuda");
+  EXPECT_EQ(manifest.instruction_set, "avx2");
+}
+
 TEST_F(TraceRun, SummarisesWhatIsOnDisk) {
   trace(test_settings(), "one");
   const std::string text = trace_summary(directory("one"));
@@ -435,4 +463,4 @@ TEST(DecodeCompletion, ShowsCutCharactersAndSkipsUnknownIds) {
 }
 
 }  // namespace
-}  // namespace moexray::app
+}  // namespace moexray

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace moexray::app {
+namespace moexray {
 
 void TraceTime::begin_batch(const Tokens& planned) {
   planned_ = planned;
@@ -56,4 +56,4 @@ std::optional<double> TraceTime::seconds_left() const {
   return seconds;
 }
 
-}  // namespace moexray::app
+}  // namespace moexray

@@ -5,7 +5,7 @@
 
 #include "moexray/core/routing.h"
 
-namespace moexray::app {
+namespace moexray {
 
 /// How long a trace will still take. Tokens of prompts go through the model by the hundred, the
 /// generated ones one a sequence, which is several times slower: each kind has its own rate. And
@@ -49,4 +49,4 @@ class TraceTime {
   std::int64_t n_did_generate_ = 0;
 };
 
-}  // namespace moexray::app
+}  // namespace moexray

@@ -1,0 +1,85 @@
+#include "moexray/architecture/table.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+namespace moexray {
+
+// What the families' files define.
+ModelSpec read_olmoe(const ConfigReader& config);
+void olmoe_weights(const ModelSpec& spec, WeightList& list);
+
+namespace {
+
+constexpr std::array<Architecture, 1> table_of_all = {{
+    {"OlmoeForCausalLM", "olmoe", read_olmoe, olmoe_weights},
+}};
+
+// "\"a\" or \"b\"".
+std::string choices(std::span<const Architecture> table, std::string_view Architecture::* field,
+                    std::string_view before, std::string_view after) {
+  std::string text;
+  for (const Architecture& row : table) {
+    if (!text.empty()) text += " or ";
+    text += std::string(before) + std::string(row.*field) + std::string(after);
+  }
+  return text;
+}
+
+const Architecture* find_row(std::span<const Architecture> table,
+                             std::string_view Architecture::* field, std::string_view value) {
+  const auto row = std::find_if(table.begin(), table.end(),
+                                [&](const Architecture& other) { return other.*field == value; });
+  return row == table.end() ? nullptr : &*row;
+}
+
+}  // namespace
+
+std::span<const Architecture> architectures() { return table_of_all; }
+
+const Architecture& find_architecture(const ConfigReader& config,
+                                      std::span<const Architecture> table) {
+  const std::string type = config.text("model_type");
+  const Architecture* by_type = find_row(table, &Architecture::model_type, type);
+  if (!type.empty() && by_type == nullptr) {
+    config.fail("model_type", "architecture is not implemented",
+                choices(table, &Architecture::model_type, "\"", "\""), config.found("model_type"));
+  }
+  const std::string names = choices(table, &Architecture::name, "[\"", "\"]");
+  if (!config.has("architectures")) {
+    if (type.empty()) config.fail("architectures", "missing", names, {});
+    return *by_type;
+  }
+  const std::vector<std::string> given = config.texts_if_any("architectures");
+  const Architecture* by_name =
+      given.size() == 1 ? find_row(table, &Architecture::name, given[0]) : nullptr;
+  if (by_name == nullptr) {
+    config.fail("architectures", "architecture is not implemented", names,
+                given.empty() ? config.found("architectures") : '"' + given[0] + '"');
+  }
+  if (by_type != nullptr && by_type != by_name) {
+    config.fail("architectures", "contradicts model_type \"" + type + "\"",
+                "[\"" + std::string(by_type->name) + "\"]", '"' + given[0] + '"');
+  }
+  return *by_name;
+}
+
+ModelSpec read_spec(const Architecture& architecture, const ConfigReader& config) {
+  if (config.has("quantization_config")) {
+    config.fail("quantization_config", "quantised weights are not implemented", "null",
+                config.found("quantization_config"));
+  }
+  ModelSpec spec = architecture.read(config);
+  check_spec(spec, config.where());
+  return spec;
+}
+
+std::vector<WeightSlot> weight_slots(const Architecture& architecture, const ModelSpec& spec,
+                                     ExpertLayout layout) {
+  WeightList list(spec, layout);
+  architecture.weights(spec, list);
+  return list.take();
+}
+
+}  // namespace moexray
