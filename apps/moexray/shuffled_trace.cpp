@@ -116,8 +116,7 @@ stats::Matrix shuffled_signatures(const AnalysisInput& input,
   std::int64_t n_tokens = 0;
   for (std::size_t row = 0; row < signatures.size(); ++row) {
     prompts.push_back(shuffled_prompt(input.side().tokens, row, signatures.ids[row],
-                                      input.settings.seed,
-                                      checkpoint.config().spec.vocab_size));
+                                      input.settings.seed, checkpoint.config().spec.vocab_size));
     n_tokens += static_cast<std::int64_t>(prompts.back().ids.size());
   }
   // As the trace was made: only the order of the tokens is to differ.

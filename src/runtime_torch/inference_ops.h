@@ -82,7 +82,7 @@ class FastOps : public CpuOps {
 
 /// The same operations in plain libtorch calls, for any device: what runs on CUDA, and what the
 /// tests compare CpuOps with.
-class PlainOps : public InferenceOps {
+class ReferenceOps : public InferenceOps {
  public:
   using InferenceOps::InferenceOps;
 

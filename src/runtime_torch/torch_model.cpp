@@ -174,7 +174,7 @@ std::vector<float> TorchModel::run_pass(Session& session, std::span<const Sequen
   } else if (device_.is_cpu()) {
     run(CpuOps(torch_session, rows.batch));
   } else {
-    run(PlainOps(torch_session, rows.batch));
+    run(ReferenceOps(torch_session, rows.batch));
   }
   for (const SequenceChunk& chunk : chunks) {
     torch_session.sequence(chunk.slot).length += static_cast<std::int64_t>(chunk.token_ids.size());

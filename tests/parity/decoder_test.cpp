@@ -320,7 +320,7 @@ TEST_F(DoubleArchitecture, RunsOnPlainLibtorch) {
   for (std::int64_t i = 0; i < n; ++i) {
     batch.rows.push_back({0, i, ids_[static_cast<std::size_t>(i)]});
   }
-  PlainOps ops(session, batch);
+  ReferenceOps ops(session, batch);
   const auto x = decoder.embedding.index_select(0, at::tensor(ids_, at::kInt));
   const auto logits = ops.linear(decoder.forward(x, ops, {}), decoder.head).contiguous();
   expect_close({logits.data_ptr<float>(), logits.data_ptr<float>() + logits.numel()}, 2e-5);

@@ -76,7 +76,7 @@ class InferenceOps : public ::testing::TestWithParam<bool> {};
 TEST_P(InferenceOps, Float32AgreesWithPlainLibtorch) {
   const at::NoGradGuard no_grad;
   const Decoder model = random_model(small_config(GetParam()), at::kFloat);
-  const Output fast = run<CpuOps>(model, at::kFloat), plain = run<PlainOps>(model, at::kFloat);
+  const Output fast = run<CpuOps>(model, at::kFloat), plain = run<ReferenceOps>(model, at::kFloat);
   EXPECT_LT((fast.hidden - plain.hidden).abs().max().item<double>(), 2e-5);
   ASSERT_EQ(fast.experts.size(), 6U);
   for (std::size_t i = 0; i < fast.experts.size(); ++i)
@@ -113,7 +113,7 @@ TEST_P(InferenceOps, Bfloat16IsAsCloseToFloat32AsPlainLibtorchIs) {
     for (std::size_t i = 0; i < sets.size(); ++i) {
       fast[i] += error(run<FastOps>(model, at::kBFloat16, *sets[i]));
     }
-    plain += error(run<PlainOps>(model, at::kBFloat16));
+    plain += error(run<ReferenceOps>(model, at::kBFloat16));
   }
   EXPECT_GT(plain, 0);
   EXPECT_LT(ours, 1.2 * plain);
@@ -146,7 +146,7 @@ TEST(InferenceOpsLarge, Bfloat16ThroughLibtorchsProducts) {
   at::set_num_threads(2);
   const Output two = run<CpuOps>(model, at::kBFloat16);
   EXPECT_TRUE(one.hidden.equal(two.hidden)) << "threads change bfloat16 results";
-  const double plain = error(run<PlainOps>(model, at::kBFloat16));
+  const double plain = error(run<ReferenceOps>(model, at::kBFloat16));
   EXPECT_GT(plain, 0);
   EXPECT_LT(error(two), 1.5 * plain);
 }

@@ -109,9 +109,9 @@ std::array<std::int64_t, 3> cache_shape(const AttentionSpec& attention, std::int
 std::int64_t n_cache_values(const ModelSpec& spec);
 
 /// @throws Error (data) with `where` for what no family may give: no layer or no MoE layer, sizes
-///   below 1, MoE layers with routers of several kinds, more experts in all layers than can be listed,
-///   more chosen experts than there are, key-value heads that do not divide the heads, rotary
-///   widths that are odd or beyond the head's.
+///   below 1, MoE layers with routers of several kinds, more experts in all layers than can be
+///   listed, more chosen experts than there are, key-value heads that do not divide the heads,
+///   rotary widths that are odd or beyond the head's.
 void check_spec(const ModelSpec& spec, std::string_view where);
 
 }  // namespace moexray

@@ -86,7 +86,7 @@ struct LineChart {
   std::vector<double> lows = {};    ///< [n] ends of intervals; NaN: none. Empty: no intervals
   std::vector<double> highs = {};   ///< [n]
   std::string interval_title = {};  ///< what the intervals are
-  double null_limit = NAN;  ///< what chance reaches: a band between ± it; NaN: none
+  double null_limit = NAN;          ///< what chance reaches: a band between ± it; NaN: none
   std::string null_title = {};
   std::string x_key = "x";
   std::string value_key = "value";

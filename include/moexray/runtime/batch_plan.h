@@ -22,7 +22,8 @@ struct SequenceCost {
 };
 
 /// The cost with this model: n_cache_values() in the type of the computation ("bfloat16": 2 bytes,
-/// else 4), routing 6 bytes an event (and 4 a router logit), logits twice 4 bytes a vocabulary entry.
+/// else 4), routing 6 bytes an event (and 4 a router logit), logits twice 4 bytes a vocabulary
+/// entry.
 SequenceCost sequence_cost(const ModelConfig& config, std::string_view dtype, bool router_logits);
 
 /// How prompts are put into batches.

@@ -99,7 +99,8 @@ TEST(PlotData, NamesItsColumns) {
   line.highs = {2, 2};
   line.null_limit = 0.5;
   EXPECT_EQ(data(line),
-            "layer\tcohens_d\tci95_low\tci95_high\ttested\tnull95\n0\t1\t0\t2\tnan\t0.5\n1\tnan\t0\t2\tnan\t0.5\n");
+            "layer\tcohens_d\tci95_low\tci95_high\ttested\tnull95\n0\t1\t0\t2\tnan\t0."
+            "5\n1\tnan\t0\t2\tnan\t0.5\n");
   ScatterPlot points{{{1, 2, 0, "p"}}, {"code"}};
   points.x_key = "pc1";
   points.y_key = "pc2";

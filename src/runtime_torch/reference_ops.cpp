@@ -17,21 +17,21 @@ at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& 
 
 }  // namespace
 
-at::Tensor PlainOps::linear(const at::Tensor& x, const at::Tensor& w) {
+at::Tensor ReferenceOps::linear(const at::Tensor& x, const at::Tensor& w) {
   return at::linear(x, w.to(x.scalar_type()));
 }
 
-at::Tensor PlainOps::rms_norm(const NormSpec& spec, const at::Tensor& x, const at::Tensor& w) {
+at::Tensor ReferenceOps::rms_norm(const NormSpec& spec, const at::Tensor& x, const at::Tensor& w) {
   const auto values = x.to(at::kFloat);
   return w * (values * (values.pow(2).mean(-1, true) + spec.eps).rsqrt()).to(x.scalar_type());
 }
 
-at::Tensor PlainOps::silu_times(const at::Tensor& gate, const at::Tensor& up) {
+at::Tensor ReferenceOps::silu_times(const at::Tensor& gate, const at::Tensor& up) {
   return at::silu(gate) * up;
 }
 
-at::Tensor PlainOps::attention(const AttentionSpec& spec, int layer, const at::Tensor& q,
-                               const at::Tensor& k, const at::Tensor& v) {
+at::Tensor ReferenceOps::attention(const AttentionSpec& spec, int layer, const at::Tensor& q,
+                                   const at::Tensor& k, const at::Tensor& v) {
   const std::int64_t d = spec.head_dim, heads = spec.n_heads, kv = spec.n_kv_heads;
   std::vector<at::Tensor> outputs;
   std::size_t first = 0;
@@ -66,8 +66,8 @@ at::Tensor PlainOps::attention(const AttentionSpec& spec, int layer, const at::T
   return at::cat(outputs, 0);
 }
 
-at::Tensor PlainOps::mix_experts(const MoeSpec& spec, const at::Tensor& x,
-                                 const RouterOutput& routing, const ExpertWeights& experts) {
+at::Tensor ReferenceOps::mix_experts(const MoeSpec& spec, const at::Tensor& x,
+                                     const RouterOutput& routing, const ExpertWeights& experts) {
   const std::int64_t k = routing.experts.size(1);
   const auto groups = group_by_expert(routing.experts, spec.router.n_experts);
   const auto order = at::tensor(groups.order, at::kLong).to(x.device());
