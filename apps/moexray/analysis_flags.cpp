@@ -8,9 +8,7 @@
 #include "moexray/core/system.h"
 
 namespace moexray::app {
-namespace {
 
-// The value of a flag that takes a key of the prompts' lines; empty if it was not given.
 std::string meta_key(const Arguments& arguments, std::string_view flag) {
   if (!arguments.has(flag)) return {};
   const std::string& key = arguments.text(flag);
@@ -20,8 +18,6 @@ std::string meta_key(const Arguments& arguments, std::string_view flag) {
   }
   return key;
 }
-
-}  // namespace
 
 std::vector<Positional> trace_positionals() {
   return {{"TRACES",

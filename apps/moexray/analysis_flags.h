@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "command.h"
@@ -32,6 +33,11 @@ struct AnalysisSettings {
   /// Those of all sides.
   Directories directories() const;
 };
+
+/// The value of a flag that takes a key of the prompts' lines, "meta.KEY"; empty if it was not
+/// given.
+/// @throws Error (usage)
+std::string meta_key(const Arguments& arguments, std::string_view flag);
 
 /// The positional of every analysis command.
 std::vector<Positional> trace_positionals();

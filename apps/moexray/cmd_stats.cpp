@@ -5,10 +5,16 @@
 
 #include "analysis.h"
 #include "compared_text.h"
+#include "crossed_output.h"
+#include "moexray/core/error.h"
 #include "moexray/core/wording.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
+#include "moexray/stats/crossed.h"
 #include "moexray/stats/inference.h"
+#include "moexray/stats/similarity.h"
+#include "moexray/trace/meta_values.h"
+#include "p_value_text.h"
 #include "stats_json.h"
 
 namespace moexray::app {
@@ -22,12 +28,6 @@ using stats::IntervalEstimate;
 std::string interval_text(const IntervalEstimate& estimate, int n_decimals) {
   if (!estimate.has_interval()) return "none: " + estimate.reason;
   return fixed(estimate.low, n_decimals) + " to " + fixed(estimate.high, n_decimals);
-}
-
-// With the decimals that so many draws support.
-std::string p_value_text(double p_value, int n_draws) {
-  const int n_decimals = static_cast<int>(std::ceil(std::log10(n_draws + 1.0)));
-  return fixed(p_value, std::max(n_decimals, 2));
 }
 
 std::string p_text(const stats::PermutationTest& test) {
@@ -177,6 +177,44 @@ stats::InferenceOptions options_of(const AnalysisInput& input, const Arguments& 
   return options;
 }
 
+// What categories are crossed with; empty: nothing.
+std::string cross_key(const Arguments& arguments) { return meta_key(arguments, "cross"); }
+
+void check_cross(const Arguments& arguments) {
+  if (cross_key(arguments).empty() || arguments.has("group-by")) return;
+  throw Error(ErrorKind::usage,
+              "--cross needs --group-by meta.KEY: the units that have each of its values once");
+}
+
+stats::CrossedTests crossed_tests(const AnalysisInput& input, const std::string& key,
+                                  const stats::InferenceOptions& options) {
+  const Side& side = input.side();
+  const std::vector<std::string> values = meta_values(side.traces, key, "value to cross");
+  if (!side.compared.comparable()) return {};
+  const stats::Signatures& signatures = side.compared.signatures;
+  std::vector<std::string> topics;
+  for (const std::size_t index : signatures.prompt_indices) topics.push_back(values[index]);
+  return stats::test_crossed(stats::unit_blocks(signatures), stats::index_categories(signatures),
+                             topics, side.compared.groups,
+                             {.n_permutations = options.n_permutations,
+                              .seed = options.seed,
+                              .n_threads = options.n_threads,
+                              .stop = options.stop});
+}
+
+// @param key empty: nothing is crossed
+void add_crossed(const AnalysisInput& input, const std::string& key,
+                 const stats::InferenceOptions& options, Section& section) {
+  if (key.empty()) {
+    section.json.set("crossed", report::Json());
+    return;
+  }
+  const stats::CrossedTests crossed = crossed_tests(input, key, options);
+  const stats::ComparedPrompts& compared = input.side().compared;
+  section.json.set("crossed", crossed_json(crossed, key, compared));
+  describe_crossed(crossed, key, input.settings.reading.group_key, compared, section.document);
+}
+
 Section section_of(const AnalysisInput& input, const stats::InferenceOptions& options) {
   const Side& side = input.side();
   std::vector<std::string> texts;
@@ -209,12 +247,18 @@ Flag count_flag(std::string name, std::string default_value, std::string help, i
 }
 
 Section run(const AnalysisInput& input, const Arguments& arguments) {
-  return section_of(input, options_of(input, arguments));
+  const stats::InferenceOptions options = options_of(input, arguments);
+  Section section = section_of(input, options);
+  add_crossed(input, cross_key(arguments), options, section);
+  return section;
 }
 
 Section run_affordable(const AnalysisInput& input, const Arguments& arguments) {
-  return section_of(input,
-                    stats::affordable(options_of(input, arguments), input.side().signatures));
+  const stats::InferenceOptions options =
+      stats::affordable(options_of(input, arguments), input.side().signatures);
+  Section section = section_of(input, options);
+  add_crossed(input, {}, options, section);
+  return section;
 }
 
 std::vector<Flag> flags(int n_resamples, int n_permutations) {
@@ -234,6 +278,17 @@ std::vector<Flag> flags(int n_resamples, int n_permutations) {
           group_by_flag()};
 }
 
+// The command alone can cross categories with something else.
+std::vector<Flag> command_flags() {
+  std::vector<Flag> all = flags(10'000, 9999);
+  all.push_back({.name = "--cross",
+                 .value_name = "meta.KEY",
+                 .help =
+                     "two-way test of the category and this key of the prompts' lines (the topic, "
+                     "say), where every unit of --group-by is there with each of its values"});
+  return all;
+}
+
 }  // namespace
 
 Analysis stats_analysis() {
@@ -245,17 +300,21 @@ Analysis stats_analysis() {
               "location (PERMANOVA), of spread (PERMDISP) and of every layer; what similarity "
               "uniform routing and popular experts alone would give prompts of these lengths; "
               "similarity corrected for the noise of few tokens, and at equal numbers of tokens; "
-              "near-duplicates. With -o DIR it writes stats_layers.tsv and report.json. "
+              "near-duplicates. --cross tells the category from another property of prompts that "
+              "are crossed with it. With -o DIR it writes stats_layers.tsv and report.json. "
               "docs/statistics.md explains every number.",
-          .flags = flags(10'000, 9999),
+          .flags = command_flags(),
           .examples = {{"moexray stats traces", "all of it"},
                        {"moexray stats traces --group-by meta.template --json -",
-                        "templates, not prompts, are the units; the results as JSON"}},
+                        "templates, not prompts, are the units; the results as JSON"},
+                       {"moexray stats traces --cross meta.topic --group-by meta.wording",
+                        "task or topic? For prompts/crossed80.jsonl"}},
           .needs = {.tokens = true},
           .in_analyze = InAnalyze{.place = 50,
                                   .remark = "(with fewer draws)",
                                   .flags = flags(999, 999),
                                   .run = run_affordable},
+          .check = check_cross,
           .run = run};
 }
 

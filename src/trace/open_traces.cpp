@@ -1,5 +1,3 @@
-#include <simdjson.h>
-
 #include <fstream>
 #include <map>
 #include <string>
@@ -11,6 +9,7 @@
 #include "json_text.h"
 #include "line_reader.h"
 #include "manifest_compare.h"
+#include "meta_key.h"
 #include "moexray/core/error.h"
 #include "moexray/core/wording.h"
 #include "moexray/trace/reader.h"
@@ -24,47 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using trace::fail_at;
-
-// Reads a name from "meta.KEY": a category, say.
-class MetaKey {
- public:
-  // @param what the name is for: "category"
-  MetaKey(std::string what, const std::string& key) : what_(std::move(what)) {
-    constexpr std::string_view prefix = "meta.";
-    if (key.empty()) return;
-    if (!key.starts_with(prefix) || key.size() == prefix.size()) {
-      throw Error(ErrorKind::usage,
-                  {"no such " + what_ + " key", {}, "\"meta.KEY\"", "\"" + key + "\""});
-    }
-    name_ = key.substr(prefix.size());
-  }
-
-  bool given() const { return !name_.empty(); }
-
-  // Empty where the prompt has none.
-  std::string read(const TracePrompt& prompt, const std::string& where) {
-    simdjson::dom::element value;
-    const auto error = parser_.parse(prompt.meta_json).at_key(name_).get(value);
-    if (error != simdjson::SUCCESS || value.is_null()) return {};
-    std::string_view text;
-    std::string result;
-    if (value.get(text) == simdjson::SUCCESS) {
-      result = std::string(text);
-    } else if (value.is_object() || value.is_array()) {
-      fail_at("key \"meta." + name_ + "\" cannot be a " + what_, where, "a string or number");
-    } else {
-      result = simdjson::minify(value);
-    }
-    const std::string problem = trace::name_problem(result);
-    if (!problem.empty()) fail_at(what_ + " in \"meta." + name_ + "\" " + problem, where);
-    return result;
-  }
-
- private:
-  std::string what_;
-  std::string name_;
-  simdjson::dom::parser parser_;
-};
+using trace::MetaKey;
 
 // Reads the prompts of one directory after the other into a set.
 class Opener {

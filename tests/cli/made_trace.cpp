@@ -56,7 +56,9 @@ void write_made_trace(const fs::path& directory, const MadeTrace& made) {
     const std::string id = "p" + std::to_string(i);
     const std::string& category =
         made.categories.empty() ? made.kinds[index % made.kinds.size()] : made.categories[index];
-    lines << json({{"id", id}, {"category", category}, {"events_file", "e.jsonl"}}).dump() << '\n';
+    json line = {{"id", id}, {"category", category}, {"events_file", "e.jsonl"}};
+    if (!made.metas.empty()) line["meta"] = made.metas[index];
+    lines << line.dump() << '\n';
     for (int pos = 0; pos < made.n_tokens; ++pos) {
       const auto token = static_cast<int>(random.below(20));
       for (int layer = 0; layer < made.n_layers; ++layer) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,8 @@ struct MadeTrace {
   double preference = 0.5;
   /// [prompts] the category that each prompt is said to have; empty: its kind
   std::vector<std::string> categories = {};
+  /// [prompts] further keys and values of each prompt, its `meta`; empty: none
+  std::vector<std::map<std::string, std::string>> metas = {};
   std::uint64_t seed = 1;
 };
 

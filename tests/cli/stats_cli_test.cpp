@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "analysis_support.h"
 #include "cli/run_command.h"
 #include "made_trace.h"
@@ -177,6 +179,82 @@ TEST(StatsCommand, SaysWhatWeightsMean) {
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_NE(result.err.find("--weighted: nulls, noise correction"), std::string::npos)
       << result.err;
+}
+
+// Two tasks and two topics in five wordings of each task; routing goes by the topic.
+std::filesystem::path crossed_trace(const TemporaryDirectory& place) {
+  MadeTrace made;
+  made.n_prompts = 20;
+  made.seed = 2;
+  made.kinds = {"dragon", "sorting"};
+  for (int i = 0; i < made.n_prompts; ++i) {
+    made.categories.emplace_back(i < 10 ? "code" : "story");
+    made.metas.push_back({{"topic", made.kinds[static_cast<std::size_t>(i) % 2]},
+                          {"wording", "w" + std::to_string(i / 2)}});
+  }
+  write_made_trace(place.path() / "t", made);
+  return place.path() / "t";
+}
+
+std::vector<std::string> crossed(const std::filesystem::path& trace,
+                                 std::vector<std::string> more = {}) {
+  std::vector<std::string> words{"stats",          trace,         "--resamples",  "99",
+                                 "--permutations", "199",         "--null-draws", "4",
+                                 "--rarefactions", "4",           "--cross",      "meta.topic",
+                                 "--group-by",     "meta.wording"};
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+TEST(StatsCommand, CrossesCategoriesWithAnotherKey) {
+  const TemporaryDirectory place;
+  const auto trace = crossed_trace(place);
+  const json found = run_for_json(crossed(trace)).at("crossed");
+  EXPECT_EQ(keys_of(found),
+            (std::vector<std::string>{"between_units", "category", "cross", "draws", "interaction",
+                                      "key", "n_left_out", "n_prompts", "n_units", "not_tested",
+                                      "values", "within_units"}));
+  EXPECT_EQ(found.at("key"), "meta.topic");
+  EXPECT_EQ(found.at("values"), json({"dragon", "sorting"}));
+  EXPECT_EQ(found.at("n_units"), 10);
+  EXPECT_EQ(found.at("n_prompts"), 20);
+  EXPECT_EQ(found.at("n_left_out"), 0);
+  EXPECT_EQ(found.at("draws"), 199);
+  EXPECT_TRUE(found.at("not_tested").is_null());
+  EXPECT_EQ(
+      keys_of(found.at("cross")),
+      (std::vector<std::string>{"degrees_of_freedom", "f", "p_value", "r2", "sum_of_squares"}));
+  EXPECT_EQ(found.at("within_units").at("degrees_of_freedom"), 8);
+  EXPECT_LE(found.at("cross").at("p_value"), 0.05);
+  EXPECT_GT(found.at("category").at("p_value"), 0.05);
+  double r_squared = 0;
+  for (const char* part : {"category", "cross", "interaction", "between_units", "within_units"}) {
+    r_squared += found.at(part).at("r2").get<double>();
+  }
+  EXPECT_NEAR(r_squared, 1, 1e-12);
+  const CommandResult result = run_moexray(crossed(trace));
+  for (const char* part :
+       {"category × meta.topic  ", "meta.wording of a category  ", "meta.wording × meta.topic  ",
+        "10 units (meta.wording) with 2 prompts each, on the first 12 prompt tokens; 199 "}) {
+    EXPECT_NE(result.out.find(part), std::string::npos) << part << "\nin\n" << result.out;
+  }
+}
+
+TEST(StatsCommand, SaysWhyNothingIsCrossed) {
+  const TemporaryDirectory place;
+  const auto trace = crossed_trace(place);
+  const auto words = crossed(trace, {"--category-key", "meta.topic"});
+  EXPECT_EQ(run_for_json(words).at("crossed").at("not_tested"),
+            "the unit \"w0\" has prompts of several categories");
+  const CommandResult result = run_moexray(words);
+  EXPECT_NE(result.out.find("crossed with meta.topic: not tested: the unit"), std::string::npos)
+      << result.out;
+  EXPECT_TRUE(run_for_json(few_draws()).at("crossed").is_null());
+  // Its prompts are too short for any test of labels.
+  const json small = run_for_json(few_draws({"--cross", "meta.n", "--group-by", "meta.source"}));
+  EXPECT_EQ(small.at("crossed").at("not_tested"), small.at("not_tested"));
+  expect_failure({"stats", trace, "--cross", "meta.topic"}, 2, "--cross needs --group-by");
+  expect_failure({"stats", trace, "--cross", "topic"}, 2, "expected meta.KEY");
 }
 
 TEST(StatsCommand, RefusesWrongFlags) {

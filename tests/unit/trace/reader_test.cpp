@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "moexray/core/error.h"
+#include "moexray/trace/meta_values.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
 #include "trace_maker.h"
@@ -176,6 +177,24 @@ TEST(Reader, TakesGroupsFromMeta) {
   options.group_key = "source";
   expect_error(ErrorKind::usage, "no such group key",
                [&] { open_traces(std::span(&directory, 1), options); });
+}
+
+TEST(Reader, TakesOtherValuesFromMeta) {
+  const TemporaryDirectory temporary;
+  write_trace(temporary.path() / "t", {});
+  const fs::path directory = temporary.path() / "t";
+  const TraceSet traces = open_traces(std::span(&directory, 1), {});
+  const std::vector<std::string> sources = meta_values(traces, "meta.source", "topic");
+  ASSERT_EQ(sources.size(), traces.prompts.size());
+  EXPECT_EQ(sources[1], "s1");
+  EXPECT_EQ(meta_values(traces, "meta.n", "topic")[1], "1");
+  EXPECT_EQ(meta_values(traces, "meta.none", "topic")[1], "");
+  expect_error(ErrorKind::usage, "no such topic key",
+               [&] { meta_values(traces, "source", "topic"); });
+  TraceSet other = traces;
+  other.prompts[1].meta_json = R"({"source":[1]})";
+  expect_error(ErrorKind::data, "prompts.jsonl:2",
+               [&] { meta_values(other, "meta.source", "topic"); });
 }
 
 TEST(Reader, RefusesAnUnfinishedTraceUnlessPartialIsAllowed) {
