@@ -133,7 +133,8 @@ std::string layers_sentence(const LayersVerdict& verdict) {
     case Finding::found:
       return fmt::format(
           "{} of {} layers separate{} the categories by {} (p among all layers at most 0.05, "
-          "{}), layer {} most (Cohen's d {}, p = {}); whether more than the next was not tested.",
+          "{}), layer {} most (Cohen's d there {}, p = {}); whether more than the next was not "
+          "tested.",
           verdict.n_found, verdict.n_layers, verdict.n_found == 1 ? "s" : "",
           verdict.n_found == 1 ? "itself" : "themselves", verdict.positions, verdict.layer,
           fixed(verdict.cohens_d, 2), p_text(verdict.p_adjusted, verdict.n_permutations));

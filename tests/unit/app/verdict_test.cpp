@@ -115,7 +115,8 @@ TEST(Verdict, SaysWhatWasFoundAndWhatWasNotTested) {
       "of 2 "
       "layers separates the categories by itself (p among all layers at most 0.05, first 12 prompt "
       "tokens), layer 1 most "
-      "(Cohen's d 1.20, p = 0.001); whether more than the next was not tested. Not tested: whether "
+      "(Cohen's d there 1.20, p = 0.001); whether more than the next was not tested. Not tested: "
+      "whether "
       "a router with random weights does as well. Not excluded as the source of the difference: "
       "position, the previous token, order, syntax and templates or sources that prompts share "
       "(--group-by).");
