@@ -9,6 +9,7 @@ program unpacks). A prompt is reported if
   - it shares a run of 8 words with a record, or
   - its content words overlap with those of a record's prompt by a Jaccard index of 0.6 or more
     (prompts of at least 4 content words).
+Prompts of one "wording" are one sentence with another topic, and are not compared with each other.
 Ends with status 1 if anything is reported. Only the Python standard library is needed.
 """
 
@@ -78,9 +79,9 @@ class Checker:
     def report(self, key, where, reason):
         self.findings.append(f"{key}: {where}: {reason}")
 
-    def compare(self, where, prompt, text, but_not=None):
+    def compare(self, where, prompt, text, but_not=()):
         prompt_words, text_words = words_of(prompt), words_of(text)
-        reported = {but_not}
+        reported = set(but_not)
         for words in (prompt_words, text_words):
             for i in range(len(words) - RUN_LENGTH + 1):
                 run = tuple(words[i:i + RUN_LENGTH])
@@ -111,8 +112,12 @@ def main():
     options = parser.parse_args()
     prompts = [json.loads(line) for line in options.prompts.open(encoding="utf-8")]
     checker = Checker(prompts)
+    of_wording = defaultdict(set)
     for prompt in prompts:
-        checker.compare("another prompt, " + prompt["id"], prompt["prompt"], "", but_not=prompt["id"])
+        of_wording[prompt.get("wording", prompt["id"])].add(prompt["id"])
+    for prompt in prompts:
+        related = of_wording[prompt.get("wording", prompt["id"])]
+        checker.compare("another prompt, " + prompt["id"], prompt["prompt"], "", but_not=related)
     n_records = 0
     if options.corpus:
         for where, prompt, text in corpus_records(options.corpus):

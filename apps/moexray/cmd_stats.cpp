@@ -67,7 +67,7 @@ report::Table nulls_table(const InferenceResult& result) {
   add("popular experts, same numbers of tokens", result.popularity.simulated.within,
       result.popularity.simulated.across, stats::undefined);
   add("observed, noise-corrected", result.noise_corrected.within.mean,
-      result.noise_corrected.across.mean, result.noise_corrected.cohens_d);
+      result.noise_corrected.across.mean, stats::undefined);
   add(fmt::format("observed, {} of every prompt", counted(result.rarefied.n_tokens, "token"))
           .c_str(),
       result.rarefied.within.mean, result.rarefied.across.mean, result.rarefied.cohens_d.mean);

@@ -56,7 +56,7 @@ Json corrected_json(const stats::NoiseCorrectedResult& corrected) {
       {{"within", pairs_json(corrected.within)},
        {"across", pairs_json(corrected.across)},
        {"gap", corrected.gap},
-       {"cohens_d", corrected.cohens_d},
+       {"uniform_excess", corrected.uniform_excess},
        {"assumes", "independent tokens"},
        {"n_prompts", corrected.n_prompts},
        {"n_too_few_tokens", corrected.n_too_few_tokens},

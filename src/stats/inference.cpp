@@ -121,6 +121,12 @@ void tell_tokens(const NoiseCorrectedResult& corrected, const RarefactionResult&
         "layer{}",
         counted(corrected.n_without_norm, "prompt"), without_prompts(corrected.empty_categories)));
   }
+  if (corrected.uniform_excess > max_uniform_excess) {
+    notices.push_back(fmt::format(
+        "so few tokens that noise-corrected similarities are too high by about {:.2f} (if routing "
+        "is uniform): compare them with each other, not with 1",
+        corrected.uniform_excess));
+  }
   if (!corrected.has_ids) {
     notices.emplace_back(
         "the trace lacks token ids: a prefix that all prompts share is not left out of the "

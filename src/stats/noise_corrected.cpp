@@ -87,6 +87,13 @@ double unbiased_squared_norm(const Eigen::Ref<const Eigen::RowVectorXd>& counts,
   return (counts.squaredNorm() - t * top_k) / (t * (t - 1));
 }
 
+double uniform_excess(std::int64_t n_tokens, const RoutingShape& shape) {
+  const auto t = static_cast<double>(n_tokens);
+  const double others = shape.n_experts - shape.top_k;
+  const double k = shape.top_k;
+  return 1.5 * others * others / (k * k * (shape.n_experts - 1.0) * t * (t - 1));
+}
+
 NoiseCorrectedResult noise_corrected_similarity(const RoutedTokens& tokens,
                                                 const Signatures& signatures,
                                                 const CategoryIndex& categories) {
@@ -102,6 +109,7 @@ NoiseCorrectedResult noise_corrected_similarity(const RoutedTokens& tokens,
   std::vector<std::size_t> rows;
   Matrix blocks(signatures.values.rows(), signatures.values.cols());
   SplitHalf halves{0, 0, 0};
+  double excess = 0;
   for (std::size_t i = 0; i < tokens.n_prompts(); ++i) {
     const auto counted = counted_tokens(tokens, i, n_shared);
     const auto n_tokens = static_cast<std::int64_t>(counted.size());
@@ -122,6 +130,7 @@ NoiseCorrectedResult noise_corrected_similarity(const RoutedTokens& tokens,
           (static_cast<double>(n_tokens) * std::sqrt(n_layers * norms(layer)));
     }
     rows.push_back(i);
+    excess += uniform_excess(n_tokens, signatures.shape);
     add_halves(tokens, counted, norms, halves);
   }
   result.n_prompts = static_cast<int>(rows.size());
@@ -133,7 +142,7 @@ NoiseCorrectedResult noise_corrected_similarity(const RoutedTokens& tokens,
   result.within = pairs.within;
   result.across = pairs.across;
   result.gap = pairs.within.mean - pairs.across.mean;
-  result.cohens_d = cohens_d(pairs.within, pairs.across);
+  result.uniform_excess = excess / result.n_prompts;
   result.split_half = {halves.cosine / halves.n_prompts, halves.corrected / halves.n_prompts,
                        halves.n_prompts};
   return result;

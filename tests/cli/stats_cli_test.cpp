@@ -54,6 +54,10 @@ TEST(StatsCommand, HasStableKeys) {
             (std::vector<std::string>{"across", "all", "draw_std", "draws", "expected", "within"}));
   // Its prompts have fewer than 16 tokens.
   EXPECT_TRUE(found.at("noise_corrected").at("gap").is_null());
+  EXPECT_EQ(keys_of(found.at("noise_corrected")),
+            (std::vector<std::string>{"across", "assumes", "categories_without_prompts", "gap",
+                                      "n_prompts", "n_shared_prefix", "n_too_few_tokens",
+                                      "n_without_norm", "split_half", "uniform_excess", "within"}));
   EXPECT_EQ(found.at("noise_corrected").at("assumes"), "independent tokens");
   EXPECT_EQ(found.at("noise_corrected").at("n_too_few_tokens"), 12);
   EXPECT_EQ(found.at("rarefied").at("n_tokens"), 6);

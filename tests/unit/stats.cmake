@@ -6,7 +6,7 @@ moexray_test(stats_test
           stats/folds_test.cpp stats/inference_test.cpp stats/information_test.cpp
           stats/label_shuffle_test.cpp stats/layers_test.cpp stats/lbfgs_test.cpp stats/logistic_test.cpp
           stats/neighbors_test.cpp stats/nested_cv_test.cpp stats/other_prompts_test.cpp
-          stats/parallel_test.cpp stats/pca_test.cpp stats/permutation_tests_test.cpp
+          stats/paired_test.cpp stats/parallel_test.cpp stats/pca_test.cpp stats/permutation_tests_test.cpp
           stats/projection_cases.cpp stats/rates_test.cpp stats/routed_tokens_test.cpp
           stats/routing_distance_test.cpp stats/row_coordinates_test.cpp stats/signatures_test.cpp
           stats/similarity_test.cpp stats/stats_support.cpp stats/token_statistics_test.cpp

@@ -23,8 +23,10 @@ struct SplitHalf {
 struct NoiseCorrectedResult {
   PairStatistics within;
   PairStatistics across;
-  double gap = undefined;
-  double cohens_d = undefined;
+  double gap = undefined;  ///< no Cohen's d: the spread of pairs keeps the noise
+  /// How much too high a similarity is by the noise of its norms, if routing were uniform:
+  /// uniform_excess() averaged over the prompts that have a value.
+  double uniform_excess = undefined;
   int n_prompts = 0;                          ///< that have a value
   int n_too_few_tokens = 0;                   ///< left out: fewer than 16 tokens
   int n_without_norm = 0;                     ///< left out: a squared norm that is not positive
@@ -43,6 +45,14 @@ inline constexpr std::int64_t min_corrected_tokens = 16;
 /// @param counts [E] selections that add up to Tk
 double unbiased_squared_norm(const Eigen::Ref<const Eigen::RowVectorXd>& counts,
                              std::int64_t n_tokens, int top_k);
+
+/// How far corrected similarities of uniform routing lie above 1 on average, to first order: ¾ of
+/// the relative variance of the unbiased squared norm, ¾ · 2(E − k)² / (k²(E − 1) T(T − 1)). What
+/// makes routing less uniform makes it smaller at few tokens, and slower to vanish.
+double uniform_excess(std::int64_t n_tokens, const RoutingShape& shape);
+
+/// Above this it is told: a similarity may then be 0.01 too high.
+inline constexpr double max_uniform_excess = 0.005;
 
 /// Similarity without the noise of few tokens: (1/L) Σ_ℓ A_a·A_b/(T_a·T_b·√(N_a·N_b)), N from
 /// unbiased_squared_norm. Assumes independent tokens. Not clipped: values above 1 occur. Of the

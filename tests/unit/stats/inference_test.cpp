@@ -17,7 +17,7 @@ struct Sampled {
   RoutedTokens tokens;
 };
 
-Sampled sampled(const std::vector<std::string>& categories, int n_tokens = 24, bool ids = true) {
+Sampled sampled(const std::vector<std::string>& categories, int n_tokens = 48, bool ids = true) {
   const RoutingShape shape{2, 8, 1};
   std::vector<PromptLabel> labels;
   for (std::size_t i = 0; i < categories.size(); ++i) {
@@ -31,7 +31,7 @@ Sampled sampled(const std::vector<std::string>& categories, int n_tokens = 24, b
     for (int t = 0; t < n_tokens; ++t) {
       for (int layer = 0; layer < 2; ++layer) {
         const std::vector<ExpertId> experts{
-            random.uniform() < 0.15 ? favourite : static_cast<ExpertId>(random.below(8))};
+            random.uniform() < 0.1 ? favourite : static_cast<ExpertId>(random.below(8))};
         const RoutingRecord record{
             layer,
             t,
@@ -117,6 +117,13 @@ TEST(Inference, FewTokens) {
   EXPECT_TRUE(says(found, "leaves out 24 prompts with fewer than 16 tokens"));
   EXPECT_TRUE(says(found, "rarefaction keeps only 6 tokens"));
   EXPECT_TRUE(std::isnan(found.noise_corrected.within.mean));
+}
+
+// 8 experts, one a token: 48 tokens are enough, and 40 are not.
+TEST(Inference, TellsTheExcessOfFewTokens) {
+  const InferenceResult found = run(sampled(repeated({{"a", 12}, {"b", 12}}), 40));
+  EXPECT_TRUE(says(found, "noise-corrected similarities are too high by about 0.01"));
+  EXPECT_NEAR(found.noise_corrected.uniform_excess, 1.5 * 49 / (7 * 40 * 39), 1e-12);
 }
 
 TEST(Inference, GroupsWithinCategoriesAreTheUnits) {

@@ -233,6 +233,23 @@ TEST(NoiseCorrected, FindsTheSimilarityOfTheRates) {
   EXPECT_LT(found.split_half.cosine, 0.95);
 }
 
+// 16 experts, 2 a token, uniform: ¾ of the norm's relative variance.
+TEST(NoiseCorrected, IsTooHighAtFewTokens) {
+  const Rates uniform{some_rates(4, 16, 0, 1), some_rates(4, 16, 0, 2)};
+  for (const int n_tokens : {16, 32}) {
+    double excess = 0;
+    for (std::uint64_t seed = 0; seed < 10; ++seed) {
+      const Traced few = traced(prompts_of(100, n_tokens, n_tokens, 2), uniform, 2, seed);
+      const NoiseCorrectedResult found =
+          noise_corrected_similarity(few.tokens, few.signatures, few.categories);
+      EXPECT_NEAR(found.uniform_excess, uniform_excess(n_tokens, {4, 16, 2}), 1e-14);
+      excess += (found.within.mean - 1) / 10;
+    }
+    EXPECT_NEAR(uniform_excess(n_tokens, {4, 16, 2}), n_tokens == 16 ? 0.0204 : 0.0049, 1e-4);
+    EXPECT_NEAR(excess, uniform_excess(n_tokens, {4, 16, 2}), n_tokens == 16 ? 0.008 : 0.003);
+  }
+}
+
 TEST(NoiseCorrected, IsTheFormula) {
   const Rates rates{some_rates(2, 4, 1, 5), some_rates(2, 4, 1, 6)};
   const Traced t = traced({{"a", 17, 0}, {"b", 20, 0}}, rates, 1, 3);
