@@ -74,8 +74,8 @@ void measure(const Checkpoint& checkpoint, const kernels::KernelSet& set, const 
         std::vector<float> y(static_cast<std::size_t>(kernels::max_rows_at_once * column_block));
         for (std::int64_t task = next++; task < n_matrices * n_blocks; task = next++) {
           const TensorView& w = *all[static_cast<std::size_t>(task / n_blocks)];
-          const auto* columns = reinterpret_cast<const std::uint16_t*>(w.bytes.data()) +
-                                task % n_blocks * column_block * n_in;
+          const auto columns =
+              rows_from(kernels::Weights{w.bytes.data(), n_in}, task % n_blocks * column_block);
           for (std::int64_t r = 0; r < n_rows; r += set.rows_at_once) {
             set.linear(packed.from(r), std::min(set.rows_at_once, n_rows - r), n_in, columns,
                        column_block, y.data(), r > 0);
@@ -109,7 +109,8 @@ int main(int argc, char** argv) {
   const moexray::Checkpoint checkpoint(argv[1]);
   std::vector<std::int64_t> rows;
   const bool is_named = argc > 2 && std::atoll(argv[2]) == 0;
-  const auto* set = moexray::kernels::usable_kernel_set(is_named ? argv[2] : "fast");
+  const auto* set = moexray::kernels::usable_kernel_set(is_named ? argv[2] : "fast",
+                                                        moexray::kernels::WeightFormat::bfloat16);
   if (set == nullptr) {
     fmt::print(stderr, "bf16_linear: no kernels \"{}\" here\n", argv[2]);
     return 2;

@@ -164,8 +164,8 @@ report::Figure figure_of(const LayersResult& result, const LayerInference& infer
   chart.x_title = "MoE layer (counted from 0)";
   chart.value_title = "Cohen's d, within − across";
   chart.interval_title = "95% interval (bootstrap of prompts)";
-  chart.tested_title = "tested: the same " + tested_text(compared);
-  chart.null_title = "within: |d| of relabelled prompts there (95%, largest of all layers)";
+  chart.tested_title = "tested: " + compared.positions.text();
+  chart.null_title = "95% of relabelled prompts there";
   chart.x_key = "layer";
   chart.value_key = "cohens_d";
   const double p = peak_p(result, inference);

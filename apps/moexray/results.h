@@ -3,6 +3,7 @@
 #include <memory>
 #include <utility>
 
+#include "moexray/stats/accuracy_test.h"
 #include "moexray/stats/baselines.h"
 #include "moexray/stats/classify.h"
 #include "moexray/stats/confounds.h"
@@ -27,6 +28,7 @@ struct Results {
   std::shared_ptr<const stats::LayerInference> layer_inference;
   std::shared_ptr<const stats::InferenceResult> inference;
   std::shared_ptr<const stats::ClassifyResult> classify;
+  std::shared_ptr<const stats::AccuracyTest> accuracy_test;
   std::shared_ptr<const stats::ConfoundsResult> confounds;
   std::shared_ptr<const stats::ExpertsResult> experts;  ///< load
   /// Which experts the categories use more or less than others.
@@ -44,6 +46,7 @@ struct Results {
     take(layer_inference, other.layer_inference);
     take(inference, other.inference);
     take(classify, other.classify);
+    take(accuracy_test, other.accuracy_test);
     take(confounds, other.confounds);
     take(experts, other.experts);
     take(expert_categories, other.expert_categories);

@@ -144,7 +144,14 @@ ClassifierVerdict judge_classifier(const VerdictFacts& facts, const Results& res
   verdict.nested = !std::isnan(own.accuracy.ci95[0]);
   verdict.ci95 = verdict.nested ? own.accuracy.ci95 : own.accuracy.wilson95;
   verdict.calibrated = verdict.nested && verdict.accuracy <= stats::highest_calibrated_accuracy;
-  verdict.finding = verdict.ci95[0] > verdict.chance ? Finding::found : Finding::not_found;
+  verdict.finding = Finding::cannot_tell;
+  verdict.reason = "it was not run";
+  if (results.accuracy_test == nullptr) return verdict;
+  verdict.test = *results.accuracy_test;
+  verdict.reason = verdict.test.left_out;
+  if (!verdict.reason.empty()) return verdict;
+  verdict.finding = is_found(verdict.test.p_value) ? Finding::found : Finding::not_found;
+  if (results.inference != nullptr) verdict.positions = results.inference->positions.text();
   return verdict;
 }
 

@@ -74,8 +74,10 @@ struct ClassifierVerdict {
   double accuracy = stats::undefined;
   double chance = stats::undefined;
   std::array<double, 2> ci95 = {stats::undefined, stats::undefined};
-  bool nested = false;      ///< the interval is that of nested cross-validation, not Wilson's
-  bool calibrated = false;  ///< it was seen to cover as often as it says
+  bool nested = false;            ///< the interval is that of nested cross-validation, not Wilson's
+  bool calibrated = false;        ///< it was seen to cover as often as it says
+  stats::AccuracyTest test = {};  ///< what the finding rests on
+  std::string positions;          ///< that the test compared
 };
 
 /// Which layers separate the categories?

@@ -118,13 +118,23 @@ std::string classifier_sentence(const ClassifierVerdict& verdict) {
   const std::string_view caution = !verdict.nested       ? ", binomial and too short"
                                    : !verdict.calibrated ? ", not calibrated above 0.97"
                                                          : "";
-  return fmt::format(
+  const std::string text = fmt::format(
       "A classifier names the category of prompts that it has not seen with accuracy {} (95% "
-      "interval {}{}), {} (the largest category's share, {}).",
+      "interval {}{}; the largest category's share is {})",
       fixed(verdict.accuracy, 3), interval_text(verdict.ci95, 3), caution,
-      verdict.finding == Finding::found ? "better than chance"
-                                        : "not better than chance as far as this tells",
       fixed(verdict.chance, 3));
+  if (verdict.finding == Finding::cannot_tell) {
+    return text + "; whether that is better than chance was not tested: " + verdict.reason + ".";
+  }
+  const bool found = verdict.finding == Finding::found;
+  return text + fmt::format(
+                    "; on the {} with {}, {} than the {} that permuted labels give{} (p = {} by {} "
+                    "relabellings).",
+                    verdict.positions.empty() ? "common positions" : verdict.positions,
+                    fixed(verdict.test.accuracy, 3), found ? "better" : "not better",
+                    fixed(verdict.test.chance, 3), found ? "" : " as far as this tells",
+                    p_text(verdict.test.p_value, verdict.test.n_permutations),
+                    verdict.test.n_permutations);
 }
 
 std::string layers_sentence(const LayersVerdict& verdict) {
@@ -133,7 +143,8 @@ std::string layers_sentence(const LayersVerdict& verdict) {
     case Finding::found:
       return fmt::format(
           "{} of {} layers separate{} the categories by {} (p among all layers at most 0.05, "
-          "{}), layer {} most (Cohen's d {}, p = {}); whether more than the next was not tested.",
+          "{}), layer {} most (Cohen's d there {}, p = {}); whether more than the next was not "
+          "tested.",
           verdict.n_found, verdict.n_layers, verdict.n_found == 1 ? "s" : "",
           verdict.n_found == 1 ? "itself" : "themselves", verdict.positions, verdict.layer,
           fixed(verdict.cohens_d, 2), p_text(verdict.p_adjusted, verdict.n_permutations));
@@ -245,6 +256,8 @@ Json classifier_json(const ClassifierVerdict& verdict) {
   return Json::object({{"outcome", name_of(verdict.finding)},
                        {"accuracy", verdict.accuracy},
                        {"chance", verdict.chance},
+                       {"p_value", verdict.test.p_value},
+                       {"permutations", verdict.test.n_permutations},
                        {"ci95", interval_json(verdict.ci95)},
                        {"calibrated", verdict.calibrated},
                        {"reason", reason_json(verdict.reason)}});

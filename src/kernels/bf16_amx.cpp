@@ -175,21 +175,21 @@ void padded_panel(const Pass& pass, std::int64_t n_rows, std::int64_t n_in, floa
 
 struct Product {
   const std::uint16_t* packed;
-  std::int64_t n_rows, n_in, n_out;
+  std::int64_t n_rows, n_in, row_stride, n_out;
   float* y;
 
   std::int64_t n_steps() const { return (n_in + amx_step - 1) / amx_step; }
   std::int64_t n_groups() const { return (n_rows + amx_rows - 1) / amx_rows; }
   Pass pass(const std::uint16_t* w, std::int64_t group, const std::uint16_t* ahead) const {
     const std::int64_t group_values = n_steps() * tile_values;
-    return {w, n_in, n_steps(), packed + group * group_values, group_values, ahead};
+    return {w, row_stride, n_steps(), packed + group * group_values, group_values, ahead};
   }
 
   // Four or two panels of rows of w from w on, columns of y from `column` on.
   template <int n_panels>
   void panels(const std::uint16_t* w, std::int64_t column, bool near) const {
     alignas(64) float sums[4 * tile_sums];
-    const std::int64_t width = amx_rows * n_in;
+    const std::int64_t width = amx_rows * row_stride;
     std::int64_t g = 0;
     for (; n_groups() - g >= 2; g += 2) {
       for (int p = 0; p < n_panels; p += 2) {
@@ -251,18 +251,21 @@ void pack_amx(const std::uint16_t* x, std::int64_t n_rows, std::int64_t n_in,
 }
 
 void linear_amx_bf16(const std::uint16_t* packed, std::int64_t n_rows, std::int64_t n_in,
-                     const std::uint16_t* w, std::int64_t n_out, float* y, bool near) {
-  const Product product{packed, n_rows, n_in, n_out, y};
+                     const Weights& w, std::int64_t n_out, float* y, bool near) {
+  const auto* rows = static_cast<const std::uint16_t*>(w.data);
+  const std::int64_t stride = w.row_stride;
+  const Product product{packed, n_rows, n_in, stride, n_out, y};
   std::int64_t column = 0;
   if (n_in % amx_step == 0) {
     for (; n_out - column >= 4 * amx_rows; column += 4 * amx_rows) {
-      product.panels<4>(w + column * n_in, column, near);
+      product.panels<4>(rows + column * stride, column, near);
     }
     for (; n_out - column >= 2 * amx_rows; column += 2 * amx_rows) {
-      product.panels<2>(w + column * n_in, column, near);
+      product.panels<2>(rows + column * stride, column, near);
     }
   }
-  for (; column < n_out; column += amx_rows) product.last_panel(w + column * n_in, column);
+  for (; column < n_out; column += amx_rows) product.last_panel(rows + column * stride, column);
+  add_bias(w.bias, n_rows, n_out, n_out, y);
 }
 
 }  // namespace moexray::kernels

@@ -49,14 +49,15 @@ inline __m512 sums(const __m512* v) {
 }
 
 // n_x rows of x times up to four rows of w, `apart` from one to the next, `n_columns` of which are
-// wanted; with `fetch`, further rows of w are brought nearer meanwhile.
+// wanted; with `fetch`, what follows in memory is brought nearer meanwhile.
 template <int n_x, bool fetch>
-void tile(const std::uint16_t* x, std::int64_t n_in, const std::uint16_t* w, std::int64_t n_columns,
-          std::int64_t apart, std::int64_t n_out, float* y) {
+void tile(const std::uint16_t* x, std::int64_t n_in, const std::uint16_t* w,
+          std::int64_t row_stride, std::int64_t n_columns, std::int64_t apart, std::int64_t n_out,
+          float* y) {
   // Rows beyond the matrix are read as its last one, and not stored.
   const std::uint16_t* rows[tile_columns];
   for (int j = 0; j < tile_columns; ++j) {
-    rows[j] = w + (j < n_columns ? j : n_columns - 1) * apart * n_in;
+    rows[j] = w + (j < n_columns ? j : n_columns - 1) * apart * row_stride;
   }
   constexpr int n_groups = (n_x + 3) / 4;
   __m512 acc[4 * n_groups][tile_columns];
@@ -96,7 +97,7 @@ void tile(const std::uint16_t* x, std::int64_t n_in, const std::uint16_t* w, std
 }
 
 using Tile = void (*)(const std::uint16_t*, std::int64_t, const std::uint16_t*, std::int64_t,
-                      std::int64_t, std::int64_t, float*);
+                      std::int64_t, std::int64_t, std::int64_t, float*);
 template <bool fetch>
 constexpr Tile tiles[] = {nullptr,        tile<1, fetch>, tile<2, fetch>, tile<3, fetch>,
                           tile<4, fetch>, tile<5, fetch>, tile<6, fetch>};
@@ -109,8 +110,10 @@ std::int64_t next_column(std::int64_t j, std::int64_t apart) {
 }  // namespace
 
 void linear_avx512_bf16(const std::uint16_t* x, std::int64_t n_rows, std::int64_t n_in,
-                        const std::uint16_t* w, std::int64_t n_out, float* y, bool near) {
-  const std::int64_t apart = near || n_in >= page_values ? 1 : page_values / n_in;
+                        const Weights& w, std::int64_t n_out, float* y, bool near) {
+  const auto* rows = static_cast<const std::uint16_t*>(w.data);
+  const std::int64_t stride = w.row_stride,
+                     apart = near || stride >= page_values ? 1 : page_values / stride;
   const std::int64_t tile_rows =
       tile_values / n_in - tile_columns >= max_tile_rows ? max_tile_rows : 4;
   for (std::int64_t block = 0; block < n_rows; block += row_block) {
@@ -125,11 +128,12 @@ void linear_avx512_bf16(const std::uint16_t* x, std::int64_t n_rows, std::int64_
         // Tiles of about equal height.
         const std::int64_t first = n * t / n_tiles, last = n * (t + 1) / n_tiles;
         const std::int64_t row = block + first;
-        set[last - first](x + row * n_in, n_in, w + j * n_in, n_columns, apart, n_out,
+        set[last - first](x + row * n_in, n_in, rows + j * stride, stride, n_columns, apart, n_out,
                           y + row * n_out + j);
       }
     }
   }
+  add_bias(w.bias, n_rows, n_out, n_out, y);
 }
 
 }  // namespace moexray::kernels

@@ -5,18 +5,22 @@
 #include <string_view>
 #include <vector>
 
+#include "weights.h"
+
 namespace moexray::kernels {
 
-/// Products of bfloat16 rows with bfloat16 matrices where these lie in memory (bit patterns, row
-/// major), summed in float32 in an order that is fixed by n_in alone: a value depends on its row
-/// and its weights, neither on the other rows nor on the number of threads. One row of the table of
-/// sets; sets differ in their bits.
+/// Products of bfloat16 rows (bit patterns) with matrices where these lie in memory, summed in
+/// float32 in an order that is fixed by n_in alone: a value depends on its row and its weights,
+/// neither on the other rows, nor on the stride of the weights, nor on the number of threads. One
+/// row of the table of sets; sets differ in their bits.
 struct KernelSet {
   const char* name;  ///< also what `--kernels` calls it, and what a manifest records
   const char* bits;  ///< sets with the same words here give the same bits
 
   /// Whether this processor and this operating system run it. Asked before anything else is used.
   bool (*usable)();
+  /// Whether `linear` multiplies weights of this format.
+  bool (*takes)(WeightFormat format);
 
   /// What a thread does before it multiplies, and after: libtorch may change the state between two
   /// passes. Null where there is nothing to do. See KernelScope.
@@ -25,17 +29,20 @@ struct KernelSet {
 
   /// Rows of x that are packed together: a part of packed rows begins at a multiple of it.
   std::int64_t group;
-  /// Rows of x to multiply at a time, a multiple of `group`, at most max_rows_at_once.
+  /// Values of a row that are packed together: a packed row has a multiple of it.
+  std::int64_t step;
+  /// Rows of x that are best multiplied at a time, a multiple of `group`, at most max_rows_at_once.
   std::int64_t rows_at_once;
 
   /// x [n_rows, n_in] in the order in which `linear` reads it; null: as it is.
   void (*pack)(const std::uint16_t* x, std::int64_t n_rows, std::int64_t n_in,
                std::uint16_t* packed);
 
-  /// y[r, j] = Σ_i x[r, i] · w[j, i]; x [n_rows, n_in] packed, w [n_out, n_in], y [n_rows, n_out].
+  /// y[r, j] = Σ_i x[r, i] · w[j, i] + bias[j]; x [n_rows, n_in] packed, w [n_out, n_in] of a
+  /// format that the set takes, y [n_rows, n_out]. Nothing beyond n_in is read of a row of w.
   /// `near` says that w has been used a moment ago: memory beyond it is not fetched in advance.
   void (*linear)(const std::uint16_t* packed, std::int64_t n_rows, std::int64_t n_in,
-                 const std::uint16_t* w, std::int64_t n_out, float* y, bool near);
+                 const Weights& w, std::int64_t n_out, float* y, bool near);
 };
 
 inline constexpr std::int64_t max_rows_at_once = 64;
@@ -48,11 +55,13 @@ std::int64_t packed_values(const KernelSet& set, std::int64_t n_rows, std::int64
 /// everywhere.
 std::span<const KernelSet> kernel_sets();
 
-/// Those that run here, best first; never empty.
-std::span<const KernelSet* const> usable_kernel_sets();
+/// Those of a table that run here, best first; of kernel_sets() at least one.
+std::vector<const KernelSet*> usable_kernel_sets(std::span<const KernelSet> table = kernel_sets());
 
-/// The set of this name, or for "fast" the best one, if there is one and it runs here; else null.
-const KernelSet* usable_kernel_set(std::string_view name);
+/// The set of this name, or for "fast" the best one, of those that run here and take weights of
+/// this format; null where there is none.
+const KernelSet* usable_kernel_set(std::string_view name, WeightFormat format,
+                                   std::span<const KernelSet> table = kernel_sets());
 
 /// Rows packed for a set: x itself, which must outlive this, or a packed copy.
 class PackedRows {

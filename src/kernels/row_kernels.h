@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "weights.h"
+
 namespace moexray::kernels {
 
 /// Loops over float32 rows whose results depend on nothing but the row itself: every sum runs over
@@ -13,14 +15,11 @@ struct RowKernels {
   /// Sets with the same words here give the same bits: "float32-fma" or "float32-portable".
   const char* bits;
 
-  /// y[r, j] = Σ_i x[r, i] · w[j, i] for all r < n_rows and first ≤ j < last.
-  /// x [n_rows, n_in], w [n_out, n_in] row-major, y [n_rows, n_out].
-  void (*linear_f32)(const float* x, std::int64_t n_rows, std::int64_t n_in, const float* w,
-                     std::int64_t first, std::int64_t last, std::int64_t n_out, float* y);
-  /// The same with bfloat16 weights (bit patterns), widened exactly to float32.
-  void (*linear_bf16)(const float* x, std::int64_t n_rows, std::int64_t n_in,
-                      const std::uint16_t* w, std::int64_t first, std::int64_t last,
-                      std::int64_t n_out, float* y);
+  /// y[r, j] = Σ_i x[r, i] · w[j, i] + bias[j] for all r < n_rows and first ≤ j < last.
+  /// x [n_rows, n_in], w [n_out, n_in] of either format, y [n_rows, n_out]. Weights in bfloat16 are
+  /// widened exactly. Nothing beyond n_in is read of a row of w.
+  void (*linear)(const float* x, std::int64_t n_rows, std::int64_t n_in, const Weights& w,
+                 std::int64_t first, std::int64_t last, std::int64_t n_out, float* y);
   /// Σ_i a[i] · b[i].
   float (*dot)(const float* a, const float* b, std::int64_t n);
   /// y[i] += a · x[i], x float32 or bfloat16.

@@ -17,8 +17,12 @@ std::string usable_names() {
   return names;
 }
 
+const kernels::KernelSet* usable_set(std::string_view name) {
+  return kernels::usable_kernel_set(name, kernels::WeightFormat::bfloat16);
+}
+
 const kernels::KernelSet& set_of(const std::string& name) {
-  if (const kernels::KernelSet* set = kernels::usable_kernel_set(name)) return *set;
+  if (const kernels::KernelSet* set = usable_set(name)) return *set;
   throw Error(ErrorKind::runtime, {"these kernels do not run on this processor", "--kernels",
                                    "fast, plain, " + usable_names(), name});
 }
@@ -41,7 +45,7 @@ std::vector<std::string> kernel_names() {
 }
 
 bool kernels_run_here(std::string_view name) {
-  return name == "plain" || kernels::usable_kernel_set(name) != nullptr;
+  return name == "plain" || usable_set(name) != nullptr;
 }
 
 KernelChoice kernels_in_use(const ModelOptions& options, const RuntimeInfo& info) {

@@ -21,12 +21,12 @@ inline void axpy(const kernels::RowKernels& kernels, float a, const at::BFloat16
 
 inline void dots(const kernels::RowKernels& kernels, const float* x, std::int64_t d,
                  const float* keys, std::int64_t n, float* y) {
-  kernels.linear_f32(x, 1, d, keys, 0, n, n, y);
+  kernels.linear(x, 1, d, {keys, d, kernels::WeightFormat::float32}, 0, n, n, y);
 }
 
 inline void dots(const kernels::RowKernels& kernels, const float* x, std::int64_t d,
                  const at::BFloat16* keys, std::int64_t n, float* y) {
-  kernels.linear_bf16(x, 1, d, reinterpret_cast<const std::uint16_t*>(keys), 0, n, n, y);
+  kernels.linear(x, 1, d, {keys, d, kernels::WeightFormat::bfloat16}, 0, n, n, y);
 }
 
 // Attention over a cache of type T; computed in float32, rounded to T on its way in and out.

@@ -28,6 +28,7 @@ constexpr std::int64_t row_block = 64;
 void linear_into(const float* x, std::int64_t n_rows, std::int64_t n_in, const at::Tensor& w,
                  float* y) {
   const auto& kernels = kernels::row_kernels();
+  const kernels::Weights weights = weights_of(w);
   const std::int64_t n_out = w.size(0);
   constexpr std::int64_t tile = 4;
   const std::int64_t grain =
@@ -36,13 +37,7 @@ void linear_into(const float* x, std::int64_t n_rows, std::int64_t n_in, const a
     const std::int64_t first = begin * tile, last = std::min(end * tile, n_out);
     for (std::int64_t r = 0; r < n_rows; r += row_block) {
       const std::int64_t rows = std::min(row_block, n_rows - r);
-      if (w.scalar_type() == at::kBFloat16) {
-        const auto* bits = reinterpret_cast<const std::uint16_t*>(w.data_ptr<BFloat16>());
-        kernels.linear_bf16(x + r * n_in, rows, n_in, bits, first, last, n_out, y + r * n_out);
-      } else {
-        kernels.linear_f32(x + r * n_in, rows, n_in, w.data_ptr<float>(), first, last, n_out,
-                           y + r * n_out);
-      }
+      kernels.linear(x + r * n_in, rows, n_in, weights, first, last, n_out, y + r * n_out);
     }
   });
 }
@@ -98,6 +93,14 @@ at::Tensor gather(const at::Tensor& x, const std::int64_t* entries, std::int64_t
 }
 
 }  // namespace
+
+kernels::Weights weights_of(const at::Tensor& w) {
+  TORCH_CHECK(w.size(1) == 1 || w.stride(1) == 1, "the rows of a matrix of weights have gaps");
+  const bool is_bfloat16 = w.scalar_type() == at::kBFloat16;
+  TORCH_CHECK(is_bfloat16 || w.scalar_type() == at::kFloat, "weights of type ", w.scalar_type());
+  return {w.data_ptr(), w.stride(0),
+          is_bfloat16 ? kernels::WeightFormat::bfloat16 : kernels::WeightFormat::float32};
+}
 
 at::Tensor CpuOps::linear(const at::Tensor& x, const at::Tensor& w) {
   if (x.scalar_type() != at::kFloat) {

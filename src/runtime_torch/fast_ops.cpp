@@ -88,14 +88,15 @@ class PackedBlocks {
 // Columns first … first + n of silu(x · gateᵀ) · (x · upᵀ) for the rows of a block, rounded as
 // libtorch rounds between its operations.
 void gated_columns(const KernelSet& set, const PackedBlocks& x, std::size_t block,
-                   std::int64_t n_rows, std::int64_t n_in, const std::uint16_t* gate,
-                   const std::uint16_t* up, std::int64_t first, std::int64_t n, std::int64_t n_out,
-                   std::uint16_t* hidden) {
+                   std::int64_t n_rows, std::int64_t n_in, const kernels::Weights& gate,
+                   const kernels::Weights& up, std::int64_t first, std::int64_t n,
+                   std::int64_t n_out, std::uint16_t* hidden) {
+  const auto gate_rows = rows_from(gate, first), up_rows = rows_from(up, first);
   float g[max_part], u[max_part];
   for (std::int64_t r = 0; r < n_rows; r += set.rows_at_once) {
     const std::int64_t rows = std::min(set.rows_at_once, n_rows - r);
-    set.linear(x.from(block, r), rows, n_in, gate + first * n_in, n, g, r > 0);
-    set.linear(x.from(block, r), rows, n_in, up + first * n_in, n, u, r > 0);
+    set.linear(x.from(block, r), rows, n_in, gate_rows, n, g, r > 0);
+    set.linear(x.from(block, r), rows, n_in, up_rows, n, u, r > 0);
     kernels::round_through_bf16(g, rows * n);
     kernels::round_through_bf16(u, rows * n);
     kernels::row_kernels().silu_mul(g, u, rows * n, g);
@@ -161,7 +162,7 @@ class BlockAttention : public CachedAttention<at::BFloat16> {
       set_.pack(query_bits.data(), block.n, d_, packed.data());
       x = packed.data();
     }
-    set_.linear(x, block.n, d_, keys, n_all, scores.data(), false);
+    set_.linear(x, block.n, d_, {keys, d_}, n_all, scores.data(), false);
     for (std::int64_t i = 0; i < block.n; ++i) {
       float* s = scores.data() + i * n_all;
       const float total = exponentials(s, n_common + i);
@@ -201,15 +202,16 @@ at::Tensor FastOps::linear(const at::Tensor& x, const at::Tensor& w) {
   auto y = at::empty({n_rows, n_out}, x.options());
   const RowBlock all[] = {{0, 0, n_rows}};
   const PackedBlocks packed(set_, rows, all);
-  const std::uint16_t* pw = bits_of(w);
+  const kernels::Weights weights = weights_of(w);
   std::uint16_t* py = bits_of(y);
   const std::int64_t width = column_block(n_in);
   for_each_task(set_, (n_out + width - 1) / width, [&](std::int64_t task) {
     const std::int64_t first = task * width, n = std::min(width, n_out - first);
+    const auto columns = rows_from(weights, first);
     float part[max_part];
     for (std::int64_t r = 0; r < n_rows; r += set_.rows_at_once) {
       const std::int64_t n_part = std::min(set_.rows_at_once, n_rows - r);
-      set_.linear(packed.from(0, r), n_part, n_in, pw + first * n_in, n, part, r > 0);
+      set_.linear(packed.from(0, r), n_part, n_in, columns, n, part, r > 0);
       for (std::int64_t i = 0; i < n_part; ++i) {
         kernels::round_to_bf16(part + i * n, n, py + (r + i) * n_out + first);
       }
@@ -248,8 +250,8 @@ at::Tensor FastOps::mix_experts(const MoeSpec& spec, const at::Tensor& x,
     const auto b = static_cast<std::size_t>(task / gate_blocks);
     const RowBlock& block = active[b];
     const std::int64_t first = task % gate_blocks * gate_width;
-    gated_columns(set_, packed, b, block.n, H, bits_of(experts.gate[block.expert]),
-                  bits_of(experts.up[block.expert]), first, std::min(gate_width, I - first), I,
+    gated_columns(set_, packed, b, block.n, H, weights_of(experts.gate[block.expert]),
+                  weights_of(experts.up[block.expert]), first, std::min(gate_width, I - first), I,
                   ph + block.first * I);
   });
   const PackedBlocks packed_hidden(set_, hidden, active);
@@ -258,7 +260,7 @@ at::Tensor FastOps::mix_experts(const MoeSpec& spec, const at::Tensor& x,
     const RowBlock& block = active[b];
     const std::int64_t first = task % down_blocks * down_width,
                        columns = std::min(down_width, H - first);
-    const std::uint16_t* down = bits_of(experts.down[block.expert]) + first * I;
+    const auto down = rows_from(weights_of(experts.down[block.expert]), first);
     float y[max_part];
     for (std::int64_t r = 0; r < block.n; r += set_.rows_at_once) {
       const std::int64_t n_rows = std::min(set_.rows_at_once, block.n - r);

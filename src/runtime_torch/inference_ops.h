@@ -45,6 +45,10 @@ class InferenceOps : public Ops {
   const RoutingPolicy* policy_ = nullptr;
 };
 
+/// A matrix [out, in] in bfloat16 or float32 as the kernels take it, where it lies: its rows are
+/// contiguous, not necessarily the whole.
+kernels::Weights weights_of(const at::Tensor& w);
+
 /// The operations of inference on the CPU. In float32 every row's result depends on that row and
 /// its sequence alone, whatever the batch and the number of threads (kernels/row_kernels.h). In
 /// bfloat16 products with large matrices are libtorch's, those with small ones the same kernels

@@ -101,7 +101,8 @@ class TorchRuntime : public Runtime {
       at::set_num_threads(n_threads);  // for conversions; every pass sets its own model's
       const bool has_set = device.is_cpu() && dtype == at::kBFloat16 && options.kernels != "plain";
       const kernels::KernelSet* set =
-          has_set ? kernels::usable_kernel_set(options.kernels) : nullptr;
+          has_set ? kernels::usable_kernel_set(options.kernels, kernels::WeightFormat::bfloat16)
+                  : nullptr;
       if (has_set && set == nullptr) {
         throw Error(ErrorKind::runtime,
                     {"these kernels do not run on this processor", {}, {}, options.kernels});

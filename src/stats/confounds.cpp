@@ -13,7 +13,7 @@
 #include "moexray/stats/folds.h"
 #include "moexray/stats/nested_cv.h"
 #include "pair_means.h"
-#include "parallel.h"
+#include "permuted_accuracy.h"
 
 namespace moexray::stats {
 namespace {
@@ -25,12 +25,6 @@ PipelineOptions pipeline() { return {.grid = shared_grid, .unit_size = true}; }
 std::array<double, 2> within_unit(const std::array<double, 2>& loss_interval) {
   if (std::isnan(loss_interval[0])) return loss_interval;
   return {std::max(0.0, 1 - loss_interval[1]), std::min(1.0, 1 - loss_interval[0])};
-}
-
-double share_correct(const std::vector<int>& predicted, const std::vector<int>& labels) {
-  double n = 0;
-  for (std::size_t i = 0; i < labels.size(); ++i) n += predicted[i] == labels[i];
-  return n / static_cast<double>(labels.size());
 }
 
 // Everything that the parts of the analysis share.
@@ -82,39 +76,26 @@ void add_difference(const std::string& first, const std::string& second, const L
 // The test of the decisive features: their accuracy under the folds of the seed and under
 // relabellings.
 void test_residual(const FeatureSet& set, const Study& study, ConfoundsVerdict& verdict) {
-  const PipelineOptions options = pipeline();
-  const int n_folds = study.options.n_folds;
-  const auto n_classes = static_cast<int>(study.categories.names.size());
   const FeatureMaker maker = set.features(0);
-  const CoordinateStore shared =
-      shared_coordinates(maker, study.folds, n_folds, options, study.options.n_threads);
-  const auto accuracy = [&](const std::vector<int>& labels) {
-    FoldModels models(maker, labels, n_classes, study.folds, n_folds, options, &shared);
-    return share_correct(held_out_classes(models, labels.size(), n_folds), labels);
-  };
-  verdict.accuracy = accuracy(study.categories.of_prompt);
+  const PermutedAccuracy found = permuted_accuracy(maker, pipeline(),
+                                                   {.categories = study.categories,
+                                                    .units = study.units,
+                                                    .folds = study.folds,
+                                                    .n_folds = study.options.n_folds,
+                                                    .n_draws = study.options.n_permutations,
+                                                    .seed = study.options.seed,
+                                                    .stream = "confounds permutation",
+                                                    .n_threads = study.options.n_threads,
+                                                    .work = study.options.work});
+  verdict.accuracy = found.accuracy;
   verdict.n_permutations = study.options.n_permutations;
-  std::vector<double> null(static_cast<std::size_t>(study.options.n_permutations));
-  parallel_for(study.options.n_permutations, study.options.n_threads, [&](int draw) {
-    throw_if_stopped(study.options.work.stop);
-    RandomStream random(study.options.seed, "confounds permutation " + std::to_string(draw));
-    null[static_cast<std::size_t>(draw)] =
-        accuracy(labels_permuted_within_folds(study.units, study.categories, study.folds, random));
-    if (study.options.work.on_steps) study.options.work.on_steps(1);
-  });
-  constexpr double rounding = 1e-9;
-  const auto n_reached = std::count_if(
-      null.begin(), null.end(), [&](double value) { return value >= verdict.accuracy - rounding; });
-  const auto n = static_cast<double>(null.size());
-  verdict.p_value = (static_cast<double>(n_reached) + 1) / (n + 1);
-  verdict.chance = std::accumulate(null.begin(), null.end(), 0.0) / n;
-  double squares = 0;
-  for (const double value : null) squares += std::pow(value - verdict.chance, 2);
-  std::sort(null.begin(), null.end());
-  const auto rank = static_cast<std::size_t>(std::ceil(0.95 * n));
+  verdict.p_value = found.p_value;
+  verdict.chance = found.chance;
+  const auto rank =
+      static_cast<std::size_t>(std::ceil(0.95 * static_cast<double>(found.null.size())));
   constexpr double z80 = 0.8416212335729143;
-  verdict.smallest_detectable = null[std::min(rank, null.size() - 1)] - verdict.chance +
-                                z80 * std::sqrt(squares / std::max(n - 1, 1.0));
+  verdict.smallest_detectable =
+      found.null[std::min(rank, found.null.size() - 1)] - found.chance + z80 * found.null_std;
 }
 
 void decide(const FeatureSet& set, const Study& study, ConfoundsVerdict& verdict) {

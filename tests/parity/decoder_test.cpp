@@ -18,6 +18,7 @@
 #include "loader.h"
 #include "moexray/runtime/generate.h"
 #include "support/double_architecture.h"
+#include "support/double_kernels.h"
 #include "support/every_logit.h"
 #include "support/expect_error.h"
 #include "support/fused_checkpoint.h"
@@ -306,7 +307,9 @@ TEST_F(DoubleArchitecture, RunsOnEveryKernelSet) {
   };
   plain = mean_error(load(checkpoint_, at::kBFloat16));
   EXPECT_LT(plain, 0.1);
-  for (const kernels::KernelSet* set : kernels::usable_kernel_sets()) {
+  auto sets = kernels::usable_kernel_sets();
+  for (const kernels::KernelSet& set : test::double_kernels()) sets.push_back(&set);
+  for (const kernels::KernelSet* set : sets) {
     EXPECT_LT(mean_error(load(checkpoint_, at::kBFloat16, set)), 2 * plain) << set->name;
   }
 }

@@ -7,6 +7,7 @@
 #include "decoder.h"
 #include "inference_ops.h"
 #include "moexray/core/random.h"
+#include "support/double_kernels.h"
 #include "support/tiny_checkpoint.h"
 
 namespace moexray::torch_runtime {
@@ -118,6 +119,33 @@ TEST_P(InferenceOps, Bfloat16IsAsCloseToFloat32AsPlainLibtorchIs) {
   EXPECT_GT(plain, 0);
   EXPECT_LT(ours, 1.2 * plain);
   for (std::size_t i = 0; i < sets.size(); ++i) EXPECT_LT(fast[i], 1.2 * plain) << sets[i]->name;
+}
+
+// A part of a wider tensor is multiplied where it lies.
+TEST(InferenceOpsStrides, GiveTheBitsOfAContiguousMatrix) {
+  const at::NoGradGuard no_grad;
+  at::manual_seed(4);
+  const Decoder model = random_model(small_config(false), at::kBFloat16);
+  auto sets = kernels::usable_kernel_sets();
+  for (const kernels::KernelSet& set : test::double_kernels()) sets.push_back(&set);
+  for (const auto type : {at::kFloat, at::kBFloat16}) {
+    const std::int64_t capacity = 1;
+    TorchSession session(model.spec, 10, {&capacity, 1}, at::TensorOptions(type));
+    const RaggedBatch batch;
+    const auto x = at::randn({5, 97}).to(type), wide = at::randn({24, 150}).to(type);
+    const auto part = wide.narrow(0, 7, 12).narrow(1, 13, 97);
+    const auto expect_same = [&](Ops& ops, const char* name) {
+      EXPECT_TRUE(ops.linear(x, part).equal(ops.linear(x, part.contiguous()))) << name;
+      EXPECT_THROW(ops.linear(x, at::randn({97, 12}).to(type).t()), c10::Error) << name;
+    };
+    CpuOps cpu(session, batch);
+    expect_same(cpu, "row kernels");
+    if (type == at::kFloat) continue;
+    for (const kernels::KernelSet* set : sets) {
+      FastOps fast(session, batch, *set);
+      expect_same(fast, set->name);
+    }
+  }
 }
 
 // Matrices above the size that our own kernels take in bfloat16: libtorch multiplies them, with

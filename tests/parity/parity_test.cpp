@@ -14,6 +14,7 @@
 #include "moexray/core/error.h"
 #include "moexray/runtime/generate.h"
 #include "parity_support.h"
+#include "support/double_policy.h"
 #include "support/expect_error.h"
 #include "support/fused_checkpoint.h"
 #include "support/temporary_directory.h"
@@ -270,24 +271,6 @@ TEST_F(ModelUse, logits_of_every_token_come_in_blocks) {
   EXPECT_EQ(all, alone);
 }
 
-// Lowers the logits of the experts that its row's token and hidden state point at, and swaps the
-// weights of the first two it gets.
-struct ShiftingPolicy : RoutingPolicy {
-  bool wants_hidden(int layer) const override { return layer % 2 == 0; }
-  void on_logits(const RouterRow& row, std::span<float> logits) const override {
-    EXPECT_EQ(row.hidden.empty(), row.layer % 2 != 0);
-    const std::size_t n = logits.size();
-    logits[static_cast<std::size_t>(row.token_id) % n] -= 2;
-    logits[static_cast<std::size_t>(row.pos) % n] += 1;
-    for (const float h : row.hidden) logits[0] += 0.1F * h;
-  }
-  void on_choice(const RouterRow&, std::span<const float>, std::span<ExpertId>,
-                 std::span<float> weights) const override {
-    std::swap(weights[0], weights[1]);
-  }
-  std::string canonical() const override { return "shifting"; }
-};
-
 struct NoPolicy : RoutingPolicy {
   std::string canonical() const override { return "nothing"; }
 };
@@ -299,7 +282,7 @@ TEST_F(ModelUse, a_policy_that_does_nothing_changes_no_bit) {
 }
 
 TEST_F(ModelUse, a_policy_is_a_function_of_its_row) {
-  const ShiftingPolicy policy;
+  const test::ShiftingPolicy policy;
   const std::vector<TokenId> tokens = {3, 14, 15, 92, 6, 5, 35};
   const Pass alone = run_alone(*model_, tokens, tokens.size(), &policy);
   const Pass natural = run_alone(*model_, tokens, tokens.size());

@@ -15,6 +15,7 @@ struct Made {
   stats::SimilarityResult similarity;
   stats::InferenceResult inference;
   stats::ClassifyResult classify;
+  stats::AccuracyTest accuracy_test;
   stats::ConfoundsResult confounds;
   stats::ExpertCategoriesResult experts;
 
@@ -35,6 +36,7 @@ struct Made {
     inference.popularity.simulated = {.within = 0.917, .across = 0.916};
     set_accuracy(0.95, {0.9, 0.98}, {0.88, 0.99});
     classify.chance = 0.4;
+    accuracy_test = {.accuracy = 0.8, .chance = 0.35, .p_value = 0.005, .n_permutations = 199};
     stats::ConfoundsVerdict& words = confounds.verdict;
     words.outcome = stats::Outcome::adds;
     words.p_value = 0.005;
@@ -77,6 +79,7 @@ struct Made {
     all.similarity = kept(similarity);
     all.inference = kept(inference);
     all.classify = kept(classify);
+    all.accuracy_test = kept(accuracy_test);
     all.confounds = kept(confounds);
     all.expert_categories = kept(experts);
     return all;
@@ -109,13 +112,17 @@ TEST(Verdict, SaysWhatWasFoundAndWhatWasNotTested) {
       "The difference goes beyond single token types: what they do not explain still tells the "
       "category of held-out prompts (accuracy 0.610, 0.340 under permuted labels, p = 0.005). A "
       "classifier names the category of prompts that it has not seen with accuracy 0.950 (95% "
-      "interval 0.880–0.990), better than chance (the largest category's share, 0.400). 2 of 6 "
+      "interval 0.880–0.990; the largest category's share is 0.400); on the first 12 prompt tokens "
+      "with 0.800, better than the 0.350 that permuted labels give (p = 0.005 by 199 "
+      "relabellings). "
+      "2 of 6 "
       "pairs of expert and category differ from the other categories (adjusted p at most 0.05, "
       "first 12 prompt tokens); used more, layer/expert: 0/1 for math (3.1 × the others' rate). 1 "
       "of 2 "
       "layers separates the categories by itself (p among all layers at most 0.05, first 12 prompt "
       "tokens), layer 1 most "
-      "(Cohen's d 1.20, p = 0.001); whether more than the next was not tested. Not tested: whether "
+      "(Cohen's d there 1.20, p = 0.001); whether more than the next was not tested. Not tested: "
+      "whether "
       "a router with random weights does as well. Not excluded as the source of the difference: "
       "position, the previous token, order, syntax and templates or sources that prompts share "
       "(--group-by).");
@@ -230,13 +237,20 @@ TEST(Verdict, SaysWhyAnAnalysisIsMissing) {
   EXPECT_TRUE(says(text, "the words alone"));
 }
 
-TEST(Verdict, AClassifierIsJudgedByItsInterval) {
+TEST(Verdict, AClassifierIsJudgedByPermutedLabels) {
   Made made;
-  made.classify.accuracy.ci95 = {0.35, 0.6};
+  made.accuracy_test.p_value = 0.3;
   EXPECT_EQ(made.verdict().classifier.finding, Finding::not_found);
-  EXPECT_TRUE(says(made.text(), "not better than chance as far as this tells"));
+  EXPECT_TRUE(says(made.text(),
+                   "not better than the 0.350 that permuted labels give as far as "
+                   "this tells (p = 0.300 by 199 relabellings)"))
+      << made.text();
+  made.accuracy_test = {.left_out = "too few tokens"};
+  EXPECT_EQ(made.verdict().classifier.finding, Finding::cannot_tell);
+  EXPECT_TRUE(
+      says(made.text(), "whether that is better than chance was not tested: too few tokens."))
+      << made.text();
   made.classify.accuracy.ci95 = {nan, nan};
-  EXPECT_EQ(made.verdict().classifier.finding, Finding::found);
   EXPECT_TRUE(says(made.text(), "0.900–0.980, binomial and too short"));
   made.set_accuracy(0.99, {0.9, 1}, {0.95, 1});
   EXPECT_TRUE(says(made.text(), "not calibrated above 0.97"));

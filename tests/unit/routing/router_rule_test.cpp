@@ -11,6 +11,7 @@
 
 #include "moexray/core/random.h"
 #include "moexray/routing/policy.h"
+#include "support/double_policy.h"
 #include "support/expect_error.h"
 
 namespace moexray {
@@ -131,6 +132,25 @@ TEST(Policy, SeesTheRowAndActsBeforeAndAfterTheChoice) {
   EXPECT_EQ(chosen.experts, (Ids{2, 0}));
   EXPECT_EQ(chosen.weights[1], 0.0F);
   EXPECT_EQ(chosen.logits[3], never);
+}
+
+TEST(Policy, OfTheTestsOwnIsAFunctionOfItsRow) {
+  const test::ShiftingPolicy policy;
+  const Floats hidden{2.0F, 1.0F};
+  const auto chosen_at = [&](const RouterRow& row) {
+    Chosen chosen;
+    select_under_policy({4, 2, true}, policy, row, chosen.logits, chosen.experts, chosen.weights);
+    return chosen;
+  };
+  const Chosen blind = chosen_at({1, 0, 2, 7, {}}), seeing = chosen_at({0, 0, 2, 7, hidden});
+  EXPECT_EQ(blind.logits, (Floats{0.0F, 1.0F, 3.0F, 1.0F}));
+  EXPECT_EQ(blind.experts, (Ids{2, 1}));
+  EXPECT_LT(blind.weights[0], blind.weights[1]);
+  EXPECT_FLOAT_EQ(seeing.logits[0], 0.3F);
+  const Chosen again = chosen_at({1, 5, 2, 7, {}});
+  EXPECT_EQ(again.logits, blind.logits);
+  EXPECT_EQ(again.experts, blind.experts);
+  EXPECT_EQ(again.weights, blind.weights);
 }
 
 TEST(Policy, WhatCannotBeIsRefusedByName) {
