@@ -136,10 +136,12 @@ report::Document document_of(const InformationResult& result,
                                                "categories' proportions"
                                              : ""));
   }
-  if (compared.comparable()) {
+  if (result.n_permutations > 0) {
     document.paragraph(summary(result) + ", " + tested_text(compared));
   } else {
-    document.paragraph("experts and layers: " + tested_text(compared));
+    document.paragraph("experts and layers: " + (compared.comparable()
+                                                     ? "not tested: relabelling changes nothing"
+                                                     : tested_text(compared)));
   }
   document.table(experts_table(result), "Experts that tell most about the category");
   document.table(layers_table(result), "What each layer tells about the category");
@@ -171,7 +173,7 @@ Headline headline_of(const stats::InformationBound& bound) {
 }
 
 // What `analyze` prints.
-report::Document brief_of(const InformationResult& result) {
+report::Document brief_of(const InformationResult& result, const stats::ComparedPrompts& compared) {
   std::string text;
   if (!std::isnan(result.bound.bits)) {
     text = fmt::format(
@@ -180,8 +182,12 @@ report::Document brief_of(const InformationResult& result) {
         fixed(result.bound.bits, 2), fixed(result.bound.entropy, 2),
         interval_text(result.bound.ci95, 2));
   }
-  text += fmt::format("{} of {} experts carry some ({}, 5%).", n_telling(result),
-                      result.experts.size(), result.adjustment);
+  if (result.n_permutations > 0) {
+    text += fmt::format("{} of {} experts carry some ({}, 5%, {}).", n_telling(result),
+                        result.experts.size(), result.adjustment, compared.positions.text());
+  } else {
+    text += "Experts were not tested.";
+  }
   report::Document document;
   document.paragraph(text);
   return document;
@@ -199,7 +205,7 @@ Section section_of(const AnalysisInput& input, stats::InformationOptions options
   section.files.push_back(text_file("information.tsv", tsv_of(result)));
   section.headlines = {headline_of(result.bound)};
   section.page_part = PagePart{.chapter = Chapter::inference, .title = "Bits about the category"};
-  section.summary = brief_of(result);
+  section.summary = brief_of(result, input.side().compared);
   return section;
 }
 

@@ -78,7 +78,8 @@ double peak_p(const LayersResult& result, const LayerInference& inference) {
 
 bool is_supported(double p_value) { return p_value <= 0.05; }
 
-std::string peak_text(const LayersResult& result, const LayerInference& inference) {
+std::string peak_text(const LayersResult& result, const LayerInference& inference,
+                      const stats::ComparedPrompts& compared) {
   if (result.peak_layer < 0) return "no peak layer: Cohen's d is undefined";
   const double d = result.layers[static_cast<std::size_t>(result.peak_layer)].cohens_d;
   const double p = peak_p(result, inference);
@@ -91,8 +92,8 @@ std::string peak_text(const LayersResult& result, const LayerInference& inferenc
   if (std::isnan(p)) return "largest: " + where + "; not tested: " + inference.tests_left_out;
   const std::string adjusted = "adjusted p = " + p_text(p, inference.n_permutations);
   if (is_supported(p)) return "peak: " + where + ", " + adjusted;
-  return "no peak: the largest d, at " + where + ", is within what relabelled prompts reach, " +
-         adjusted;
+  return "no peak: the largest d is at " + where + ", but " + tested_text(compared) +
+         " it is within what relabelled prompts reach, " + adjusted;
 }
 
 report::Document document_of(const LayersResult& result, const LayerInference& inference,
@@ -111,7 +112,7 @@ report::Document document_of(const LayersResult& result, const LayerInference& i
   }
   report::Document document;
   document.table(std::move(table));
-  document.note(peak_text(result, inference));
+  document.note(peak_text(result, inference, compared));
   document.note("uniform: what uniform routing of as many tokens would give the same pairs");
   std::string note = "adjusted p: " + tested_text(compared);
   if (!inference.tests.empty()) {
@@ -211,7 +212,6 @@ Section run(const AnalysisInput& input, const Arguments& arguments) {
   section.files.push_back(text_file("layers.tsv", tsv_of(result)));
   section.figures.push_back(figure_of(result, inference, input.side().compared));
   section.results.layers = kept(result);
-  section.results.layer_inference = kept(std::move(inference));
   return section;
 }
 

@@ -156,7 +156,7 @@ report::Document document_of(const InferenceResult& result, const stats::Compare
 }
 
 std::string tsv_of(const InferenceResult& result) {
-  report::Tsv tsv({"layer", "cohens_d", "p_adjusted"});
+  report::Tsv tsv({"layer", "tested_d", "p_adjusted"});
   for (std::size_t i = 0; i < result.layers.size(); ++i) {
     tsv.add_row({std::to_string(i), shortest(result.layers[i].cohens_d),
                  shortest(result.layers[i].p_adjusted)});

@@ -219,8 +219,8 @@ void describe(const ExpertCategoriesResult& result, report::Document& document) 
   document.paragraph(summary_of(result));
   if (!result.tested()) {
     if (result.check.outcome == stats::Comparability::lengths && result.check.n_possible > 0) {
-      document.note(fmt::format("--common-tokens {} would compare fewer tokens of more prompts",
-                                result.check.n_possible));
+      document.note(fmt::format("--common-tokens {} would compare the first {}",
+                                result.check.n_possible, result.check.n_possible));
     }
     return;
   }

@@ -90,13 +90,14 @@ void add_layer(const Results& results, NumberTable& table) {
   }
   const double p = results.inference->layers[peak].p_adjusted;
   const bool stands_out = p <= 0.05;
-  table.add(
-      "layer of the largest separation", stands_out ? std::to_string(peak) : "none", "",
-      stands_out
-          ? "counted from 0; Cohen’s d " + d + ", p = " + short_p_text(p) + " among all layers"
-          : fmt::format("the largest Cohen’s d, {} at layer {}, is within what chance gives "
-                        "(p = {} among all layers)",
-                        d, peak, short_p_text(p)));
+  table.add("layer of the largest separation", stands_out ? std::to_string(peak) : "none", "",
+            stands_out
+                ? fmt::format("counted from 0; Cohen’s d {}; p = {} among all layers, {}", d,
+                              short_p_text(p), results.inference->positions.text())
+                : fmt::format(
+                      "the largest Cohen’s d, {} at layer {}, does not stand out (p = {} among all "
+                      "layers, {})",
+                      d, peak, short_p_text(p), results.inference->positions.text()));
 }
 
 void add_similarities(const Results& results, NumberTable& table) {

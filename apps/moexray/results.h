@@ -10,7 +10,6 @@
 #include "moexray/stats/expert_categories.h"
 #include "moexray/stats/experts.h"
 #include "moexray/stats/inference.h"
-#include "moexray/stats/layer_inference.h"
 #include "moexray/stats/layers.h"
 #include "moexray/stats/similarity.h"
 
@@ -25,7 +24,6 @@ struct Results {
   std::shared_ptr<const stats::SimilarityResult> similarity;
   std::shared_ptr<const stats::BaselinesResult> baselines;
   std::shared_ptr<const stats::LayersResult> layers;
-  std::shared_ptr<const stats::LayerInference> layer_inference;
   std::shared_ptr<const stats::InferenceResult> inference;
   std::shared_ptr<const stats::ClassifyResult> classify;
   std::shared_ptr<const stats::AccuracyTest> accuracy_test;
@@ -43,7 +41,6 @@ struct Results {
     take(similarity, other.similarity);
     take(baselines, other.baselines);
     take(layers, other.layers);
-    take(layer_inference, other.layer_inference);
     take(inference, other.inference);
     take(classify, other.classify);
     take(accuracy_test, other.accuracy_test);

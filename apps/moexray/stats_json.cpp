@@ -45,7 +45,7 @@ Json layers_json(const stats::InferenceResult& result) {
   Json::Array layers;
   for (std::size_t i = 0; i < result.layers.size(); ++i) {
     layers.push_back(Json::object({{"layer", i},
-                                   {"cohens_d", result.layers[i].cohens_d},
+                                   {"tested_d", result.layers[i].cohens_d},
                                    {"p_adjusted", result.layers[i].p_adjusted}}));
   }
   return layers;

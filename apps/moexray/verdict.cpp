@@ -86,9 +86,10 @@ void take_test(const VerdictFacts& facts, const Results& results, DifferenceVerd
   } else if (std::isnan(verdict.p_value) || smallest > level) {
     verdict.finding = Finding::cannot_tell;
     verdict.reason =
-        smallest > 0.999
-            ? "relabelling the prompts changes nothing"
-            : fmt::format("so few prompts that no p-value can fall below {:.2g}", smallest);
+        smallest > 0.999 ? "relabelling the prompts changes nothing"
+        : smallest > 0
+            ? fmt::format("so few prompts that no p-value can fall below {:.2g}", smallest)
+            : "prompts have too little in common for a test of labels";
   } else if (!is_found(verdict.p_value)) {
     verdict.finding = Finding::not_found;
   } else {

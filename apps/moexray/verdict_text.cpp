@@ -149,8 +149,8 @@ std::string layers_sentence(const LayersVerdict& verdict) {
           verdict.n_found == 1 ? "itself" : "themselves", verdict.positions, verdict.layer,
           fixed(verdict.cohens_d, 2), p_text(verdict.p_adjusted, verdict.n_permutations));
     case Finding::not_found:
-      return fmt::format("No single layer stands out (smallest p among all layers {}).",
-                         p_text(verdict.p_adjusted, verdict.n_permutations));
+      return fmt::format("No single layer stands out (smallest p among all layers {}, {}).",
+                         p_text(verdict.p_adjusted, verdict.n_permutations), verdict.positions);
     case Finding::cannot_tell:
     case Finding::not_claimed:
     case Finding::not_tested:
@@ -270,6 +270,7 @@ Json layers_json(const LayersVerdict& verdict) {
                        {"p_adjusted", verdict.p_adjusted},
                        {"n_found", verdict.n_found},
                        {"n_layers", verdict.n_layers},
+                       {"positions", reason_json(verdict.positions)},
                        {"reason", reason_json(verdict.reason)}});
 }
 

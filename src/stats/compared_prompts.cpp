@@ -17,14 +17,16 @@ std::string reason_without_categories(const Signatures& signatures) {
 
 // What could be compared in place of too few tokens, or nothing.
 std::string way_out(const RoutedTokens& routed, const ComparedPrompts& compared,
-                    const CommonPositionsOptions& options) {
+                    const CategoryIndex& categories, const Units& units,
+                    CommonPositionsOptions options) {
   if (compared.check.n_possible > 0) {
-    return fmt::format("; --common-tokens {} would compare fewer tokens of more prompts",
+    return fmt::format("; --common-tokens {} would compare the first {}", compared.check.n_possible,
                        compared.check.n_possible);
   }
   if (compared.positions.part == TokenType::generation) return {};
+  options.n_tokens = 0;
   const auto generated = common_positions(routed, TokenType::generation, options);
-  if (generated.n_tokens < options.min_tokens) return {};
+  if (!check_comparability(routed, generated, categories, units, options).comparable()) return {};
   return fmt::format("; --tokens generation would compare the {}", generated.text());
 }
 
@@ -55,7 +57,7 @@ ComparedPrompts compared_prompts(const RoutedTokens& routed, const Signatures& s
   const Units units = make_units(signatures.ids, categories, groups);
   result.check = check_comparability(routed, result.positions, categories, units, options);
   if (result.check.outcome == Comparability::lengths) {
-    result.check.reason += way_out(routed, result, options);
+    result.check.reason += way_out(routed, result, categories, units, options);
   }
   if (!result.comparable()) return result;
   result.signatures = common_signatures(routed, signatures, result.positions);

@@ -243,8 +243,8 @@ InferenceResult inference(const InferenceInput& input, const InferenceOptions& o
   tell_intervals(result.bootstrap, categories, result.notices);
   if (!result.permanova_is_location) {
     result.notices.emplace_back(
-        "categories differ in size and in spread (PERMDISP p < 0.05): PERMANOVA's p-value is no "
-        "evidence of a difference in location");
+        "the compared prompts of categories differ in number and in spread (PERMDISP p < 0.05): "
+        "PERMANOVA's p-value is no evidence of a difference in location");
   }
   tell_lengths(result.lengths, result.notices);
   tell_compared(input.compared, result.notices);

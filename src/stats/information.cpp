@@ -8,6 +8,7 @@
 #include "moexray/core/random.h"
 #include "moexray/stats/false_discovery.h"
 #include "moexray/stats/nested_cv.h"
+#include "moexray/stats/permutation_tests.h"
 #include "moexray/stats/units.h"
 #include "nested_repetitions.h"
 #include "pair_means.h"
@@ -225,6 +226,10 @@ void add_tests(const ComparedPrompts& compared, const InformationOptions& option
   const Signatures& signatures = compared.signatures;
   const CategoryIndex categories = index_categories(signatures);
   const Units units = make_units(signatures.ids, categories, compared.groups);
+  if (smallest_p_value(units, categories) > 0.999) {
+    result.notices.emplace_back("relabelling the prompts changes nothing: no p-value can be had");
+    return;
+  }
   const TokenInformationCounts counts(signatures);
   const std::int64_t n = n_permutations(signatures, options);
   const Permuted permuted = permute(counts, signatures, categories, units, options, n);

@@ -48,7 +48,7 @@ TEST(StatsCommand, HasStableKeys) {
   EXPECT_EQ(keys_of(found.at("permdisp")), (std::vector<std::string>{"f", "p_value"}));
   ASSERT_EQ(found.at("layers").size(), 2U);
   EXPECT_EQ(keys_of(found.at("layers")[1]),
-            (std::vector<std::string>{"cohens_d", "layer", "p_adjusted"}));
+            (std::vector<std::string>{"layer", "p_adjusted", "tested_d"}));
   EXPECT_EQ(found.at("not_tested"), layers.at("not_tested"));
   EXPECT_TRUE(found.at("permutation").at("p_value").is_null());
   EXPECT_EQ(found.at("nulls").at("uniform").at("within"), similarity.at("uniform").at("within"));
@@ -119,7 +119,7 @@ TEST(StatsCommand, PrintsAndWritesItsTables) {
   EXPECT_NE(result.err.find("below 10, intervals are rough"), std::string::npos) << result.err;
   EXPECT_NE(result.err.find("lacks token ids"), std::string::npos) << result.err;
   EXPECT_TRUE(
-      file_content(out / "stats_layers.tsv").starts_with("layer\tcohens_d\tp_adjusted\n0\t"));
+      file_content(out / "stats_layers.tsv").starts_with("layer\ttested_d\tp_adjusted\n0\t"));
 }
 
 TEST(StatsCommand, ACategoryOfShortPromptsIsNamed) {

@@ -263,7 +263,9 @@ TEST(Verdict, NamesALayerOnlyIfItsAdjustedPSaysSo) {
   Verdict verdict = made.verdict();
   EXPECT_EQ(verdict.layers.finding, Finding::not_found);
   EXPECT_EQ(verdict.layers.layer, -1);
-  EXPECT_TRUE(says(made.text(), "No single layer stands out (smallest p among all layers 0.060)"));
+  EXPECT_TRUE(says(made.text(),
+                   "No single layer stands out (smallest p among all layers 0.060, "
+                   "first 12 prompt tokens)"));
   // The test is of |d|: prompts of one category that are less alike are no separation.
   made.inference.layers[0] = {.cohens_d = -2.0, .p_adjusted = 0.001};
   EXPECT_EQ(made.verdict().layers.finding, Finding::not_found);

@@ -222,9 +222,9 @@ TEST(Information, SaysWhatItCannotDo) {
   InformationOptions options{.n_repetitions = 0, .n_permutations = 20};
   for (const std::string& category : groups.categories) options.groups.push_back("of " + category);
   const InformationResult grouped = information_of(groups, options);
-  EXPECT_NE(grouped.notices.at(0).find("every group lies in one category"), std::string::npos);
+  EXPECT_NE(grouped.notices.back().find("every group lies in one category"), std::string::npos);
   // Two groups: exchanging them changes no value.
-  EXPECT_EQ(grouped.experts[0].p_value, 1);
+  EXPECT_TRUE(std::isnan(grouped.experts[0].p_value)) << "relabelling changes nothing";
 }
 
 }  // namespace
