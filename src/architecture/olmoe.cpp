@@ -22,9 +22,16 @@ void refuse_settings(const ConfigReader& config) {
 double read_eps(const ConfigReader& config) {
   const double eps = config.number("rms_norm_eps", 1e-5);
   if (!(eps >= 0 && eps <= 1)) {
-    config.fail("rms_norm_eps", "wrong value", "a number from 0 to 1", std::to_string(eps));
+    config.fail("rms_norm_eps", "wrong value", "a number from 0 to 1",
+                config.found("rms_norm_eps"));
   }
   return eps;
+}
+
+void check_whole_rotation(const ConfigReader& config) {
+  if (config.number("partial_rotary_factor", 1.0) == 1.0) return;
+  config.fail("partial_rotary_factor", "not implemented", "1",
+              config.found("partial_rotary_factor"));
 }
 
 // One of the objects that describe the rotary embedding: transformers 4 calls it rope_scaling,
@@ -40,13 +47,18 @@ void check_rope_type(const ConfigReader& rope) {
       (rope.has("factor") || !rope.has("rope_theta"))) {
     rope.fail("rope_type", "rope scaling is not implemented", "\"default\"", {});
   }
-  const double factor = rope.number("partial_rotary_factor", 1.0);
-  if (factor != 1.0) {
-    rope.fail("partial_rotary_factor", "not implemented", "1", std::to_string(factor));
-  }
+  check_whole_rotation(rope);
+}
+
+void check_theta(const ConfigReader& config) {
+  const double theta = config.number("rope_theta", 0);
+  if (theta > 0 && theta <= 1e30) return;
+  config.fail("rope_theta", "wrong value", "a number above 0, 1e30 at most",
+              config.found("rope_theta"));
 }
 
 double read_theta(const ConfigReader& config) {
+  check_whole_rotation(config);
   double theta = config.number("rope_theta", 10000.0);
   if (config.has("rope_scaling")) check_rope_type(config.section("rope_scaling"));
   if (config.has("rope_parameters")) {
@@ -55,13 +67,12 @@ double read_theta(const ConfigReader& config) {
     const double inner = rope.number("rope_theta", theta);
     if (config.has("rope_theta") && inner != theta) {
       rope.fail("rope_theta", "disagrees with rope_theta outside rope_parameters",
-                std::to_string(theta), std::to_string(inner));
+                config.found("rope_theta"), rope.found("rope_theta"));
     }
+    if (rope.has("rope_theta")) check_theta(rope);
     theta = inner;
   }
-  if (!(theta > 0) || theta > 1e30) {
-    config.fail("rope_theta", "wrong value", "a number above 0", std::to_string(theta));
-  }
+  if (config.has("rope_theta")) check_theta(config);
   return theta;
 }
 
@@ -94,8 +105,7 @@ AttentionSpec read_attention(const ConfigReader& config, int hidden_size, double
   if (config.has("clip_qkv")) {
     attention.clip = config.number("clip_qkv", 0);
     if (!(*attention.clip > 0)) {
-      config.fail("clip_qkv", "wrong value", "null or a number above 0",
-                  std::to_string(*attention.clip));
+      config.fail("clip_qkv", "wrong value", "null or a number above 0", config.found("clip_qkv"));
     }
   }
   attention.rotary = {attention.head_dim, read_theta(config)};

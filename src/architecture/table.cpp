@@ -4,6 +4,8 @@
 #include <array>
 #include <string>
 
+#include "moexray/core/escape.h"
+
 namespace moexray {
 
 // What the families' files define.
@@ -55,12 +57,13 @@ const Architecture& find_architecture(const ConfigReader& config,
   const Architecture* by_name =
       given.size() == 1 ? find_row(table, &Architecture::name, given[0]) : nullptr;
   if (by_name == nullptr) {
-    config.fail("architectures", "architecture is not implemented", names,
-                given.empty() ? config.found("architectures") : '"' + given[0] + '"');
+    config.fail(
+        "architectures", "architecture is not implemented", names,
+        given.size() == 1 ? printable('"' + given[0] + '"', 160) : config.found("architectures"));
   }
   if (by_type != nullptr && by_type != by_name) {
     config.fail("architectures", "contradicts model_type \"" + type + "\"",
-                "[\"" + std::string(by_type->name) + "\"]", '"' + given[0] + '"');
+                "[\"" + std::string(by_type->name) + "\"]", printable('"' + given[0] + '"', 160));
   }
   return *by_name;
 }

@@ -46,8 +46,9 @@ void check_choice(const RouterSpec& router, const RoutingPolicy& policy, const R
     if (std::ranges::count(experts.first(j), experts[j]) > 0) {
       refuse(policy, row, "chooses an expert twice", "each once", std::to_string(experts[j]));
     }
-    if (!std::isfinite(weights[j])) {
-      refuse(policy, row, "gives a weight that is not finite", {}, std::to_string(weights[j]));
+    if (!std::isfinite(weights[j]) || weights[j] < 0) {
+      refuse(policy, row, "gives a weight that is negative or not finite", {},
+             std::to_string(weights[j]));
     }
   }
 }

@@ -1,12 +1,15 @@
 #include "moexray/routing/router_rule.h"
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "kernels/row_kernels.h"
 
 namespace moexray {
 namespace {
+
+constexpr float never = -std::numeric_limits<float>::infinity();
 
 // The k largest of p, largest first; of equal values the one with the lower index comes first.
 void top_k_of(std::span<const float> p, std::span<ExpertId> ids) {
@@ -34,8 +37,13 @@ void select_experts(const RouterSpec& router, std::span<const float> logits,
     const float sum =
         kernels.exp_sum(p.data(), router.n_experts, kernels.max(p.data(), router.n_experts));
     for (float& value : p) value /= sum;
+    // A forbidden expert comes behind one that is merely too improbable for a float.
+    for (std::size_t e = 0; e < n_experts; ++e) {
+      if (logits[row * n_experts + e] == never) p[e] = -1;
+    }
     const std::span<ExpertId> ids = experts.subspan(row * k, k);
     top_k_of(p, ids);
+    for (float& value : p) value = std::max(value, 0.0F);
     float total = 0;
     for (const ExpertId e : ids) total += p[static_cast<std::size_t>(e)];
     for (std::size_t j = 0; j < k; ++j) {

@@ -130,7 +130,15 @@ TraceManifest manifest_of(const TraceSettings& settings, const ModelConfig& conf
     const std::set<TokenId> eos(config.eos_token_ids.begin(), config.eos_token_ids.end());
     manifest.generation.eos_token_ids.assign(eos.begin(), eos.end());
   }
-  if (generation.policy != nullptr) manifest.routing_policy = generation.policy->canonical();
+  if (generation.policy != nullptr) {
+    manifest.routing_policy = generation.policy->canonical();
+    if (manifest.routing_policy.empty() || manifest.routing_policy == "none") {
+      throw Error(ErrorKind::usage, {"a routing policy needs a text of its own",
+                                     {},
+                                     "neither empty nor \"none\"",
+                                     '"' + manifest.routing_policy + '"'});
+    }
+  }
   manifest.shard = settings.shard;
   manifest.events = settings.events;
   manifest.router_logits = generation.router_logits;

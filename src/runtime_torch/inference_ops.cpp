@@ -7,7 +7,7 @@ RouterOutput InferenceOps::route(const RouterSpec& spec, int moe_layer, const at
   const auto values = logits.to(at::kCPU, at::kFloat).contiguous();
   RouterOutput output = policy_ == nullptr ? select_rows(spec, values)
                                            : select_under_policy(spec, moe_layer, h, values);
-  if (policy_ == nullptr) output.logits = logits;
+  output.logits = logits;  // the router's own, whatever a policy made of them
   output.weights = output.weights.to(logits.options());
   return output;
 }

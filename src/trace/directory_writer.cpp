@@ -115,11 +115,11 @@ void DirectoryWriter::begin() {
 // stopped, the directory counts as unused or as a run without prompts.
 void DirectoryWriter::start() {
   is_new_ = true;
-  is_waiting_ = false;
   prompts_file_.truncate(0);
   prompts_file_.sync();
   remove_events_from(directory_, 0);
   write_file_atomically(directory_ / manifest_name, manifest_to_json(manifest_));
+  is_waiting_ = false;  // only now: no event may stand under an old manifest
 }
 
 void DirectoryWriter::check(const FinishedPrompt& prompt) const {

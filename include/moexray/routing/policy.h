@@ -31,10 +31,11 @@ class RoutingPolicy {
   /// Before the choice: may change the row's logits, [n_experts]. −∞ forbids an expert.
   virtual void on_logits(const RouterRow& /*row*/, std::span<float> /*logits*/) const {}
   /// After the choice: may change the experts, [top_k], ids in [0, n_experts) and each once, and
-  /// the weights that the model applies, [top_k] and finite; 0 leaves an expert out.
+  /// the weights that the model applies, [top_k] finite and not negative; 0 leaves an expert out.
   virtual void on_choice(const RouterRow& /*row*/, std::span<const float> /*logits*/,
                          std::span<ExpertId> /*experts*/, std::span<float> /*weights*/) const {}
-  /// What the policy does, as text: policies with the same text do the same. It is part of a
+  /// What the policy does, as text, not empty and not "none": policies with the same text do the
+  /// same. It is part of a
   /// trace's manifest, and of what resuming a trace compares.
   virtual std::string canonical() const = 0;
 };
@@ -43,7 +44,7 @@ class RoutingPolicy {
 /// on_choice, then checks what came of it.
 /// @param logits [n_experts]; afterwards what the choice was made by
 /// @throws Error (runtime) naming the policy, layer and position, for fewer than top_k experts
-///   allowed, ids that are out of range or doubled, or a weight that is not finite.
+///   allowed, ids that are out of range or doubled, or a weight that is negative or not finite.
 void select_under_policy(const RouterSpec& router, const RoutingPolicy& policy,
                          const RouterRow& row, std::span<float> logits, std::span<ExpertId> experts,
                          std::span<float> weights);

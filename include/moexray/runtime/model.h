@@ -15,18 +15,18 @@
 namespace moexray {
 
 /// What the routers of one MoE layer decided for the rows of one forward pass, after a routing
-/// policy had its say. Rows are the tokens
-/// of the pass's chunks, in order. Spans are valid only during the call.
+/// policy had its say. Rows are the tokens of the pass's chunks, in order. Spans are valid only
+/// during the call.
 struct RouterBatch {
   int layer = 0;  ///< MoE layer, from 0
   std::int64_t n_rows = 0;
   int n_experts = 0;
   int top_k = 0;
-  std::span<const ExpertId>
-      experts;                     ///< [n_rows, top_k], most probable first; ties: lower id first
-  std::span<const float> weights;  ///< [n_rows, top_k], as the model applies them
-  std::span<const float>
-      logits;  ///< [n_rows, n_experts], before the softmax; empty unless asked for
+  std::span<const ExpertId> experts;  ///< [n_rows, top_k], most probable first (ties: lower id
+                                      ///< first), as a policy left them
+  std::span<const float> weights;     ///< [n_rows, top_k], as the model applies them
+  std::span<const float> logits;  ///< [n_rows, n_experts] of the router itself, before the softmax
+                                  ///< and before a policy; empty unless asked for
 };
 
 /// Observes the routers of a model: the one way by which routing leaves the runtime. The model

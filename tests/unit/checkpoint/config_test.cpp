@@ -194,7 +194,11 @@ TEST(ModelConfig, RefusesValuesOutOfRange) {
   refuse("\"rope_theta\": wrong type", "rope_theta", "1e4");
   refuse("\"rms_norm_eps\": wrong value", "rms_norm_eps", -1e-5);
   refuse("\"rms_norm_eps\": wrong value", "rms_norm_eps", 1e30);
-  refuse("\"clip_qkv\": wrong value", "clip_qkv", 0);
+  refuse("null or a number above 0, found 0", "clip_qkv", 0);
+  refuse("found 1e+300", "rms_norm_eps", 1e300);
+  refuse("1e30 at most, found 1e+31", "rope_theta", 1e31);
+  refuse("\"partial_rotary_factor\": not implemented: expected 1, found 0.5",
+         "partial_rotary_factor", 0.5);
   refuse("\"clip_qkv\": wrong type", "clip_qkv", true);
   refuse("\"norm_topk_prob\": wrong type", "norm_topk_prob", 1);
   refuse("\"tie_word_embeddings\": wrong type", "tie_word_embeddings", "true");

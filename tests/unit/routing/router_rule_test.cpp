@@ -78,6 +78,14 @@ TEST(SelectExperts, ForbiddenExpertsWeighNothing) {
   EXPECT_NEAR(weights[0] + weights[1], 1.0, 1e-6);
 }
 
+TEST(SelectExperts, AForbiddenExpertIsBehindOneOfProbabilityZero) {
+  Ids experts(2);
+  Floats weights(2), p(4);
+  select_experts({4, 2, false}, Floats{never, 200.0F, 1.0F, 0.0F}, experts, weights, p);
+  EXPECT_EQ(experts, (Ids{1, 2}));
+  EXPECT_EQ(p, (Floats{0.0F, 1.0F, 0.0F, 0.0F}));
+}
+
 // Does what the test says.
 struct MadePolicy : RoutingPolicy {
   std::function<void(const RouterRow&, std::span<float>)> logits = {};
@@ -182,6 +190,7 @@ TEST(Policy, WhatCannotBeIsRefusedByName) {
   refused(with_choice(-1, 0.5F), "not there");
   refused(with_choice(3, 0.5F), "twice");
   refused(with_choice(0, std::numeric_limits<float>::infinity()), "not finite");
+  refused(with_choice(0, -0.5F), "negative");
 }
 
 }  // namespace

@@ -223,6 +223,21 @@ TEST_F(StreamWriter, AFailureCutsToTheLastCommit) {
   EXPECT_EQ(snapshot(directory()), whole);
 }
 
+TEST_F(StreamWriter, NoEventsStandUnderAnOldManifest) {
+  write_all(bare_manifest(shape));
+  TraceManifest other = bare_manifest(shape);
+  other.model.name = "another";
+  other.absent.erase("model.name");
+  TraceStreamWriter writer = TraceStreamWriter::create(directory(), other, true, {});
+  {
+    const test::FileSizeLimit full(0);
+    EXPECT_THROW(writer.append(bare(0)), Error);
+  }
+  writer.append(bare(0));
+  writer.commit();
+  EXPECT_EQ(read_manifest(directory()).model.name, "another");
+}
+
 TEST_F(StreamWriter, BeginsANewFileWithACommit) {
   TraceStreamWriter writer = create(false, {300});
   writer.append(bare(0));
