@@ -346,6 +346,24 @@ TEST_F(TraceRun, RefusesToResumeOtherWork) {
   expect_error(ErrorKind::data, "dtype", [&] { trace(other, "one", true); });
 }
 
+struct NamedPolicy : RoutingPolicy {
+  explicit NamedPolicy(std::string name) : name_(std::move(name)) {}
+  std::string canonical() const override { return name_; }
+  std::string name_;
+};
+
+TEST_F(TraceRun, APolicyIsPartOfTheRun) {
+  TraceSettings settings = test_settings();
+  settings.generation.policy = std::make_shared<NamedPolicy>("mask 0/1");
+  EXPECT_EQ(plan(settings).manifest.routing_policy, "mask 0/1");
+  trace(settings, "one");
+  expect_error(ErrorKind::data, "routing_policy", [&] { trace(test_settings(), "one", true); });
+  for (const char* name : {"", "none"}) {
+    settings.generation.policy = std::make_shared<NamedPolicy>(name);
+    expect_error(ErrorKind::usage, "a text of its own", [&] { plan(settings); });
+  }
+}
+
 TEST_F(TraceRun, TellsHowFarItHasCome) {
   const TraceJob job = plan(test_settings());
   const TraceOutput output{directory("t"), TraceStart::resume};

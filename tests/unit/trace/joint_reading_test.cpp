@@ -167,6 +167,12 @@ TEST_F(JointReading, TellsWhoseBitsDiffer) {
       << found[0];
 }
 
+TEST_F(JointReading, RefusesOtherRoutingPolicies) {
+  add("a");
+  add("b", [](TraceManifest& m) { m.routing_policy = "mask 0/1"; });
+  expect_refusal("\"routing_policy\"");
+}
+
 // Traces of earlier versions do not say it.
 TEST_F(JointReading, TellsWhatComputedDifferently) {
   const auto add_old = [&](const char* name, const std::function<void(TraceManifest&)>& change) {

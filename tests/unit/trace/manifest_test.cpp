@@ -94,6 +94,9 @@ TEST(Manifest, NeedsOnlyFormatVersionAndShape) {
   EXPECT_TRUE(m.absent.contains("model.norm_topk_prob"));
   EXPECT_TRUE(m.absent.contains("shard.n_prompts"));
   EXPECT_FALSE(m.absent.contains("model.top_k"));
+  // Manifests of earlier versions lack the key, and their routers decided alone.
+  EXPECT_FALSE(m.absent.contains("routing_policy"));
+  EXPECT_EQ(m.routing_policy, "none");
   expect_manifest_error(with("\"format\"", "\"f\""), "missing key \"format\"");
   expect_manifest_error(with("\"version\"", "\"v\""), "missing key \"version\"");
   expect_manifest_error(with("\"n_layers\"", "\"n\""), "missing key \"model.n_layers\"");
@@ -180,6 +183,7 @@ TEST(Manifest, NamesTheKeyThatDiffers) {
   expect_key("shard.n_prompts", [](TraceManifest& m) { m.n_shard_prompts = 9; });
   expect_key("tokenizer.sha256", [](TraceManifest& m) { m.tokenizer.sha256 = "x"; });
   expect_key("bits", [](TraceManifest& m) { m.bits = "x"; });
+  expect_key("routing_policy", [](TraceManifest& m) { m.routing_policy = "mask 0/1"; });
   expect_key("generation.seed", [](TraceManifest& m) { m.generation.seed = 5; });
   expect_key("generation.template", [](TraceManifest& m) { m.generation.template_name = "x"; });
   expect_key("prompts_sha256", [](TraceManifest& m) { m.prompts_sha256 = "x"; });
