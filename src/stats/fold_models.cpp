@@ -39,10 +39,11 @@ SplitRows split_rows(std::span<const int> folds, FoldSet left_out) {
 
 CoordinateStore shared_coordinates(const FeatureMaker& features, std::span<const int> folds,
                                    int n_folds, const PipelineOptions& options, int n_threads) {
+  const bool chooses = options.grid.size() > 1 || options.calibrate;
   std::vector<FoldSet> sets;
   for (int a = 0; a < n_folds; ++a) {
     sets.push_back(one_fold(a));
-    for (int b = a + 1; b < n_folds; ++b) sets.push_back(one_fold(a) | one_fold(b));
+    for (int b = a + 1; b < n_folds && chooses; ++b) sets.push_back(one_fold(a) | one_fold(b));
   }
   std::vector<std::shared_ptr<const RowCoordinates>> made(sets.size());
   parallel_for(static_cast<int>(sets.size()), n_threads, [&](int i) {

@@ -44,8 +44,8 @@ using FeatureMaker = std::function<FeatureBlocks(const SplitRows&)>;
 /// Row coordinates by the folds left out.
 using CoordinateStore = std::map<FoldSet, std::shared_ptr<const RowCoordinates>>;
 
-/// The coordinates of all splits that leave out one or two folds: what permutations of the labels
-/// share.
+/// The coordinates of all splits that leave out one fold, and where something is chosen inside the
+/// training folds two: what permutations of the labels share.
 CoordinateStore shared_coordinates(const FeatureMaker& features, std::span<const int> folds,
                                    int n_folds, const PipelineOptions& options, int n_threads);
 

@@ -43,6 +43,13 @@ TEST(AccuracyTest, FindsWhatIsThere) {
   EXPECT_EQ(test.n_permutations, 99);
 }
 
+TEST(AccuracyTest, TakesTwoFoldsToo) {
+  const AccuracyTest test =
+      test_accuracy(compared(small_world(0.8), 1), {.n_folds = 2, .n_permutations = 39});
+  EXPECT_EQ(test.left_out, "");
+  EXPECT_LE(test.p_value, 0.05);
+}
+
 TEST(AccuracyTest, DoesNotDependOnThreads) {
   const ComparedPrompts prompts = compared(small_world(0.3), 2);
   const AccuracyTest one = test_accuracy(prompts, {.n_permutations = 19, .n_threads = 1});
