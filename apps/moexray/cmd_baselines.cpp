@@ -6,6 +6,7 @@
 #include "analysis.h"
 #include "compared_text.h"
 #include "headline_text.h"
+#include "interval_text.h"
 #include "moexray/core/wording.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
@@ -92,11 +93,6 @@ std::vector<Condition> conditions_of(const BaselinesResult& result) {
   };
 }
 
-std::string p_value_text(const stats::LabelShuffle& shuffle) {
-  const int n_decimals = static_cast<int>(std::ceil(std::log10(shuffle.n_draws + 1.0)));
-  return fixed(shuffle.p_value, std::max(n_decimals, 2));
-}
-
 std::string with_spaces(std::string name) {
   std::replace(name.begin(), name.end(), '_', ' ');
   return name;
@@ -134,7 +130,7 @@ report::Document document_of(const BaselinesResult& result,
   } else {
     document.note(
         fmt::format("label shuffle: gap {}, p = {} ({}), {}", fixed(result.label_shuffle.gap, 4),
-                    p_value_text(result.label_shuffle),
+                    p_text(result.label_shuffle.p_value, result.label_shuffle.n_draws),
                     counted(result.label_shuffle.n_draws, "shuffle"), tested_text(compared)));
   }
   return document;

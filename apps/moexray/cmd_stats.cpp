@@ -6,6 +6,7 @@
 #include "analysis.h"
 #include "compared_text.h"
 #include "crossed_output.h"
+#include "interval_text.h"
 #include "moexray/core/error.h"
 #include "moexray/core/wording.h"
 #include "moexray/report/number.h"
@@ -14,7 +15,6 @@
 #include "moexray/stats/inference.h"
 #include "moexray/stats/similarity.h"
 #include "moexray/trace/meta_values.h"
-#include "p_value_text.h"
 #include "stats_json.h"
 
 namespace moexray::app {
@@ -30,8 +30,8 @@ std::string interval_text(const IntervalEstimate& estimate, int n_decimals) {
   return fixed(estimate.low, n_decimals) + " to " + fixed(estimate.high, n_decimals);
 }
 
-std::string p_text(const stats::PermutationTest& test) {
-  return "p = " + p_value_text(test.p_value, test.n_draws);
+std::string test_text(const stats::PermutationTest& test) {
+  return "p = " + p_text(test.p_value, test.n_draws);
 }
 
 report::Table intervals_table(const InferenceResult& result) {
@@ -78,7 +78,7 @@ report::Table layers_table(const InferenceResult& result) {
   report::Table table({"layer", "Cohen's d", "adjusted p"}, {report::Table::Align::right});
   for (std::size_t i = 0; i < result.layers.size(); ++i) {
     table.add_row({std::to_string(i), fixed(result.layers[i].cohens_d, 2),
-                   p_value_text(result.layers[i].p_adjusted, result.n_layer_draws)});
+                   p_text(result.layers[i].p_adjusted, result.n_layer_draws)});
   }
   return table;
 }
@@ -110,16 +110,16 @@ void describe_tests(const InferenceResult& result, const stats::ComparedPrompts&
     return;
   }
   const stats::LocationTests& location = result.location;
-  document.paragraph(fmt::format("gap: {} ({}), {}", p_text(location.gap),
+  document.paragraph(fmt::format("gap: {} ({}), {}", test_text(location.gap),
                                  counted(location.gap.n_draws, "relabelling"),
                                  tested_text(compared)));
   document.note(fmt::format("there: gap {}; PERMANOVA: pseudo-F {}, R² {}, {}{}",
                             fixed(location.gap.statistic, 4),
                             fixed(location.permanova.statistic, 2), fixed(location.r_squared, 3),
-                            p_text(location.permanova),
+                            test_text(location.permanova),
                             result.permanova_is_location ? "" : " (no evidence of location)"));
   document.note(fmt::format("PERMDISP: F {}, {}", fixed(result.dispersion.f.statistic, 2),
-                            p_text(result.dispersion.f)));
+                            test_text(result.dispersion.f)));
 }
 
 report::Document document_of(const InferenceResult& result, const stats::ComparedPrompts& compared,

@@ -5,10 +5,10 @@
 #include <cmath>
 
 #include "compared_text.h"
+#include "interval_text.h"
 #include "moexray/core/wording.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
-#include "p_value_text.h"
 
 namespace moexray::app {
 namespace {
@@ -70,7 +70,7 @@ void describe_crossed(const stats::CrossedTests& crossed, const std::string& key
     table.add_row({name, fixed(effect.sum_of_squares, 3), std::to_string(effect.degrees_of_freedom),
                    fixed(effect.r_squared, 3),
                    std::isnan(test.statistic) ? "" : fixed(test.statistic, 2),
-                   std::isnan(test.p_value) ? "" : p_value_text(test.p_value, test.n_draws)});
+                   std::isnan(test.p_value) ? "" : p_text(test.p_value, test.n_draws)});
   };
   add("category", crossed.category);
   add(key, crossed.topic);
