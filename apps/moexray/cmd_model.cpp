@@ -134,15 +134,6 @@ ModelFacts describe_model(const std::filesystem::path& directory, Console& conso
   return facts;
 }
 
-// 6919161856 → "6,919,161,856".
-std::string with_commas(std::int64_t number) {
-  std::string digits = std::to_string(number);
-  for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3) {
-    digits.insert(static_cast<std::size_t>(at), ",");
-  }
-  return digits;
-}
-
 // Three digits and a decimal prefix: 13838323712 with "B" → "13.8 GB".
 std::string with_prefix(std::int64_t number, std::string_view unit) {
   auto value = static_cast<double>(number);
@@ -164,7 +155,7 @@ std::string weights_text(const std::optional<StoredWeights>& weights) {
     types += (types.empty() ? "" : " and ") + type;
   }
   return fmt::format("{} in {}, {} {} in {}{}", with_prefix(weights->n_bytes, "B"), types,
-                     with_commas(static_cast<std::int64_t>(weights->n_tensors)),
+                     grouped_digits(static_cast<std::int64_t>(weights->n_tensors)),
                      noun_for(static_cast<std::int64_t>(weights->n_tensors), "tensor"),
                      counted(static_cast<std::int64_t>(weights->n_files), "file"),
                      weights->has_fused_experts ? ", fused experts" : "");
@@ -184,12 +175,14 @@ std::string to_text(const ModelFacts& facts) {
   table.add_row({"widths", fmt::format("{} hidden, {} in each expert", spec.hidden_size,
                                        first_moe(spec).expert.width)});
   for (auto& [label, text] : descriptor_rows(spec)) table.add_row({label, text});
-  table.add_row({"vocabulary", fmt::format("{} tokens, {} embeddings", with_commas(spec.vocab_size),
-                                           spec.tied_embeddings ? "tied" : "untied")});
-  table.add_row({"context", fmt::format("{} tokens", with_commas(config.max_position_embeddings))});
-  table.add_row({"parameters", with_commas(facts.parameters.total)});
   table.add_row(
-      {"active for a token", fmt::format("{} ({:.1f}%)", with_commas(facts.parameters.active),
+      {"vocabulary", fmt::format("{} tokens, {} embeddings", grouped_digits(spec.vocab_size),
+                                 spec.tied_embeddings ? "tied" : "untied")});
+  table.add_row(
+      {"context", fmt::format("{} tokens", grouped_digits(config.max_position_embeddings))});
+  table.add_row({"parameters", grouped_digits(facts.parameters.total)});
+  table.add_row(
+      {"active for a token", fmt::format("{} ({:.1f}%)", grouped_digits(facts.parameters.active),
                                          100.0 * static_cast<double>(facts.parameters.active) /
                                              static_cast<double>(facts.parameters.total))});
   table.add_row({"weights", weights_text(facts.weights)});
@@ -203,8 +196,8 @@ std::string to_text(const ModelFacts& facts) {
   if (facts.tokenizer) {
     const TokenizerFacts& tokenizer = *facts.tokenizer;
     const std::string& name = tokenizer.chat_template;
-    table.add_row({"tokenizer",
-                   fmt::format("{}, {} ids", tokenizer.kind, with_commas(tokenizer.vocab_size))});
+    table.add_row({"tokenizer", fmt::format("{}, {} ids", tokenizer.kind,
+                                            grouped_digits(tokenizer.vocab_size))});
     table.add_row({"chat template", name.empty() ? "not recognised (see the message)" : name});
   } else {
     table.add_row({"tokenizer", facts.tokenizer_problem});

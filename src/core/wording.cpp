@@ -13,6 +13,14 @@ std::string noun_for(std::int64_t n, std::string_view noun, std::string_view plu
   return plural.empty() ? std::string(noun) + "s" : std::string(plural);
 }
 
+std::string grouped_digits(std::int64_t number) {
+  std::string digits = std::to_string(number);
+  for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3) {
+    digits.insert(static_cast<std::size_t>(at), ",");
+  }
+  return digits;
+}
+
 std::string quoted_list(std::span<const std::string> names, std::size_t max_named) {
   const std::size_t n_named = names.size() <= max_named ? names.size() : max_named - 1;
   std::string text;

@@ -11,19 +11,6 @@
 #include "moexray/trace/reader.h"
 
 namespace moexray {
-namespace {
-
-// 1234567 as "1,234,567".
-std::string grouped_digits(std::int64_t number) {
-  std::string text = std::to_string(number);
-  for (auto i = static_cast<std::ptrdiff_t>(text.size()) - 3; i > 0; i -= 3) {
-    text.insert(static_cast<std::size_t>(i), ",");
-  }
-  return text;
-}
-
-}  // namespace
-
 std::string trace_summary(const std::filesystem::path& directory) {
   ReadOptions options;
   options.keep_texts = false;
