@@ -105,8 +105,6 @@ TraceSettings settings_of(const Arguments& arguments) {
   generation.ignore_eos = arguments.on("ignore-eos");
   generation.router_logits = arguments.on("router-logits");
   settings.dtype = arguments.text("dtype");
-  settings.device = arguments.text("device");
-  settings.kernels = arguments.text("kernels");
   settings.batch = parse_batch(arguments.text("batch"));
   settings.memory_bytes = parse_memory(arguments.text("memory"));
   if (arguments.given("limit"))
@@ -213,7 +211,8 @@ void run(const Arguments& arguments, Console& console) {
   Runtime& runtime = load_runtime();
   const int n_threads =
       arguments.given("threads") ? static_cast<int>(arguments.integer("threads")) : 0;
-  const ModelOptions options{settings.dtype, settings.device, n_threads, settings.kernels};
+  const ModelOptions options{settings.dtype, arguments.text("device"), n_threads,
+                             arguments.text("kernels")};
   runtime.check(options);
   const RuntimeInfo info = runtime.info();
   record_backend(options, info, job.manifest);

@@ -24,8 +24,6 @@ namespace moexray {
 struct TraceSettings {
   GenerationOptions generation;  ///< eos_token_ids are taken from the model
   std::string dtype = "bfloat16";
-  std::string device = "cpu";
-  std::string kernels = "fast";
   std::int64_t batch = 0;         ///< 0: as memory_bytes allows
   std::int64_t memory_bytes = 0;  ///< for caches and records of one batch
   std::size_t limit = 0;          ///< first prompts of the file; 0: all
