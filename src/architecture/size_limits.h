@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "moexray/core/routing.h"
+
 namespace moexray {
 
 // Bounds far above any real model. With them every product of sizes fits 63 bits, and a list of all
@@ -9,7 +11,6 @@ namespace moexray {
 inline constexpr int max_vocab_size = 1 << 24;
 inline constexpr int max_width = 1 << 20;
 inline constexpr int max_layers = 1 << 10;
-inline constexpr int max_experts = 1 << 16;
 inline constexpr std::int64_t max_layer_experts = 1 << 17;  // layers · experts
 
 }  // namespace moexray

@@ -7,8 +7,6 @@
 namespace moexray {
 namespace {
 
-constexpr int max_experts = 65'536;
-
 std::size_t count(std::int64_t n) { return static_cast<std::size_t>(n); }
 
 }  // namespace

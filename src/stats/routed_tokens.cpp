@@ -10,8 +10,6 @@
 namespace moexray::stats {
 namespace {
 
-constexpr int max_experts = 65'536;
-
 [[noreturn]] void refuse(std::string what, std::string where, std::string expected,
                          std::string found) {
   throw Error(ErrorKind::data,

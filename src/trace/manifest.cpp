@@ -21,7 +21,6 @@ using trace::Json;
 constexpr std::string_view format_name = "moexray-trace";
 constexpr std::uint64_t max_manifest_bytes = 100'000'000;
 constexpr int max_layers = 4096;
-constexpr int max_experts = 65'536;
 // Signatures have L·E entries a prompt.
 constexpr std::int64_t max_layer_experts = std::int64_t{1} << 24;
 

@@ -8,6 +8,9 @@ namespace moexray {
 using TokenId = std::int32_t;
 using ExpertId = std::int32_t;
 
+/// Far above any real model; ids of experts are kept in 16 bits.
+inline constexpr int max_experts = 1 << 16;
+
 /// The routing geometry of a model, in the paper's symbols.
 struct RoutingShape {
   int n_layers = 0;   ///< L: MoE layers
