@@ -41,10 +41,7 @@ TEST(BaselinesCommand, HasStableKeys) {
 // Twelve tokens a prompt: what is compared is all there is.
 TEST(BaselinesCommand, ShufflesLabelsOnCommonPositions) {
   const TemporaryDirectory place;
-  MadeTrace made;
-  made.kinds = {"a", "b"};
-  made.n_prompts = 20;
-  write_made_trace(place.path() / "t", made);
+  write_made_trace(place.path() / "t", two_kinds());
   const json found = run_for_json({"baselines", place.path() / "t", "--draws", "2"});
   EXPECT_EQ(found.at("label_shuffle").at("draws"), 9999);
   EXPECT_NEAR(found.at("label_shuffle").at("gap"),
@@ -143,9 +140,7 @@ TEST(LayersCommand, HasStableKeys) {
 
 TEST(LayersCommand, ComparesCommonPositions) {
   const TemporaryDirectory place;
-  MadeTrace made;
-  made.kinds = {"a", "b"};
-  made.n_prompts = 20;
+  MadeTrace made = two_kinds();
   made.n_layers = 4;
   made.preference = 0.15;
   write_made_trace(place.path() / "t", made);

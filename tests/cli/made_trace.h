@@ -26,6 +26,14 @@ struct MadeTrace {
   std::uint64_t seed = 1;
 };
 
+/// Twenty prompts of two kinds, whose routing differs.
+inline MadeTrace two_kinds() {
+  MadeTrace made;
+  made.kinds = {"a", "b"};
+  made.n_prompts = 20;
+  return made;
+}
+
 void write_made_trace(const std::filesystem::path& directory, const MadeTrace& made);
 
 /// `names[i modulo their number]` of n things, in an order that has nothing to do with i.

@@ -139,9 +139,7 @@ TEST(ReportPage, BeginsWithTheDifferenceAndItsTest) {
 // A layer that its test does not support is not named as the finding.
 TEST(ReportPage, NamesNoLayerThatChanceGives) {
   const TemporaryDirectory place;
-  MadeTrace made;
-  made.kinds = {"a", "b"};
-  made.n_prompts = 20;
+  MadeTrace made = two_kinds();
   made.preference = 0;
   write_made_trace(place.path() / "t", made);
   const std::string page = page_of(place.path() / "t", place.path() / "a", {"--folds", "4"});

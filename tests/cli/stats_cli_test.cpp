@@ -70,10 +70,7 @@ TEST(StatsCommand, HasStableKeys) {
 
 TEST(StatsCommand, TestsLabelsOnCommonPositions) {
   const TemporaryDirectory place;
-  MadeTrace made;
-  made.kinds = {"a", "b"};
-  made.n_prompts = 20;
-  write_made_trace(place.path() / "t", made);
+  write_made_trace(place.path() / "t", two_kinds());
   const std::vector<std::string> words{"stats",          place.path() / "t",
                                        "--resamples",    "99",
                                        "--permutations", "199",
