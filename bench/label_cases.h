@@ -43,8 +43,8 @@ inline LabelOutcome label_outcome(const stats::Signatures& signatures,
   outcome.tested = compared.comparable();
   if (!outcome.tested) return outcome;
   const stats::Signatures& s = compared.signatures;
-  const stats::CategoryIndex categories = stats::index_categories(s);
-  const stats::Units units = stats::make_units(s.ids, categories);
+  const stats::CategoryIndex& categories = compared.categories;
+  const stats::Units& units = compared.units;
   const auto says = [](double p) { return p <= 0.05; };
   const stats::LocationTests location = gap_p(s);
   outcome.found[gap] = says(location.gap.p_value);

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "feature_sets.h"
 #include "moexray/core/error.h"
 #include "moexray/stats/folds.h"
-#include "moexray/stats/units.h"
 #include "nested_repetitions.h"
 #include "permuted_accuracy.h"
 
@@ -21,11 +21,10 @@ AccuracyTest test_accuracy(const ComparedPrompts& compared, const AccuracyTestOp
     return result;
   }
   const Signatures& signatures = compared.signatures;
-  const CategoryIndex categories = index_categories(signatures);
-  const Units units = make_units(signatures.ids, categories, compared.groups);
   std::vector<int> folds;
   try {
-    folds = grouped_folds(signatures.ids, categories, units, options.n_folds, options.seed);
+    folds = grouped_folds(signatures.ids, compared.categories, compared.units, options.n_folds,
+                          options.seed);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::data) throw;
     result.left_out = error.what();
@@ -37,14 +36,10 @@ AccuracyTest test_accuracy(const ComparedPrompts& compared, const AccuracyTestOp
     result.left_out = "more than " + std::to_string(max_nested_folds) + " folds";
     return result;
   }
-  const FeatureMaker features = [&](const SplitRows& rows) {
-    std::vector<Eigen::Index> order = rows.train;
-    order.insert(order.end(), rows.test.begin(), rows.test.end());
-    return FeatureBlocks{{signatures.values(order, Eigen::all), true}};
-  };
+  const FeatureMaker features = signature_features(signatures);
   const PermutedAccuracy found = permuted_accuracy(features, pipeline,
-                                                   {.categories = categories,
-                                                    .units = units,
+                                                   {.categories = compared.categories,
+                                                    .units = compared.units,
                                                     .folds = folds,
                                                     .n_folds = options.n_folds,
                                                     .n_draws = options.n_permutations,

@@ -260,9 +260,8 @@ BaselinesResult baselines(const Signatures& signatures, const ComparedPrompts& c
       simulation.run("load balance", BalancedRows(signatures, options.load_balance)).all,
       expected_uniform_similarity(signatures, options.load_balance)};
   if (compared.comparable()) {
-    result.label_shuffle =
-        shuffle_labels(unit_blocks(compared.signatures), index_categories(compared.signatures),
-                       compared.signatures.ids, options);
+    result.label_shuffle = shuffle_labels(unit_blocks(compared.signatures), compared.categories,
+                                          compared.signatures.ids, options);
   }
   result.ordering_groups = ordering_of(result);
   for (const auto& group : result.ordering_groups) {

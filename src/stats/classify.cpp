@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "feature_sets.h"
 #include "moexray/core/error.h"
 #include "moexray/stats/folds.h"
 #include "moexray/stats/nested_cv.h"
@@ -219,11 +220,7 @@ void add_nested_interval(const Signatures& signatures, const CategoryIndex& cate
   const NestedDesign design{
       signatures.ids, categories,        units,       n_folds, options.n_nested_repetitions,
       options.seed,   options.n_threads, options.work};
-  const FeatureMaker features = [&](const SplitRows& rows) {
-    std::vector<Eigen::Index> order = rows.train;
-    order.insert(order.end(), rows.test.begin(), rows.test.end());
-    return FeatureBlocks{{signatures.values(order, Eigen::all), true}};
-  };
+  const FeatureMaker features = signature_features(signatures);
   constexpr std::array losses = {&error_loss};
   const auto repetitions =
       nested_repetitions(design, [&](int) { return features; }, pipeline, losses);

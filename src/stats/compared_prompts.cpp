@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "moexray/core/wording.h"
-#include "moexray/stats/units.h"
 
 namespace moexray::stats {
 namespace {
@@ -13,6 +12,11 @@ namespace {
 std::string reason_without_categories(const Signatures& signatures) {
   const auto n = std::count(signatures.categories.begin(), signatures.categories.end(), "");
   return n == 0 ? "" : fmt::format("{} of {} prompts have no category", n, signatures.size());
+}
+
+void index_rows(ComparedPrompts& compared) {
+  compared.categories = index_categories(compared.signatures);
+  compared.units = make_units(compared.signatures.ids, compared.categories, compared.groups);
 }
 
 // What could be compared in place of too few tokens, or nothing.
@@ -61,8 +65,10 @@ ComparedPrompts compared_prompts(const RoutedTokens& routed, const Signatures& s
   }
   if (!result.comparable()) return result;
   result.signatures = common_signatures(routed, signatures, result.positions);
-  if (groups.empty()) return result;
-  for (const std::size_t row : result.positions.rows) result.groups.push_back(groups[row]);
+  if (!groups.empty()) {
+    for (const std::size_t row : result.positions.rows) result.groups.push_back(groups[row]);
+  }
+  index_rows(result);
   return result;
 }
 
@@ -71,6 +77,7 @@ ComparedPrompts whole_prompts(const Signatures& signatures, std::span<const std:
   result.n_prompts = signatures.size();
   result.signatures = signatures;
   result.groups.assign(groups.begin(), groups.end());
+  index_rows(result);
   return result;
 }
 

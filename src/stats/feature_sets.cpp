@@ -153,6 +153,10 @@ FeatureMaker plain_features(std::shared_ptr<const Matrix> values) {
   };
 }
 
+FeatureMaker signature_features(const Signatures& signatures) {
+  return plain_features(std::shared_ptr<const Matrix>(std::shared_ptr<void>(), &signatures.values));
+}
+
 std::vector<FeatureSet> feature_sets(const Signatures& signatures, const RoutedTokens& tokens,
                                      const std::shared_ptr<const TypeRouting>& types,
                                      const std::vector<int>& folds,

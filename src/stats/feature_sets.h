@@ -22,6 +22,9 @@ struct FeatureSet {
 /// Columns that need no training, standardised.
 FeatureMaker plain_features(std::shared_ptr<const Matrix> values);
 
+/// The signatures themselves, which must outlive the maker.
+FeatureMaker signature_features(const Signatures& signatures);
+
 /// The share of each expert over the tokens for which `counts(token)` is true, [n, L·E]; null if
 /// some prompt has none.
 template <typename Predicate>

@@ -178,8 +178,8 @@ void test_labels(const ComparedPrompts& compared, int n_layers, const Permutatio
   result.layers.resize(static_cast<std::size_t>(n_layers));
   if (!compared.comparable()) return;
   const Signatures& signatures = compared.signatures;
-  const CategoryIndex categories = index_categories(signatures);
-  const Units units = make_units(signatures.ids, categories, compared.groups);
+  const CategoryIndex& categories = compared.categories;
+  const Units& units = compared.units;
   const Matrix blocks = unit_blocks(signatures);
   result.smallest_p_value = smallest_p_value(units, categories);
   result.location = test_location(blocks, categories, units, options);

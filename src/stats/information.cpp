@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "feature_sets.h"
 #include "fold_models.h"
 #include "moexray/core/error.h"
 #include "moexray/core/random.h"
@@ -43,11 +44,7 @@ InformationBound bound_of(const Signatures& signatures, const CategoryIndex& cat
   const NestedDesign design{
       signatures.ids, categories,        units,       options.n_folds, options.n_repetitions,
       options.seed,   options.n_threads, options.work};
-  const FeatureMaker features = [&](const SplitRows& rows) {
-    std::vector<Eigen::Index> order = rows.train;
-    order.insert(order.end(), rows.test.begin(), rows.test.end());
-    return FeatureBlocks{{signatures.values(order, Eigen::all), true}};
-  };
+  const FeatureMaker features = signature_features(signatures);
   constexpr std::array losses = {&log_loss_bits};
   const auto repetitions =
       nested_repetitions(design, [&](int) { return features; }, pipeline(), losses);
@@ -224,8 +221,8 @@ void add_tests(const ComparedPrompts& compared, const InformationOptions& option
                InformationResult& result) {
   if (!compared.comparable()) return;
   const Signatures& signatures = compared.signatures;
-  const CategoryIndex categories = index_categories(signatures);
-  const Units units = make_units(signatures.ids, categories, compared.groups);
+  const CategoryIndex& categories = compared.categories;
+  const Units& units = compared.units;
   if (smallest_p_value(units, categories) > 0.999) {
     result.notices.emplace_back("relabelling the prompts changes nothing: no p-value can be had");
     return;

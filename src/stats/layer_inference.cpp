@@ -33,16 +33,14 @@ void test_layers(const ComparedPrompts& compared, const LayerInferenceOptions& o
     return;
   }
   const Signatures& signatures = compared.signatures;
-  const CategoryIndex categories = index_categories(signatures);
   InferenceOptions asked;
   asked.n_permutations = options.n_permutations;
   result.n_permutations = affordable(asked, signatures).n_permutations;
-  result.tests =
-      test_layers(signatures, categories, make_units(signatures.ids, categories, compared.groups),
-                  {.n_permutations = result.n_permutations,
-                   .seed = options.seed,
-                   .n_threads = options.n_threads,
-                   .stop = options.stop});
+  result.tests = test_layers(signatures, compared.categories, compared.units,
+                             {.n_permutations = result.n_permutations,
+                              .seed = options.seed,
+                              .n_threads = options.n_threads,
+                              .stop = options.stop});
   const bool has_p = std::any_of(result.tests.begin(), result.tests.end(),
                                  [](const auto& test) { return !std::isnan(test.p_adjusted); });
   if (!has_p) result.tests_left_out = "relabelling the prompts cannot tell a difference";

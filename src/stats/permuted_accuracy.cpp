@@ -8,6 +8,7 @@
 #include "moexray/stats/folds.h"
 #include "pair_means.h"
 #include "parallel.h"
+#include "relabelling.h"
 
 namespace moexray::stats {
 
@@ -41,7 +42,7 @@ PermutedAccuracy permuted_accuracy(const FeatureMaker& features, const PipelineO
     return value >= result.accuracy - rounding;
   });
   const auto n = static_cast<double>(p.n_draws);
-  result.p_value = (static_cast<double>(n_reached) + 1) / (n + 1);
+  result.p_value = permutation_p_value(n_reached, p.n_draws);
   result.chance = std::accumulate(result.null.begin(), result.null.end(), 0.0) / n;
   double squares = 0;
   for (const double value : result.null) squares += std::pow(value - result.chance, 2);

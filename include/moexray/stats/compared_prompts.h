@@ -8,6 +8,7 @@
 #include "moexray/stats/common_positions.h"
 #include "moexray/stats/routed_tokens.h"
 #include "moexray/stats/signatures.h"
+#include "moexray/stats/units.h"
 
 namespace moexray::stats {
 
@@ -20,6 +21,8 @@ struct ComparedPrompts {
   std::size_t n_prompts = 0;             ///< in all, those that are left out included
   Signatures signatures = {};            ///< at the positions; without rows unless comparable
   std::vector<std::string> groups = {};  ///< [rows], or empty: every prompt is a unit
+  CategoryIndex categories = {};         ///< of these rows
+  Units units = {};                      ///< likewise
 
   bool comparable() const { return check.comparable(); }
   /// "first 12 prompt tokens", with "of 76 of 80 prompts" behind it where some are shorter.
