@@ -171,25 +171,35 @@ ExpertWorld halves(const ExpertWorld& trace, const std::string& category, std::s
   return result;
 }
 
-void halves_of_trace(const char* directory, int n_sets, std::uint64_t seed) {
-  const ExpertWorld trace = read_trace(directory);
-  print_head(n_sets);
+// Calls each(half, seed) for data sets of halves of every category, whole and with one half cut
+// short, and print(name, outcomes) for those of a category.
+template <typename Outcome, typename Each, typename Print>
+void for_halves(const ExpertWorld& trace, int n_sets, std::uint64_t seed, Each each, Print print) {
   const std::set<std::string> categories(trace.signatures.categories.begin(),
                                          trace.signatures.categories.end());
   for (const std::size_t n_kept : {std::size_t{1} << 30, std::size_t{20}}) {
     for (const std::string& category : categories) {
-      std::vector<ExpertOutcome> outcomes(static_cast<std::size_t>(n_sets));
+      std::vector<Outcome> outcomes(static_cast<std::size_t>(n_sets));
       parallel_for(n_sets, available_threads(), [&](int i) {
         RandomStream random(seed, category + std::to_string(i));
         const ExpertWorld half = halves(trace, category, n_kept, random);
-        outcomes[static_cast<std::size_t>(i)] =
-            outcome_of(half.signatures, half.tokens, n_permutations, random());
+        outcomes[static_cast<std::size_t>(i)] = each(half, random());
       });
-      print_row(
-          fmt::format("halves of {}{}", category, n_kept == 20 ? ", one cut to 20 tokens" : ""),
-          outcomes);
+      print(fmt::format("halves of {}{}", category, n_kept == 20 ? ", one cut to 20 tokens" : ""),
+            outcomes);
     }
   }
+}
+
+void halves_of_trace(const char* directory, int n_sets, std::uint64_t seed) {
+  const ExpertWorld trace = read_trace(directory);
+  print_head(n_sets);
+  for_halves<ExpertOutcome>(
+      trace, n_sets, seed,
+      [](const ExpertWorld& half, std::uint64_t own) {
+        return outcome_of(half.signatures, half.tokens, n_permutations, own);
+      },
+      print_row);
 }
 
 // The signatures of tokens: those of halves() are not kept.
@@ -218,22 +228,12 @@ stats::Signatures signatures_of(const ExpertWorld& half) {
 void label_halves(const char* directory, int n_sets, std::uint64_t seed) {
   const ExpertWorld trace = read_trace(directory);
   print_label_head(n_sets);
-  const std::set<std::string> categories(trace.signatures.categories.begin(),
-                                         trace.signatures.categories.end());
-  for (const std::size_t n_kept : {std::size_t{1} << 30, std::size_t{20}}) {
-    for (const std::string& category : categories) {
-      std::vector<LabelOutcome> outcomes(static_cast<std::size_t>(n_sets));
-      parallel_for(n_sets, available_threads(), [&](int i) {
-        RandomStream random(seed, category + std::to_string(i));
-        const ExpertWorld half = halves(trace, category, n_kept, random);
-        outcomes[static_cast<std::size_t>(i)] =
-            label_outcome(signatures_of(half), half.tokens, n_permutations, random(), false);
-      });
-      print_label_row(
-          fmt::format("halves of {}{}", category, n_kept == 20 ? ", one cut to 20 tokens" : ""),
-          outcomes);
-    }
-  }
+  for_halves<LabelOutcome>(
+      trace, n_sets, seed,
+      [](const ExpertWorld& half, std::uint64_t own) {
+        return label_outcome(signatures_of(half), half.tokens, n_permutations, own, false);
+      },
+      print_label_row);
 }
 
 // How often intervals hold the rate of 1,000 further prompts, by the size of the rate.
