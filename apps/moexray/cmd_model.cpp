@@ -78,7 +78,7 @@ std::array<Memory, 2> memory_needs(const ModelFacts& facts) {
 
 StoredWeights describe_weights(const Checkpoint& checkpoint) {
   StoredWeights weights;
-  weights.n_files = checkpoint.n_files();
+  weights.n_files = checkpoint.files().size();
   weights.has_fused_experts = checkpoint.expert_layout() == ExpertLayout::fused;
   for (const auto& [type, n] : checkpoint.n_stored_tensors()) {
     weights.n_tensors += static_cast<std::size_t>(n);

@@ -222,7 +222,8 @@ void run(const Arguments& arguments, Console& console) {
                  "libopenblas0-openmp");
   }
   output.check(job.manifest);
-  job.manifest.model.weights_xxh3 = hash_weights(checkpoint, n_threads, console);
+  job.manifest.model.weights_xxh3 =
+      hash_weights(checkpoint, n_threads, arguments.on("rehash"), console);
   if (output.is_finished(job)) {
     console.notice("nothing left to do");
   } else {
@@ -294,6 +295,10 @@ std::vector<Flag> flags() {
        .help = "what multiplies in bfloat16 on the CPU: fast (the best of moexray's own products), "
                "plain (libtorch's), or one of moexray's sets by name",
        .choices = kernel_names()},
+      {.name = "--rehash",
+       .type = FlagType::on_off,
+       .help = "read all weights for their hash, even if the hash of these very files was kept in "
+               "the user's cache"},
       {.name = "--threads",
        .type = FlagType::integer,
        .value_name = "N",

@@ -79,7 +79,8 @@ void check_model(const AnalysisInput& input, const Checkpoint& checkpoint) {
       traces.manifests.begin(), traces.manifests.end(),
       [](const TraceManifest& manifest) { return !manifest.model.weights_xxh3.empty(); });
   if (!is_known) return;
-  found.model.weights_xxh3 = hash_weights(checkpoint, input.settings.n_threads, *input.console);
+  found.model.weights_xxh3 =
+      hash_weights(checkpoint, input.settings.n_threads, false, *input.console);
   compare(traces, found);
 }
 

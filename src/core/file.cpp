@@ -42,13 +42,25 @@ int open_for_reading(const std::filesystem::path& path) {
   return fd;
 }
 
-std::uint64_t regular_file_size(int fd, const std::filesystem::path& path) {
+std::int64_t nanoseconds(const timespec& time) {
+  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+FileIdentity identity_of(const struct stat& info) {
+  return {.device = info.st_dev,
+          .inode = info.st_ino,
+          .size = static_cast<std::uint64_t>(info.st_size),
+          .modified = nanoseconds(info.st_mtim),
+          .changed = nanoseconds(info.st_ctim)};
+}
+
+FileIdentity regular_file(int fd, const std::filesystem::path& path) {
   struct stat info{};
   if (::fstat(fd, &info) != 0) throw_errno(ErrorKind::data, "cannot read", path);
   if (!S_ISREG(info.st_mode)) {
     throw Error(ErrorKind::data, {"not a regular file", path.string(), {}, {}});
   }
-  return static_cast<std::uint64_t>(info.st_size);
+  return identity_of(info);
 }
 
 void sync_directory(const std::filesystem::path& directory) {
@@ -61,7 +73,7 @@ void sync_directory(const std::filesystem::path& directory) {
 
 std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes) {
   const Descriptor fd(open_for_reading(path));
-  const std::uint64_t size = regular_file_size(fd.get(), path);
+  const std::uint64_t size = regular_file(fd.get(), path).size;
   if (size > max_bytes) {
     throw Error(ErrorKind::data,
                 {"file too large", path.string(), "at most " + std::to_string(max_bytes) + " bytes",
@@ -125,6 +137,12 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view b
   file.commit();
 }
 
+FileIdentity file_identity(const std::filesystem::path& path) {
+  struct stat info{};
+  if (::stat(path.c_str(), &info) != 0) throw_errno(ErrorKind::data, "cannot read", path);
+  return identity_of(info);
+}
+
 unsigned user_permissions(unsigned mode) {
   const mode_t mask = ::umask(0);  // the only way to read it is to set it
   ::umask(mask);
@@ -133,7 +151,8 @@ unsigned user_permissions(unsigned mode) {
 
 MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
   const Descriptor fd(open_for_reading(path));
-  size_ = regular_file_size(fd.get(), path);
+  identity_ = regular_file(fd.get(), path);
+  size_ = identity_.size;
   if (size_ == 0) return;
   void* address = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd.get(), 0);
   if (address == MAP_FAILED) throw_errno(ErrorKind::runtime, "cannot map", path);
@@ -146,11 +165,13 @@ MappedFile::~MappedFile() {
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
     : path_(std::move(other.path_)),
+      identity_(other.identity_),
       data_(std::exchange(other.data_, nullptr)),
       size_(std::exchange(other.size_, 0)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(path_, other.path_);
+  std::swap(identity_, other.identity_);
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
   return *this;

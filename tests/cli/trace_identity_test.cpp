@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -12,6 +13,7 @@
 
 #include "cli/run_command.h"
 #include "cli/trace_fixture.h"
+#include "moexray/checkpoint/weights_hash_cache.h"
 #include "moexray/core/file.h"
 #include "support/file_size_limit.h"
 #include "support/files.h"
@@ -40,7 +42,7 @@ class TraceIdentity : public TraceCommand {
   // are.
   static void flip_a_bit(const fs::path& directory) {
     const fs::path file = directory / "model.safetensors";
-    std::string bytes = read_file(file, 1 << 26);
+    std::string bytes = read_file(file, 1 << 28);
     bytes[bytes.size() - 4] ^= 1;
     write_file_atomically(file, bytes);
   }
@@ -148,6 +150,38 @@ TEST_F(TraceIdentity, ResumesNoTraceOfUnknownWeights) {
   const fs::path changed = copy_model("changed");
   change_config(changed, [](json& config) { config["norm_topk_prob"] = true; });
   expect_no_resume(changed, "model.norm_topk_prob");
+}
+
+// Weights of 102 MB are hashed once; afterwards the user's cache is believed, which a wrong entry
+// shows.
+TEST_F(TraceIdentity, LargeWeightsAreHashedOnce) {
+  test::OlmoeConfig config = tiny_config();
+  config.vocab_size = 800'000;
+  write_tiny_checkpoint(model(), config);
+  std::this_thread::sleep_for(WeightsHashCache::min_age);
+  ::setenv("XDG_CACHE_HOME", path("cache").c_str(), 1);
+  int n_traces = 0;
+  const auto hash_after = [&](const std::vector<std::string>& flags) {
+    const std::string name = "t" + std::to_string(n_traces++);
+    std::vector<std::string> more = {"prompts.jsonl", "--limit", "1", "--max-new-tokens", "0"};
+    more.insert(more.end(), {"-o", name});
+    more.insert(more.end(), flags.begin(), flags.end());
+    const CommandResult result = trace(more);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return json::parse(file_content(path(name) / "manifest.json"))["model"]["weights_xxh3"]
+        .get<std::string>();
+  };
+  const std::string hash = hash_after({});
+  const fs::path entry = fs::directory_iterator(path("cache") / "moexray/weights")->path();
+  const std::string kept = file_content(entry);
+  ASSERT_TRUE(kept.ends_with(hash + "\n")) << kept;
+  const std::string wrong = "xxh3-128:" + std::string(32, '0');
+  write_file_atomically(entry, kept.substr(0, kept.size() - hash.size() - 1) + wrong + "\n");
+  EXPECT_EQ(hash_after({}), wrong);
+  EXPECT_EQ(hash_after({"--rehash"}), hash);
+  EXPECT_EQ(file_content(entry), kept);
+  flip_a_bit(model());
+  EXPECT_NE(hash_after({}), hash);
 }
 
 TEST_F(TraceIdentity, ShardsMustBeOfOnePromptsFile) {

@@ -48,7 +48,7 @@ class Checkpoint {
 
   const std::filesystem::path& directory() const { return directory_; }
   const ModelConfig& config() const { return config_; }
-  std::size_t n_files() const { return files_.size(); }  ///< of weights
+  const std::vector<MappedFile>& files() const { return files_; }  ///< of weights
   ExpertLayout expert_layout() const { return expert_layout_; }
   /// How many tensors of each type the files hold for the model.
   const std::map<WeightType, std::int64_t>& n_stored_tensors() const { return n_stored_tensors_; }

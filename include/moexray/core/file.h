@@ -41,6 +41,18 @@ class AtomicFile {
 /// @throws Error (runtime) with the system's reason (no space, no permission).
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);
 
+/// Which file it is, and whether it was written since: what `fstat` tells, times in nanoseconds
+/// since 1970. A program can set `modified` back, but not `changed`.
+struct FileIdentity {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  std::uint64_t size = 0;
+  std::int64_t modified = 0;
+  std::int64_t changed = 0;  ///< its bytes, name, owner or permissions
+
+  bool operator==(const FileIdentity&) const = default;
+};
+
 /// A file mapped read-only into memory (`MAP_PRIVATE`). Its bytes stay valid as long as the object
 /// lives. A file that another program truncates meanwhile raises SIGBUS on access: a documented
 /// limit.
@@ -56,12 +68,18 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::filesystem::path& path() const { return path_; }
+  /// As it was when the file was mapped.
+  const FileIdentity& identity() const { return identity_; }
 
  private:
   std::filesystem::path path_;
+  FileIdentity identity_;
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
 };
+
+/// The identity of the file that has this name now. @throws Error (data) if there is none.
+FileIdentity file_identity(const std::filesystem::path& path);
 
 /// The permissions that new files and directories of this user get: `mode` without the bits of the
 /// umask.
