@@ -7,8 +7,8 @@
 #include <memory>
 #include <sstream>
 
+#include "byte_alphabet.h"
 #include "moexray/core/file.h"
-#include "tokenizer_json.h"
 
 namespace moexray::test {
 namespace {
