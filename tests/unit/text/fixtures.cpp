@@ -90,6 +90,13 @@ void expect_encodings(const Tokenizer& tokenizer, const std::vector<Json>& recor
   }
 }
 
+void expect_good_encodings(const Tokenizer& tokenizer, const std::vector<Json>& records) {
+  for (const Json& record : records) {
+    const auto text = record.at("text").get<std::string>();
+    ASSERT_NO_FATAL_FAILURE(expect_good_spans(tokenizer.encode(text), text)) << shown(record);
+  }
+}
+
 Json minimal_tokenizer_json() {
   Json vocab = Json::object();
   const ByteAlphabet alphabet;
