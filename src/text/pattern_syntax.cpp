@@ -182,7 +182,7 @@ class Rewriter {
       pos_ += 2;
       return;
     }
-    constexpr std::string_view allowed_letters = "abBefhHnNOrRsStvwWxAzZ";
+    constexpr std::string_view allowed_letters = "abBefGhHnNOrRsStvwWxAzZ";
     if (is_letter(c) && allowed_letters.find(c) == std::string_view::npos) {
       fail(pos_, fmt::format("\\{}", c));
     }
