@@ -57,7 +57,8 @@ seed fuzz_config tests/data/parity/*/config.json models/mini-olmoe/config.json $
 seed fuzz_prompts $seeds/prompts.jsonl $seeds/numbers.jsonl $seeds/no-prompts/*
 seed fuzz_safetensors tests/data/parity/sharded/*.safetensors
 seed fuzz_sentencepiece tests/data/text/sentencepiece/tokenizer.model
-seed fuzz_tokenizer_json $seeds/tokenizer.json $seeds/tokenizer-template.json tests/data/text/chat_templates/*.jinja
+seed fuzz_pattern $seeds/patterns/*
+seed fuzz_tokenizer_json $seeds/tokenizer.json $seeds/tokenizer-*.json tests/data/text/chat_templates/*.jinja
 joined=$(mktemp)
 trap 'rm -f "$joined"' EXIT
 # seed_trace DIRECTORY NAME: the trace DIRECTORY with its events under another name.

@@ -8,7 +8,7 @@ build_packages=(
   cmake g++ ninja-build pkg-config
   libtorch-dev           # runs the models
   libopenblas0-openmp    # matrix products for libtorch: a hundred times faster than the plain BLAS
-  libcli11-dev libeigen3-dev libfmt-dev libicu-dev nettle-dev nlohmann-json3-dev
+  libcli11-dev libeigen3-dev libfmt-dev libicu-dev libonig-dev nettle-dev nlohmann-json3-dev
   libsentencepiece-dev libsimdjson-dev libxxhash-dev libzstd-dev
   librsvg2-bin           # makes PNG and PDF of the figures
   jq                     # for scripts/reproduce_paper.sh

@@ -23,7 +23,7 @@
 #include "moexray/report/table.h"
 #include "moexray/runtime/modules.h"
 #include "moexray/text/chat_template.h"
-#include "moexray/text/tokenizer.h"
+#include "open_tokenizer.h"
 
 namespace moexray::app {
 namespace {
@@ -102,7 +102,7 @@ void describe_tokenizer(const std::filesystem::path& directory, ModelFacts& fact
   }
   std::unique_ptr<Tokenizer> tokenizer;
   try {
-    tokenizer = open_tokenizer(directory, module_directory());
+    tokenizer = open_tokenizer_of(directory, console);
   } catch (const Error& error) {
     facts.tokenizer_problem = "not usable (see the message)";
     console.warn(error.what());

@@ -11,7 +11,7 @@
 #include "moexray/core/escape.h"
 #include "moexray/core/wording.h"
 #include "moexray/runtime/modules.h"
-#include "moexray/text/tokenizer.h"
+#include "open_tokenizer.h"
 
 namespace moexray::app {
 namespace {
@@ -170,7 +170,7 @@ void run(const Arguments& arguments, Console& console) {
   const std::filesystem::path model = arguments.has("model")
                                           ? find_checkpoint(arguments.text("model"))
                                           : data_directory() / "models/mini-olmoe";
-  const auto tokenizer = open_tokenizer(model, module_directory());
+  const auto tokenizer = open_tokenizer_of(model, console);
 
   StandardInput input(console);
   if (decodes || arguments.on("jsonl")) {
@@ -213,8 +213,8 @@ Command tokenize_command() {
           {
               {.name = "--model",
                .value_name = "DIR",
-               .help = "checkpoint with tokenizer.json or tokenizer.model (default: the bundled "
-                       "model)"},
+               .help = "checkpoint with tokenizer.json (byte-pair encoding) or tokenizer.model "
+                       "(SentencePiece) (default: the bundled model)"},
               {.name = "--jsonl",
                .type = FlagType::on_off,
                .help = "read lines {\"text\":…}, write lines {\"ids\":[…],\"tokens\":[…]}"},

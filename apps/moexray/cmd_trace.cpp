@@ -17,6 +17,7 @@
 #include "moexray/runtime/modules.h"
 #include "moexray/runtime/trace_run.h"
 #include "moexray/runtime/trace_summary.h"
+#include "open_tokenizer.h"
 #include "progress.h"
 #include "standard_input.h"
 
@@ -138,11 +139,19 @@ void report_similar_categories(const PromptSet& prompts, Console& console) {
   if (!notice.empty()) console.notice(notice);
 }
 
-std::unique_ptr<ChatTemplate> choose_template(const std::string& name,
+std::unique_ptr<ChatTemplate> choose_template(const Arguments& arguments,
                                               const std::filesystem::path& model_directory,
                                               const Tokenizer& tokenizer) {
-  if (name == "auto") return recognise_chat_template(model_directory, tokenizer);
-  return make_chat_template(name, tokenizer);
+  const std::string name = arguments.text("template");
+  const std::string date = arguments.text("template-date");
+  auto chat_template = name == "auto" ? recognise_chat_template(model_directory, tokenizer, date)
+                                      : make_chat_template(name, tokenizer, date);
+  if (arguments.given("template-date") && chat_template->date().empty()) {
+    throw Error(ErrorKind::usage,
+                fmt::format("--template-date: the chat template \"{}\" writes no date",
+                            chat_template->name()));
+  }
+  return chat_template;
 }
 
 void report_plan(const TraceJob& job, const TraceWriter& writer, Console& console) {
@@ -201,9 +210,8 @@ void run(const Arguments& arguments, Console& console) {
   report_similar_categories(prompts, console);
   const Checkpoint checkpoint(model_directory);
   for (const std::string& notice : checkpoint.config().notices) console.notice(notice);
-  const auto tokenizer = open_tokenizer(model_directory, module_directory());
-  const auto chat_template =
-      choose_template(arguments.text("template"), model_directory, *tokenizer);
+  const auto tokenizer = open_tokenizer_of(model_directory, console);
+  const auto chat_template = choose_template(arguments, model_directory, *tokenizer);
   TraceJob job =
       plan_trace(settings, std::move(prompts), checkpoint.config(), checkpoint.router_sha256(),
                  *tokenizer, *chat_template, console.stop_requested());
@@ -255,6 +263,12 @@ std::vector<Flag> flags() {
        .value_name = "NAME",
        .default_value = "auto",
        .help = "chat template: auto (the checkpoint's), none (raw text) or a name"},
+      {.name = "--template-date",
+       .value_name = "YYYY-MM-DD",
+       .default_value = std::string(default_template_date),
+       .help =
+           "the day that a chat template writes which asks for today's; fixed, so that the same "
+           "run gives the same trace"},
       {.name = "--ignore-eos",
        .type = FlagType::on_off,
        .help = "never end early: the end token gets logit -inf"},

@@ -33,9 +33,9 @@ struct Chunk {
 };
 
 void check_options(const GenerationOptions& options) {
-  if (options.max_new_tokens < 0 || options.max_tokens_per_pass < 1) {
+  if (options.max_new_tokens < 0 || options.n_candidates < 0 || options.max_tokens_per_pass < 1) {
     throw Error(ErrorKind::usage,
-                "the number of new tokens must not be negative, and a forward "
+                "the numbers of new tokens and candidates must not be negative, and a forward "
                 "pass must hold a token");
   }
   if (options.max_new_tokens > max_new_tokens_limit) {
@@ -168,6 +168,8 @@ class Batch {
   }
 
   TokenId next_token(std::span<float> logits, RandomStream& stream) const {
+    const auto n_candidates = static_cast<std::size_t>(options_.n_candidates);
+    if (n_candidates > 0 && n_candidates < logits.size()) logits = logits.first(n_candidates);
     if (options_.ignore_eos) {
       for (const TokenId id : options_.eos_token_ids) {
         if (id >= 0 && static_cast<std::size_t>(id) < logits.size()) {

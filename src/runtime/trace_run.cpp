@@ -146,12 +146,6 @@ TraceManifest manifest_of(const TraceSettings& settings, const ModelConfig& conf
   return manifest;
 }
 
-// Models may have more rows in their embedding than the tokenizer has entries; a random one chooses
-// such ids.
-std::string piece_of(const Tokenizer& tokenizer, TokenId id) {
-  return id < tokenizer.vocab_size() ? tokenizer.piece(id) : std::string();
-}
-
 FinishedPrompt finish(const Prompt& prompt, const TokenizedPrompt& tokenized,
                       GenerationOutput output, const Tokenizer& tokenizer) {
   FinishedPrompt finished;
@@ -159,7 +153,7 @@ FinishedPrompt finish(const Prompt& prompt, const TokenizedPrompt& tokenized,
   finished.token_ids = tokenized.ids;
   finished.token_ids.insert(finished.token_ids.end(), output.token_ids.begin(),
                             output.token_ids.end());
-  for (const TokenId id : finished.token_ids) finished.tokens.push_back(piece_of(tokenizer, id));
+  for (const TokenId id : finished.token_ids) finished.tokens.push_back(tokenizer.piece(id));
   finished.n_prompt_tokens = n_prompt_tokens(tokenized);
   finished.n_generated_tokens = std::ssize(output.token_ids);
   finished.is_template = tokenized.is_template;
@@ -279,6 +273,8 @@ TraceJob plan_trace(const TraceSettings& settings, PromptSet prompts, const Mode
 
   job.generation = settings.generation;
   job.generation.eos_token_ids = config.eos_token_ids;
+  // Models may have more rows in their vocabulary than the tokenizer has tokens.
+  job.generation.n_candidates = tokenizer.vocab_size();
   std::vector<std::int64_t> n_tokens;
   for (const TokenizedPrompt& prompt : job.tokenized) {
     n_tokens.push_back(n_forward_tokens(n_prompt_tokens(prompt), job.generation.max_new_tokens));
@@ -289,6 +285,8 @@ TraceJob plan_trace(const TraceSettings& settings, PromptSet prompts, const Mode
 
   job.manifest = manifest_of(settings, config, router_sha256, tokenizer);
   job.manifest.generation.template_name = chat_template.name();
+  job.manifest.generation.template_date = chat_template.date();
+  if (chat_template.date().empty()) job.manifest.absent.insert("generation.template_date");
   job.manifest.n_prompts = static_cast<std::int64_t>(job.prompts.size());
   job.manifest.n_shard_prompts = static_cast<std::int64_t>(whole.end - whole.begin);
   job.manifest.prompts_sha256 = prompts.sha256;

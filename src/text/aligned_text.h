@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "moexray/text/tokenizer.h"
@@ -24,6 +25,25 @@ struct AlignedText {
   void append(std::string_view part, TextSpan original, bool is_identical);
   /// The original bytes of every character that has a byte in the non-empty range [begin, end).
   TextSpan original_of(std::size_t begin, std::size_t end) const;
+};
+
+/// Makes a text from a range of another one, part by part, and keeps track of the original bytes.
+class AlignedEdit {
+ public:
+  AlignedEdit(const AlignedText& from, TextSpan range);
+
+  /// Takes over what comes up to `end`.
+  void keep(std::size_t end);
+  /// Puts `text` in place of what comes up to `end`; of nothing: it stands for no original byte.
+  void replace(std::size_t end, std::string_view text);
+  /// Takes over the rest.
+  AlignedText finish();
+
+ private:
+  const AlignedText& from_;
+  TextSpan left_;
+  std::size_t run_ = 0;  ///< of `from_`, where `left_` begins
+  AlignedText to_;
 };
 
 }  // namespace moexray

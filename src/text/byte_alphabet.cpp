@@ -1,4 +1,5 @@
-#include "tokenizer_json.h"
+#include "byte_alphabet.h"
+
 #include "unicode.h"
 
 namespace moexray {

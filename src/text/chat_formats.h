@@ -6,7 +6,7 @@
 namespace moexray {
 
 /// What stands before and after a message's own text. "{bos}" and "{eos}" stand for those tokens'
-/// texts.
+/// texts, "{date}" for the date of the template ("January 31, 2025").
 struct TurnFormat {
   std::string_view before;
   std::string_view after;
@@ -26,7 +26,9 @@ struct ChatFormat {
   bool has_system = true;                ///< system messages are allowed
   bool alternates = false;               ///< user and assistant must take turns, the user first
   bool system_joins_user =
-      false;  ///< Llama 2: a system message, first only, goes into the user's turn
+      false;                ///< Llama 2: a system message, first only, goes into the user's turn
+  bool needs_turn = false;  ///< a system message alone gives no prompt
+  bool drops_thoughts = false;  ///< Qwen 3: answers begin behind their last "</think>"
 };
 
 std::span<const ChatFormat> chat_formats();

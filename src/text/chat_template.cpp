@@ -1,7 +1,11 @@
 #include "moexray/text/chat_template.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
+#include <chrono>
 #include <optional>
+#include <utility>
 
 #include "chat_formats.h"
 #include "jinja_text.h"
@@ -57,6 +61,36 @@ class NoTemplate final : public ChatTemplate {
 // --- Turns
 // ----------------------------------------------------------------------------------------
 
+constexpr std::string_view date_place = "{date}";
+
+// "2025-01-31" → "January 31, 2025"
+std::string long_date(std::string_view date) {
+  constexpr std::array<std::string_view, 12> months = {
+      "January", "February", "March",     "April",   "May",      "June",
+      "July",    "August",   "September", "October", "November", "December"};
+  const auto number = [&](std::size_t begin, std::size_t size) {
+    int value = -1;
+    const char* first = date.data() + begin;
+    const auto [end, code] = std::from_chars(first, first + size, value);
+    return code == std::errc() && end == first + size ? value : -1;
+  };
+  const bool has_form = date.size() == 10 && date[4] == '-' && date[7] == '-';
+  const std::chrono::year_month_day day =
+      has_form
+          ? std::chrono::year_month_day(std::chrono::year(number(0, 4)),
+                                        std::chrono::month(static_cast<unsigned>(number(5, 2))),
+                                        std::chrono::day(static_cast<unsigned>(number(8, 2))))
+          : std::chrono::year_month_day();
+  if (!has_form || number(0, 4) < 0 || !day.ok()) {
+    throw Error(ErrorKind::usage, {"wrong date of the chat template",
+                                   {},
+                                   "a day as YYYY-MM-DD",
+                                   "\"" + std::string(date) + "\""});
+  }
+  return std::string(months[static_cast<unsigned>(day.month()) - 1]) + ' ' +
+         std::string(date.substr(8)) + ", " + std::string(date.substr(0, 4));
+}
+
 // White space as Python's str.strip() sees it.
 bool is_python_space(char32_t c) { return unicode::is_white_space(c) || (c >= 0x1C && c <= 0x1F); }
 
@@ -78,16 +112,29 @@ std::string_view trim_left(std::string_view text) {
   return text;
 }
 
+constexpr std::string_view thought_end = "</think>";
+
+// What Qwen 3 takes for a result that the user's side passes on, not for a question.
+bool is_tool_response(std::string_view content) {
+  return content.starts_with("<tool_response>") && content.ends_with("</tool_response>");
+}
+
 class TurnTemplate final : public ChatTemplate {
  public:
-  TurnTemplate(const ChatFormat& format, const Tokenizer& tokenizer)
-      : format_(format), bos_(tokenizer.bos_token()), eos_(tokenizer.eos_token()) {}
+  TurnTemplate(const ChatFormat& format, const Tokenizer& tokenizer, std::string_view date)
+      : format_(format), bos_(tokenizer.bos_token()), eos_(tokenizer.eos_token()) {
+    if (format.default_system.find(date_place) == std::string_view::npos) return;
+    date_ = date;
+    long_date_ = long_date(date);
+  }
 
   std::string_view name() const override { return format_.name; }
+  std::string_view date() const override { return date_; }
   RenderedChat render(std::span<const ChatMessage> messages) const override;
 
  private:
   void check_order(std::span<const ChatMessage> messages) const;
+  void check_thoughts(std::span<const ChatMessage> messages) const;
   const TurnFormat& turn_of(const ChatMessage& message) const;
   std::string filled(std::string_view text) const;
   void add_message(const ChatMessage& message, std::string_view after, bool continues,
@@ -96,6 +143,8 @@ class TurnTemplate final : public ChatTemplate {
   const ChatFormat& format_;
   std::string bos_;
   std::string eos_;
+  std::string date_;
+  std::string long_date_;
 };
 
 void TurnTemplate::check_order(std::span<const ChatMessage> messages) const {
@@ -116,8 +165,26 @@ void TurnTemplate::check_order(std::span<const ChatMessage> messages) const {
                                     messages[i].role + " as message " + std::to_string(i + 1)});
     }
   }
-  if (format_.system_joins_user && n_turns == 0) {
+  if (format_.needs_turn && n_turns == 0) {
     throw Error(ErrorKind::data, {"a system message alone", where, "a message of the user", {}});
+  }
+}
+
+// Behind the user's last question the template keeps an answer's thoughts, and gives the last
+// answer empty ones.
+void TurnTemplate::check_thoughts(std::span<const ChatMessage> messages) const {
+  const auto question = std::find_if(messages.rbegin(), messages.rend(), [](const auto& message) {
+    return message.role == "user" && !is_tool_response(message.content);
+  });
+  if (question == messages.rend()) return;
+  for (auto message = messages.rbegin(); message != question; ++message) {
+    if (message->role != "assistant") continue;
+    const bool has_thoughts = message->content.find(thought_end) != std::string::npos;
+    if (message != messages.rbegin() && !has_thoughts) continue;
+    throw Error(ErrorKind::data, {"an answer behind the user's last question",
+                                  "chat template \"" + std::string(format_.name) + "\"",
+                                  "a conversation that ends with a question, or --template chatml",
+                                  {}});
   }
 }
 
@@ -127,15 +194,19 @@ const TurnFormat& TurnTemplate::turn_of(const ChatMessage& message) const {
 }
 
 std::string TurnTemplate::filled(std::string_view text) const {
+  const std::array<std::pair<std::string_view, const std::string&>, 3> places = {
+      {{"{bos}", bos_}, {"{eos}", eos_}, {date_place, long_date_}}};
   std::string result;
-  for (std::size_t pos = 0; pos < text.size();) {
-    const std::string_view rest = text.substr(pos);
-    const bool is_bos = rest.starts_with("{bos}");
-    if (is_bos || rest.starts_with("{eos}")) {
-      result += is_bos ? bos_ : eos_;
-      pos += 5;
+  while (!text.empty()) {
+    const auto place = std::find_if(places.begin(), places.end(), [&](const auto& known) {
+      return text.starts_with(known.first);
+    });
+    if (place == places.end()) {
+      result += text.front();
+      text.remove_prefix(1);
     } else {
-      result += text[pos++];
+      result += place->second;
+      text.remove_prefix(place->first.size());
     }
   }
   return result;
@@ -148,6 +219,13 @@ void TurnTemplate::add_message(const ChatMessage& message, std::string_view afte
   if (!continues) chat.text += filled(turn_of(message).before);
   std::string_view content = message.content;
   if (format_.trims) content = trim_right(continues ? content : trim_left(content));
+  const std::size_t thoughts = format_.drops_thoughts && message.role == "assistant"
+                                   ? content.rfind(thought_end)
+                                   : std::string_view::npos;
+  if (thoughts != std::string_view::npos) {
+    content.remove_prefix(thoughts + thought_end.size());
+    content.remove_prefix(std::min(content.find_first_not_of('\n'), content.size()));
+  }
   chat.message_spans.push_back({chat.text.size(), chat.text.size() + content.size()});
   chat.text += content;
   if (format_.trims && continues && content.empty()) {
@@ -161,6 +239,7 @@ void TurnTemplate::add_message(const ChatMessage& message, std::string_view afte
 RenderedChat TurnTemplate::render(std::span<const ChatMessage> messages) const {
   check_messages(messages);
   check_order(messages);
+  if (format_.drops_thoughts) check_thoughts(messages);
   RenderedChat chat;
   chat.text = filled(format_.start);
   if (messages.front().role != "system") chat.text += filled(format_.default_system);
@@ -216,11 +295,11 @@ std::vector<std::string_view> chat_template_names() {
   return names;
 }
 
-std::unique_ptr<ChatTemplate> make_chat_template(std::string_view name,
-                                                 const Tokenizer& tokenizer) {
+std::unique_ptr<ChatTemplate> make_chat_template(std::string_view name, const Tokenizer& tokenizer,
+                                                 std::string_view date) {
   if (name == none_name) return std::make_unique<NoTemplate>();
   for (const ChatFormat& format : chat_formats()) {
-    if (format.name == name) return std::make_unique<TurnTemplate>(format, tokenizer);
+    if (format.name == name) return std::make_unique<TurnTemplate>(format, tokenizer, date);
   }
   throw Error(ErrorKind::usage, {"unknown chat template",
                                  {},
@@ -229,7 +308,8 @@ std::unique_ptr<ChatTemplate> make_chat_template(std::string_view name,
 }
 
 std::unique_ptr<ChatTemplate> recognise_chat_template(const std::filesystem::path& model_directory,
-                                                      const Tokenizer& tokenizer) {
+                                                      const Tokenizer& tokenizer,
+                                                      std::string_view date) {
   auto path = model_directory / "chat_template.jinja";
   std::optional<std::string> source;
   std::error_code code;
@@ -242,7 +322,7 @@ std::unique_ptr<ChatTemplate> recognise_chat_template(const std::filesystem::pat
   if (!source) return make_chat_template(none_name, tokenizer);
   const std::string hash = sha256_hex(canonical_template(*source));
   for (const KnownTemplate& known : known_templates()) {
-    if (known.sha256 == hash) return make_chat_template(known.format, tokenizer);
+    if (known.sha256 == hash) return make_chat_template(known.format, tokenizer, date);
   }
   throw Error(ErrorKind::data,
               {"unknown chat template (templates are recognised, never executed)", path.string(),

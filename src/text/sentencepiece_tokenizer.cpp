@@ -1,7 +1,7 @@
 #include <algorithm>
-#include <charconv>
 #include <unordered_map>
 
+#include "byte_pieces.h"
 #include "child_process.h"
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
@@ -20,7 +20,6 @@ using PieceType = SentencePieceProto::PieceType;
 
 constexpr int trial_seconds = 20;
 constexpr std::size_t max_trial_bytes = 1'000'000;
-constexpr std::string_view space_mark = "\xE2\x96\x81";  // U+2581, which stands for a space
 constexpr std::string_view module_name = "moexray_sentencepiece.so";
 
 // How white space in front of a text is treated.
@@ -30,26 +29,6 @@ enum class Prefix {
   first,   // transformers: one space before the text, unless it starts with one
   always,  // transformers, legacy: before every stretch between added tokens
 };
-
-// The value of a byte piece "<0xNN>", or nothing.
-std::optional<unsigned char> byte_of_piece(std::string_view piece) {
-  if (piece.size() != 6 || !piece.starts_with("<0x") || piece[5] != '>') return std::nullopt;
-  unsigned char byte = 0;
-  const auto [end, code] = std::from_chars(piece.data() + 3, piece.data() + 5, byte, 16);
-  if (code != std::errc() || end != piece.data() + 5) return std::nullopt;
-  return byte;
-}
-
-// Appends bytes as Hugging Face's ByteFallback does: one U+FFFD for each if they are not UTF-8
-// together.
-void append_fallback_bytes(std::string& text, std::string& bytes) {
-  if (is_valid_utf8(bytes)) {
-    text += bytes;
-  } else {
-    for (std::size_t i = 0; i < bytes.size(); ++i) unicode::append_utf8(text, 0xFFFD);
-  }
-  bytes.clear();
-}
 
 void append_with_spaces(std::string& text, std::string_view piece) {
   for (std::size_t pos = 0; pos < piece.size();) {

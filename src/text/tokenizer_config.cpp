@@ -18,6 +18,10 @@ constexpr TokenId max_token_id = 1 << 28;
 
 constexpr std::array special_keys = {"bos_token", "eos_token", "unk_token", "sep_token",
                                      "pad_token", "cls_token", "mask_token"};
+constexpr const char* neox_class = "GPTNeoXTokenizer";
+// The model types that transformers gives a class which takes the file as it is.
+constexpr std::array<std::string_view, 4> general_types = {"flex_olmo", "granitemoe",
+                                                           "granitemoeshared", "mixtral"};
 constexpr const char* additional_key = "additional_special_tokens";
 constexpr const char* extra_key = "extra_special_tokens";
 
@@ -208,13 +212,9 @@ std::vector<AddedToken> read_older_added_tokens(const std::filesystem::path& pat
   return tokens;
 }
 
-// Where no class is given, transformers takes the one that belongs to the model.
-std::string class_of_model(const std::filesystem::path& path) {
+std::string model_type(const std::filesystem::path& path) {
   const auto config = json_file::read_object_if_there(path, max_config_bytes);
-  if (!config) return {};
-  return json_file::string_or(*config, "model_type", "", path.string()) == "olmoe"
-             ? "GPTNeoXTokenizer"
-             : "";
+  return config ? json_file::string_or(*config, "model_type", "", path.string()) : "";
 }
 
 }  // namespace
@@ -234,9 +234,12 @@ TokenizerConfig read_tokenizer_config(const std::filesystem::path& model_directo
   if (!has_decoder) take_special_tokens_map(model_directory / "special_tokens_map.json", files);
 
   config.tokenizer_class = json_file::string_or(json, "tokenizer_class", "", config.where);
-  if (config.tokenizer_class.empty() &&
-      std::filesystem::exists(model_directory / "tokenizer.json")) {
-    config.tokenizer_class = class_of_model(model_directory / "config.json");
+  if (std::filesystem::exists(model_directory / "tokenizer.json")) {
+    const std::string type = model_type(model_directory / "config.json");
+    // Where no class is given, transformers takes the one that belongs to the model.
+    if (config.tokenizer_class.empty() && type == "olmoe") config.tokenizer_class = neox_class;
+    config.takes_file_as_it_is =
+        std::find(general_types.begin(), general_types.end(), type) != general_types.end();
   }
   config.bos_token = text_of(json, "bos_token", config.where);
   config.eos_token = text_of(json, "eos_token", config.where);

@@ -16,6 +16,8 @@ struct TokenizerConfig {
   bool is_there = false;  ///< tokenizer_config.json exists
   std::string where;      ///< its path, for messages
   std::string tokenizer_class;
+  /// The model's type has transformers pass the class over and take tokenizer.json as it is.
+  bool takes_file_as_it_is = false;
   /// The text of a named token. Unset: the files do not speak of it; empty: they say there is none.
   std::optional<std::string> bos_token;
   std::optional<std::string> eos_token;

@@ -4,11 +4,12 @@
 #include <unordered_set>
 #include <utility>
 
-#include "gpt2_words.h"
+#include "byte_alphabet.h"
+#include "byte_pieces.h"
 #include "json_file.h"
+#include "json_steps.h"
 #include "moexray/core/error.h"
 #include "tokenizer_class.h"
-#include "unicode.h"
 
 namespace moexray {
 namespace {
@@ -22,11 +23,6 @@ using json_file::member;
 constexpr std::size_t max_id_slack = 65'536;
 // Ids of a template are only checked against the model when they are used.
 constexpr std::size_t max_template_id = std::size_t{1} << 28;
-
-std::string type_of(const Json& part, const std::string& where, const std::string& key) {
-  if (!part.is_object()) fail(where, key, "wrong type", "an object", part);
-  return json_file::string_or(part, "type", "", where);
-}
 
 // The array at the last part of the dotted path `key`, of which the rest leads to `object`.
 const Json& require_array(const Json& object, const std::string& key, const std::string& where) {
@@ -43,76 +39,8 @@ TokenId parse_id(const Json& value, std::size_t limit, const std::string& where,
   return value.get<TokenId>();
 }
 
-// --- Normaliser
-// -----------------------------------------------------------------------------------
-
-bool parse_normalizer(const Json& normalizer, const std::string& where) {
-  if (normalizer.is_null()) return false;
-  const std::string type = type_of(normalizer, where, "normalizer");
-  if (type == "NFC") return true;
-  if (type != "Sequence") {
-    fail(where, "normalizer.type", "unsupported normaliser", "\"NFC\" or null", type);
-  }
-  bool normalizes = false;
-  for (const Json& part : require_array(normalizer, "normalizer.normalizers", where)) {
-    const std::string part_type = type_of(part, where, "normalizer.normalizers");
-    if (part_type != "NFC") {
-      fail(where, "normalizer.normalizers.type", "unsupported normaliser", "\"NFC\"", part_type);
-    }
-    normalizes = true;
-  }
-  return normalizes;
-}
-
-// --- Pre-tokenizer
-// --------------------------------------------------------------------------------
-
-// A Split that cuts at the GPT-2 pattern: as the pattern matches everywhere, keeping the matches
-// apart
-// ("Isolated") and removing what is between them ("Removed", inverted) are the same.
-void check_split(const Json& split, const std::string& where) {
-  const Json& pattern =
-      member(member(split, "pattern").is_object() ? split["pattern"] : split, "Regex");
-  if (!pattern.is_string() || pattern.get<std::string>() != gpt2_pattern) {
-    fail(where, "pre_tokenizer.pretokenizers.pattern", "unsupported pattern", gpt2_pattern,
-         pattern);
-  }
-  const std::string behavior = json_file::string_or(split, "behavior", "", where);
-  const bool invert = json_file::bool_or(split, "invert", false, where);
-  if (!(behavior == "Isolated" && !invert) && !(behavior == "Removed" && invert)) {
-    fail(where, "pre_tokenizer.pretokenizers.behavior", "unsupported split",
-         "\"Isolated\", not inverted", behavior);
-  }
-}
-
-void parse_pre_tokenizer(const Json& pre_tokenizer, const std::string& where,
-                         ByteLevelModel& model) {
-  const std::string type = type_of(pre_tokenizer, where, "pre_tokenizer");
-  if (type == "ByteLevel") {
-    if (!json_file::bool_or(pre_tokenizer, "use_regex", true, where)) {
-      fail(where, "pre_tokenizer.use_regex", "unsupported pre-tokenizer", "true", false);
-    }
-    model.add_prefix_space = json_file::bool_or(pre_tokenizer, "add_prefix_space", true, where);
-    return;
-  }
-  if (type != "Sequence") {
-    fail(where, "pre_tokenizer.type", "unsupported pre-tokenizer",
-         "\"ByteLevel\" or a \"Sequence\" of \"Split\" and \"ByteLevel\"", type);
-  }
-  const Json& parts = require_array(pre_tokenizer, "pre_tokenizer.pretokenizers", where);
-  if (parts.size() != 2 || type_of(parts[0], where, "pre_tokenizer.pretokenizers") != "Split" ||
-      type_of(parts[1], where, "pre_tokenizer.pretokenizers") != "ByteLevel") {
-    fail(where, "pre_tokenizer.pretokenizers", "unsupported pre-tokenizer",
-         "\"Split\" and \"ByteLevel\"", parts);
-  }
-  check_split(parts[0], where);
-  for (const char* key : {"use_regex", "add_prefix_space"}) {
-    if (json_file::bool_or(parts[1], key, true, where)) {
-      fail(where, std::string("pre_tokenizer.pretokenizers[1].") + key, "unsupported pre-tokenizer",
-           "false", true);
-    }
-  }
-}
+// --- Post-processor
+// -------------------------------------------------------------------------------
 
 // The ids of a special token of a template: {"special_tokens": {"<s>": {"ids": [1]}}}.
 void append_template_ids(const Json& processor, const std::string& name, const std::string& where,
@@ -128,7 +56,7 @@ void append_template_ids(const Json& processor, const std::string& name, const s
 }
 
 // {"single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}]}
-void parse_template(const Json& processor, const std::string& where, ByteLevelModel& model) {
+void parse_template(const Json& processor, const std::string& where, BpeModel& model) {
   constexpr const char* key = "post_processor.single";
   std::vector<TokenId> before;
   std::vector<TokenId> after;
@@ -148,24 +76,21 @@ void parse_template(const Json& processor, const std::string& where, ByteLevelMo
   model.end_ids.insert(model.end_ids.end(), after.begin(), after.end());
 }
 
-void parse_post_processor(const Json& processor, const std::string& where, ByteLevelModel& model) {
-  if (processor.is_null()) return;
-  const std::string type = type_of(processor, where, "post_processor");
-  if (type == "Sequence") {
-    for (const Json& part : require_array(processor, "post_processor.processors", where)) {
-      // Depth is that of the file, which is bounded.
-      parse_post_processor(part, where, model);
+void parse_post_processor(const Json& processor, const std::string& where, BpeModel& model) {
+  const auto take = [&](const Json& step, const json_steps::Place& place) {
+    const std::string type = json_steps::type_of(step, place);
+    if (type == "TemplateProcessing") {
+      parse_template(step, where, model);
+    } else if (type != "ByteLevel") {
+      json_steps::refuse(place, "type", "unsupported post-processor",
+                         "\"ByteLevel\" or \"TemplateProcessing\"", type);
     }
-  } else if (type == "TemplateProcessing") {
-    parse_template(processor, where, model);
-  } else if (type != "ByteLevel") {
-    fail(where, "post_processor.type", "unsupported post-processor",
-         "\"ByteLevel\" or \"TemplateProcessing\"", type);
-  }
+  };
+  json_steps::for_each_step(processor, {where, "post_processor"}, "processors", take);
 }
 
 // Call it when all tokens are known.
-void check_template_ids(const std::string& where, const ByteLevelModel& model) {
+void check_template_ids(const std::string& where, const BpeModel& model) {
   for (const std::vector<TokenId>* ids : {&model.begin_ids, &model.end_ids}) {
     for (const TokenId id : *ids) {
       const auto index = static_cast<std::size_t>(id);
@@ -178,33 +103,34 @@ void check_template_ids(const std::string& where, const ByteLevelModel& model) {
 // --- Model
 // ----------------------------------------------------------------------------------------
 
-void check_model_options(const Json& model, const std::string& where) {
-  const Json& type = member(model, "type");
-  if (!(type.is_null() && model.contains("merges")) && type != "BPE") {
-    fail(where, "model.type", "unsupported model", "\"BPE\"", type);
+void read_model_options(const Json& json, const std::string& where, BpeModel& model) {
+  const json_steps::Place place{where, "model"};
+  const Json& type = member(json, "type");
+  if (!(type.is_null() && json.contains("merges")) && type != "BPE") {
+    json_steps::refuse(place, "type", "unsupported model", "\"BPE\"", type);
   }
-  const Json& dropout = member(model, "dropout");
+  const Json& dropout = member(json, "dropout");
   if (!dropout.is_null() && dropout != 0.0) {
-    fail(where, "model.dropout", "unsupported option", "null", dropout);
+    json_steps::refuse(place, "dropout", "unsupported option", "null", dropout);
   }
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-    if (!json_file::string_or(model, key, "", where).empty()) {
-      fail(where, std::string("model.") + key, "unsupported option", "null", model[key]);
+    if (!json_file::string_or(json, key, "", where).empty()) {
+      json_steps::refuse(place, key, "unsupported option", "null", json[key]);
     }
   }
-  if (json_file::bool_or(model, "byte_fallback", false, where)) {
-    fail(where, "model.byte_fallback", "unsupported option", "false", true);
-  }
+  model.ignore_merges = json_file::bool_or(json, "ignore_merges", false, where);
+  model.byte_fallback = json_file::bool_or(json, "byte_fallback", false, where);
+  model.fuse_unk = json_file::bool_or(json, "fuse_unk", false, where);
 }
 
-void set_piece(ByteLevelModel& model, TokenId id, const std::string& piece) {
+void set_piece(BpeModel& model, TokenId id, const std::string& piece) {
   const auto index = static_cast<std::size_t>(id);
   if (index >= model.pieces.size()) model.pieces.resize(index + 1);
   model.pieces[index] = piece;
 }
 
 void parse_vocab(const Json& model_json, std::size_t n_added, const std::string& where,
-                 ByteLevelModel& model) {
+                 BpeModel& model) {
   const Json& vocab = member(model_json, "vocab");
   if (!vocab.is_object()) fail(where, "model.vocab", "wrong type", "an object", vocab);
   const std::size_t limit = vocab.size() + n_added + max_id_slack;
@@ -221,8 +147,7 @@ void parse_vocab(const Json& model_json, std::size_t n_added, const std::string&
   }
 }
 
-TokenId token_of_merge(const ByteLevelModel& model, const std::string& piece,
-                       const std::string& where) {
+TokenId token_of_merge(const BpeModel& model, const std::string& piece, const std::string& where) {
   const auto found = model.vocab.find(piece);
   if (found == model.vocab.end()) {
     fail(where, "model.merges", "merge of a token outside the vocabulary", "tokens of model.vocab",
@@ -231,7 +156,7 @@ TokenId token_of_merge(const ByteLevelModel& model, const std::string& piece,
   return found->second;
 }
 
-void parse_merges(const Json& model_json, const std::string& where, ByteLevelModel& model) {
+void parse_merges(const Json& model_json, const std::string& where, BpeModel& model) {
   const auto add = [&](const std::string& left, const std::string& right) {
     model.merges.add(token_of_merge(model, left, where), token_of_merge(model, right, where),
                      token_of_merge(model, left + right, where));
@@ -258,14 +183,28 @@ void parse_merges(const Json& model_json, const std::string& where, ByteLevelMod
 // The bytes that never occur in UTF-8 may be missing, as in the vocabulary of GPT-NeoX.
 bool occurs_in_utf8(std::size_t byte) { return byte != 0xC0 && byte != 0xC1 && byte < 0xF5; }
 
-void find_byte_ids(const ByteAlphabet& alphabet, const std::string& where, ByteLevelModel& model) {
-  for (std::size_t byte = 0; byte < model.byte_ids.size(); ++byte) {
-    const std::string& piece = alphabet.of(static_cast<unsigned char>(byte));
-    const auto found = model.vocab.find(piece);
-    if (found != model.vocab.end()) {
-      model.byte_ids[byte] = found->second;
-    } else if (occurs_in_utf8(byte)) {
-      fail(where, "model.vocab", "no token for a byte", "every byte that UTF-8 uses", byte);
+// Every character must have a token, or none would notice that it is lost.
+void find_byte_ids(const Json& model_json, const std::string& where, BpeModel& model) {
+  const ByteAlphabet alphabet;
+  const std::string unknown = json_file::string_or(model_json, "unk_token", "", where);
+  if (const auto found = model.vocab.find(unknown); found != model.vocab.end()) {
+    model.unk_id = found->second;
+  } else if (!unknown.empty() && !model.is_byte_level()) {
+    fail(where, "model.unk_token", "no such token", "a token of model.vocab", unknown);
+  }
+  if (!model.is_byte_level() && !model.byte_fallback && !model.unk_id) {
+    json_steps::refuse({where, "model"}, "byte_fallback",
+                       "characters outside the vocabulary would be lost",
+                       "true, an \"unk_token\", or \"ByteLevel\" in pre_tokenizer", false);
+  }
+  for (std::size_t i = 0; i < model.byte_ids.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(i);
+    const auto found =
+        model.vocab.find(model.is_byte_level() ? alphabet.of(byte) : piece_of_byte(byte));
+    model.byte_ids[i] = found == model.vocab.end() ? -1 : found->second;
+    if (model.byte_ids[i] < 0 && occurs_in_utf8(i) &&
+        (model.is_byte_level() || (model.byte_fallback && !model.unk_id))) {
+      fail(where, "model.vocab", "no token for a byte", "every byte that UTF-8 uses", i);
     }
   }
 }
@@ -286,7 +225,7 @@ AddedToken parse_added_token(const Json& json, std::size_t limit, const std::str
   return token;
 }
 
-void list_added_tokens(const Json& root, const std::string& where, const ByteLevelModel& model,
+void list_added_tokens(const Json& root, const std::string& where, const BpeModel& model,
                        AddedTokenList& list) {
   const Json& added = member(root, "added_tokens");
   const std::size_t limit = model.vocab.size() + added.size() + max_id_slack;
@@ -317,11 +256,12 @@ std::string flags_text(const AddedToken& token) {
   return text + '\n';
 }
 
-void add_tokens(const AddedTokenList& list, const std::string& where, ByteLevelModel& model) {
+void add_tokens(const AddedTokenList& list, const std::string& where, BpeModel& model) {
   for (const AddedToken& token : list.tokens()) {
     // Hugging Face shows a normalised token in its normalised form, and decodes that.
+    MatchBudget budget(token.content.size());
     const std::string pattern =
-        token.normalized && model.normalizes ? unicode::nfc(token.content).text : token.content;
+        token.normalized ? model.normalizer.apply(token.content, budget).text : token.content;
     try {
       model.added.add(token, pattern);
     } catch (const Error& error) {
@@ -335,7 +275,7 @@ void add_tokens(const AddedTokenList& list, const std::string& where, ByteLevelM
 
 // The tokens of the file itself, then those that only the files beside it name.
 void gather_added_tokens(const Json& root, const std::string& where, const TokenizerConfig& config,
-                         ByteLevelModel& model) {
+                         BpeModel& model) {
   const auto in_vocabulary = [&](std::string_view content) {
     const auto found = model.vocab.find(std::string(content));
     return found == model.vocab.end() ? std::nullopt : std::optional(found->second);
@@ -353,8 +293,8 @@ void gather_added_tokens(const Json& root, const std::string& where, const Token
 
 }  // namespace
 
-ByteLevelModel parse_byte_level_model(std::string_view json_text, const std::string& where,
-                                      const TokenizerConfig& config) {
+BpeModel parse_bpe_model(std::string_view json_text, const std::string& where,
+                         const TokenizerConfig& config) {
   const Json root = parse_json(json_text, where, json_file::rules);
   if (!root.is_object()) fail(where, "", "not a JSON object", "an object", root);
   const Json& added = member(root, "added_tokens");
@@ -362,25 +302,25 @@ ByteLevelModel parse_byte_level_model(std::string_view json_text, const std::str
     fail(where, "added_tokens", "wrong type", "an array", added);
   const Json& model_json = member(root, "model");
   if (!model_json.is_object()) fail(where, "model", "wrong type", "an object", model_json);
-  if (type_of(member(root, "decoder"), where, "decoder") != "ByteLevel") {
-    fail(where, "decoder.type", "unsupported decoder", "\"ByteLevel\"",
-         member(root["decoder"], "type"));
+  BpeModel model;
+  model.decoder = parse_token_decoder(member(root, "decoder"), where);
+  if (member(root, "decoder").is_null()) {
+    json_steps::refuse({where, "decoder"}, "", "no decoder", "\"ByteLevel\", say", nullptr);
   }
-
-  ByteLevelModel model;
-  model.normalizes = parse_normalizer(member(root, "normalizer"), where);
-  parse_pre_tokenizer(member(root, "pre_tokenizer"), where, model);
+  model.normalizer = parse_normalizer(member(root, "normalizer"), where);
+  model.pre_tokenizer = parse_pre_tokenizer(member(root, "pre_tokenizer"), where);
   parse_post_processor(member(root, "post_processor"), where, model);
   apply_tokenizer_class(config, model);
-  check_model_options(model_json, where);
-  model.ignore_merges = json_file::bool_or(model_json, "ignore_merges", false, where);
+  read_model_options(model_json, where, model);
   parse_vocab(model_json, added.size(), where, model);
   parse_merges(model_json, where, model);
-  const ByteAlphabet alphabet;
-  find_byte_ids(alphabet, where, model);
+  find_byte_ids(model_json, where, model);
   gather_added_tokens(root, where, config, model);
-  model.bytes.reserve(model.pieces.size());
-  for (const std::string& piece : model.pieces) model.bytes.push_back(alphabet.bytes_of(piece));
+  if (model.decoder.is_byte_level()) {
+    const ByteAlphabet alphabet;
+    model.bytes.reserve(model.pieces.size());
+    for (const std::string& piece : model.pieces) model.bytes.push_back(alphabet.bytes_of(piece));
+  }
   check_template_ids(where, model);
   return model;
 }

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "moexray/core/error.h"
 #include "moexray/text/tokenizer.h"
 #include "tokenizer_config.h"
 
@@ -12,6 +13,13 @@ namespace moexray {
 inline constexpr std::uint64_t max_tokenizer_bytes = 128'000'000;
 /// The longest text that is encoded at once.
 inline constexpr std::size_t max_text_bytes = 1'000'000'000;
+
+/// An Error (data) about a tokenizer.json that is well-formed and needs what moexray does not have:
+/// a tokenizer.model beside it may be used instead.
+class UnsupportedTokenizer : public Error {
+ public:
+  explicit UnsupportedTokenizer(const Error& error) : Error(error) {}
+};
 
 /// @throws Error (data) with the byte offset of the first invalid byte, or if the text is too long.
 void check_text(std::string_view text);

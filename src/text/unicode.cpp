@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "moexray/core/error.h"
+#include "unicode_categories.h"
 
 namespace moexray::unicode {
 namespace {
@@ -26,39 +27,6 @@ const icu::Normalizer2& nfc_data() {
   const icu::Normalizer2* data = icu::Normalizer2::getNFCInstance(status);
   if (U_FAILURE(status)) throw Error(ErrorKind::runtime, "ICU has no data for NFC");
   return *data;
-}
-
-// Letters and numbers of Unicode 15.1 and 16, which Hugging Face's tables have and older versions
-// of ICU lack.
-struct NewRange {
-  char32_t first;
-  char32_t last;
-  std::uint32_t mask;
-};
-constexpr NewRange new_ranges[] = {
-    {0x1C89, 0x1C8A, U_GC_L_MASK},   {0xA7CB, 0xA7CD, U_GC_L_MASK},
-    {0xA7DA, 0xA7DC, U_GC_L_MASK},   {0x105C0, 0x105F3, U_GC_L_MASK},
-    {0x10D40, 0x10D49, U_GC_N_MASK}, {0x10D4A, 0x10D65, U_GC_L_MASK},
-    {0x10D6F, 0x10D85, U_GC_L_MASK}, {0x10EC2, 0x10EC4, U_GC_L_MASK},
-    {0x11380, 0x11389, U_GC_L_MASK}, {0x1138B, 0x1138B, U_GC_L_MASK},
-    {0x1138E, 0x1138E, U_GC_L_MASK}, {0x11390, 0x113B5, U_GC_L_MASK},
-    {0x113B7, 0x113B7, U_GC_L_MASK}, {0x113D1, 0x113D1, U_GC_L_MASK},
-    {0x113D3, 0x113D3, U_GC_L_MASK}, {0x116D0, 0x116E3, U_GC_N_MASK},
-    {0x11BC0, 0x11BE0, U_GC_L_MASK}, {0x11BF0, 0x11BF9, U_GC_N_MASK},
-    {0x13460, 0x143FA, U_GC_L_MASK}, {0x16100, 0x1611D, U_GC_L_MASK},
-    {0x16130, 0x16139, U_GC_N_MASK}, {0x16D40, 0x16D6C, U_GC_L_MASK},
-    {0x16D70, 0x16D79, U_GC_N_MASK}, {0x18CFF, 0x18CFF, U_GC_L_MASK},
-    {0x1CCF0, 0x1CCF9, U_GC_N_MASK}, {0x1E5D0, 0x1E5ED, U_GC_L_MASK},
-    {0x1E5F0, 0x1E5F0, U_GC_L_MASK}, {0x1E5F1, 0x1E5FA, U_GC_N_MASK},
-    {0x2EBF0, 0x2EE5D, U_GC_L_MASK},
-};
-
-bool has_class(char32_t c, std::uint32_t mask) {
-  const std::uint32_t category = U_GET_GC_MASK(static_cast<UChar32>(c));
-  if (category != U_GC_CN_MASK) return (category & mask) != 0;
-  return std::any_of(std::begin(new_ranges), std::end(new_ranges), [&](const NewRange& range) {
-    return c >= range.first && c <= range.last && range.mask == mask;
-  });
 }
 
 // Hugging Face normalises by the tables of Unicode 9: later characters are left as they are and in
@@ -164,9 +132,9 @@ void append_utf8(std::string& text, char32_t code_point) {
   text.append(bytes, static_cast<std::size_t>(length));
 }
 
-bool is_letter(char32_t c) { return has_class(c, U_GC_L_MASK); }
+bool is_letter(char32_t c) { return has_category(c, U_GC_L_MASK); }
 
-bool is_number(char32_t c) { return has_class(c, U_GC_N_MASK); }
+bool is_number(char32_t c) { return has_category(c, U_GC_N_MASK); }
 
 bool is_white_space(char32_t c) { return u_isUWhiteSpace(static_cast<UChar32>(c)) != 0; }
 

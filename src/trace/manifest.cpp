@@ -175,6 +175,7 @@ void read_generation(const KeyReader& in, ManifestGeneration& generation) {
   in.number("generation.top_p", generation.top_p);
   in.integer("generation.seed", generation.seed, 0, std::numeric_limits<std::uint64_t>::max());
   in.text("generation.template", generation.template_name);
+  in.text("generation.template_date", generation.template_date);
   in.flag("generation.ignore_eos", generation.ignore_eos);
   in.integers("generation.eos_token_ids", generation.eos_token_ids);
   if (generation.eos_token_ids.size() > max_eos_ids) {
@@ -226,6 +227,7 @@ trace::ManifestEntries trace::manifest_entries(const TraceManifest& m) {
       {"generation.top_p", generation.top_p},
       {"generation.seed", generation.seed},
       {"generation.template", generation.template_name},
+      {"generation.template_date", generation.template_date},
       {"generation.ignore_eos", generation.ignore_eos},
       {"generation.eos_token_ids", generation.eos_token_ids},
       {"batch", m.batch},

@@ -94,11 +94,11 @@ std::optional<ManifestDifference> model_difference(const Values& a, const Values
 std::optional<ManifestDifference> run_difference(const Values& a, const Values& b) {
   auto difference = model_difference(a, b);
   if (difference) return difference;
-  difference =
-      first_difference(a, b,
-                       {"routing_policy", "model.dtype", "tokenizer.sha256",
-                        "generation.max_new_tokens", "generation.do_sample", "generation.template",
-                        "generation.ignore_eos", "generation.eos_token_ids"});
+  difference = first_difference(
+      a, b,
+      {"routing_policy", "model.dtype", "tokenizer.sha256", "generation.max_new_tokens",
+       "generation.do_sample", "generation.template", "generation.template_date",
+       "generation.ignore_eos", "generation.eos_token_ids"});
   if (difference) return difference;
   const Json* is_sampled = a.find("generation.do_sample");
   if (is_sampled == nullptr || *is_sampled != true) return {};

@@ -23,7 +23,10 @@ struct GenerationOptions {
   std::uint64_t seed = 0;              ///< with the prompt's id it gives the prompt's random stream
   std::vector<TokenId> eos_token_ids;  ///< each ends a sequence
   bool ignore_eos = false;             ///< the logits of eos tokens become −∞ instead
-  bool router_logits = false;          ///< keep the router's logits too
+  /// Only ids below it can follow, such as the tokenizer has; 0: every row of the model's
+  /// vocabulary, which may be padded.
+  std::int64_t n_candidates = 0;
+  bool router_logits = false;                   ///< keep the router's logits too
   std::shared_ptr<const RoutingPolicy> policy;  ///< null: the routers decide
   /// Tokens of a forward pass, at most: bounds the memory of activations. Whole prompts are packed
   /// up to it; only a prompt that is longer itself is split over several passes.

@@ -42,6 +42,7 @@ struct ManifestGeneration {
   double top_p = 1.0;
   std::uint64_t seed = 0;
   std::string template_name;  ///< key "template"
+  std::string template_date;  ///< the day that the template writes; "": none
   bool ignore_eos = false;
   std::vector<TokenId> eos_token_ids = {};  ///< ascending; none if nothing is generated
 };

@@ -40,12 +40,21 @@ std::string format_of(const std::string& file) {
   return stem.substr(0, stem.rfind('.'));
 }
 
-// Some templates drop or misplace a system message without a word; moexray refuses it.
+// Some templates drop or misplace a system message without a word, or write thoughts that nobody
+// had; moexray refuses it.
 bool is_refused_by_us_alone(const std::string& format, const std::vector<ChatMessage>& messages) {
+  const bool is_lone_system = messages.size() == 1 && messages.front().role == "system";
+  if (format == "mixtral" || format == "granite-3.1") return is_lone_system;
+  if (format == "qwen3") {
+    const auto is_question = [](const ChatMessage& message) {
+      return message.role == "user" && !message.content.starts_with("<tool_response>");
+    };
+    return messages.back().role == "assistant" &&
+           std::any_of(messages.begin(), messages.end(), is_question);
+  }
   if (format != "llama2" && format != "gemma") return false;
-  const bool in_front = messages.front().role == "system";
   return messages.size() == 1
-             ? in_front
+             ? is_lone_system
              : std::any_of(messages.begin() + 1, messages.end(),
                            [](const ChatMessage& message) { return message.role == "system"; });
 }
@@ -129,6 +138,35 @@ TEST(ChatTemplate, every_name_can_be_made) {
   for (const std::string_view name : chat_template_names()) {
     EXPECT_EQ(make_chat_template(name, tokenizer())->name(), name);
   }
+}
+
+TEST(ChatTemplate, a_date_is_written_where_the_template_asks_for_one) {
+  const std::vector<ChatMessage> messages = {{"user", "Hi"}};
+  const auto dated = make_chat_template("granite-3.1", tokenizer(), "2024-02-29");
+  EXPECT_EQ(dated->date(), "2024-02-29");
+  EXPECT_NE(dated->render(messages).text.find("Today's Date: February 29, 2024.\n"),
+            std::string::npos);
+  EXPECT_EQ(make_chat_template("granite-3.1", tokenizer())->date(), default_template_date);
+  EXPECT_EQ(make_chat_template("granite-3.0", tokenizer(), "2024-02-29")->date(), "");
+  for (const char* date : {"", "2025-02-29", "2025-13-01", "2025-1-1", "20250101", "2025-01-0x",
+                           "-025-01-01", "2025-01-011", "2025-00-10"}) {
+    SCOPED_TRACE(date);
+    expect_error(ErrorKind::usage, "a day as YYYY-MM-DD",
+                 [&] { make_chat_template("granite-3.1", tokenizer(), date); });
+  }
+}
+
+TEST(ChatTemplate, thoughts_of_a_last_answer_are_refused) {
+  const auto qwen3 = make_chat_template("qwen3", tokenizer());
+  const std::vector<ChatMessage> messages = {{"user", "a"}, {"assistant", "<think>x</think>b"}};
+  expect_error(ErrorKind::data, "behind the user's last question",
+               [&] { qwen3->render(messages); });
+  // A result that is passed on is no question.
+  const std::vector<ChatMessage> with_result = {{"user", "a"},
+                                                {"assistant", "<think>x</think>b"},
+                                                {"user", "<tool_response>r</tool_response>"}};
+  expect_error(ErrorKind::data, "behind the user's last question",
+               [&] { qwen3->render(with_result); });
 }
 
 TEST(ChatTemplate, roles_are_checked) {

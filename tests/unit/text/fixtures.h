@@ -21,6 +21,9 @@ void write_text(const std::filesystem::path& path, const std::string& text);
 /// Checks records {text, ids, decoded?, skipped?} against a tokenizer, and what spans promise.
 void expect_encodings(const Tokenizer& tokenizer, const std::vector<Json>& records);
 
+/// Checks what spans promise of the encodings of the texts of records.
+void expect_good_encodings(const Tokenizer& tokenizer, const std::vector<Json>& records);
+
 /// A tokenizer.json of byte-level BPE with all bytes and the merges "h e" and "Ġ he".
 Json minimal_tokenizer_json();
 

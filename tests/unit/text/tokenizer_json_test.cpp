@@ -20,6 +20,10 @@ void expect_refused(std::string_view part, const std::function<void(Json&)>& cha
   expect_error(ErrorKind::data, part, [&] { parse_tokenizer_json(json.dump(), "file", {}); });
 }
 
+Json split(const std::string& regex, const std::string& behavior) {
+  return {{"type", "Split"}, {"pattern", {{"Regex", regex}}}, {"behavior", behavior}};
+}
+
 Json added_token(int id, const std::string& content) {
   return {{"id", id},        {"content", content},  {"single_word", false}, {"lstrip", false},
           {"rstrip", false}, {"normalized", false}, {"special", true}};
@@ -40,25 +44,19 @@ TEST(TokenizerJson, unsupported_parts_are_named) {
   expect_refused("pre_tokenizer", [](Json& j) { j["pre_tokenizer"] = nullptr; });
   expect_refused("pre_tokenizer.type",
                  [](Json& j) { j["pre_tokenizer"] = {{"type", "Whitespace"}}; });
-  expect_refused("pre_tokenizer.use_regex",
-                 [](Json& j) { j["pre_tokenizer"]["use_regex"] = false; });
-  expect_refused("pre_tokenizer.pretokenizers.pattern", [](Json& j) {
-    j["pre_tokenizer"] = {
-        {"type", "Sequence"},
-        {"pretokenizers",
-         {{{"type", "Split"}, {"pattern", {{"Regex", "\\s+"}}}, {"behavior", "Isolated"}},
-          {{"type", "ByteLevel"}, {"use_regex", false}, {"add_prefix_space", false}}}}};
-  });
-  expect_refused("pre_tokenizer.pretokenizers", [](Json& j) {
+  expect_refused("pre_tokenizer.pretokenizers[1].behavior", [](Json& j) {
     j["pre_tokenizer"] = {{"type", "Sequence"},
-                          {"pretokenizers", {{{"type", "Digits"}}, {{"type", "ByteLevel"}}}}};
+                          {"pretokenizers", {{{"type", "Digits"}}, split("\\s+", "Merged")}}};
+  });
+  expect_refused("pre_tokenizer.pretokenizers[1]", [](Json& j) {
+    j["pre_tokenizer"] = {{"type", "Sequence"},
+                          {"pretokenizers", {{{"type", "ByteLevel"}}, {{"type", "Digits"}}}}};
   });
   expect_refused("post_processor.type",
                  [](Json& j) { j["post_processor"] = {{"type", "BertProcessing"}}; });
   expect_refused("decoder.type", [](Json& j) { j["decoder"]["type"] = "WordPiece"; });
   expect_refused("model.type", [](Json& j) { j["model"]["type"] = "Unigram"; });
   expect_refused("model.dropout", [](Json& j) { j["model"]["dropout"] = 0.1; });
-  expect_refused("model.byte_fallback", [](Json& j) { j["model"]["byte_fallback"] = true; });
   expect_refused("model.end_of_word_suffix",
                  [](Json& j) { j["model"]["end_of_word_suffix"] = "</w>"; });
 }
