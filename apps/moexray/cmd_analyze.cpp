@@ -152,7 +152,6 @@ void run(std::span<const Analysis> table, const Arguments& arguments, Console& c
   AnalysisRun analysis{.command = "analyze"};
   for (const Analysis* part : parts_of(table)) {
     const InAnalyze& own = *part->in_analyze;
-    if (part->check != nullptr) part->check(arguments);
     if (own.left_out_by_quick && arguments.on("quick")) continue;
     analysis.sections.push_back(
         {.name = part->name,

@@ -255,6 +255,7 @@ Section run(const AnalysisInput& input, const Arguments& arguments) {
 }
 
 Section run_affordable(const AnalysisInput& input, const Arguments& arguments) {
+  check_cross(arguments);
   const stats::InferenceOptions options =
       stats::affordable(options_of(input, arguments), input.side().signatures);
   Section section = section_of(input, options);
