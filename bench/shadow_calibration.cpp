@@ -103,8 +103,7 @@ void traced_shadows(const std::filesystem::path& directory, std::uint64_t seed) 
         }
       }
     }
-    const stats::Signatures common =
-        stats::common_signatures(own, signatures, compared.positions);
+    const stats::Signatures common = stats::common_signatures(own, signatures, compared.positions);
     scores[static_cast<std::size_t>(i)] =
         stats::router_scores(compared, common, common, {.n_divisions = 0});
   });
@@ -129,11 +128,10 @@ void traced_shadows(const std::filesystem::path& directory, std::uint64_t seed) 
         values.push_back(scores[others[r]].r_squared);
         without.push_back(scores[others[r]].r_squared_without);
       }
-      outcomes.push_back(
-          judged(stats::router_contrast(scores[trained].r_squared,
-                                        scores[trained].r_squared_without, values, without,
-                                        compared.units),
-                 n_routers));
+      outcomes.push_back(judged(
+          stats::router_contrast(scores[trained].r_squared, scores[trained].r_squared_without,
+                                 values, without, compared.units),
+          n_routers));
     }
     print_row(fmt::format("{}, {} routers", form, members.size()), outcomes);
   }
@@ -143,8 +141,9 @@ void traced_shadows(const std::filesystem::path& directory, std::uint64_t seed) 
 
 int main(int argc, char** argv) {
   if (argc > 4) {
-    fmt::print(stderr, "usage: shadow_calibration [CASES [SEED [TRACE]]]\n"
-                       "TRACE: a directory traced with at least 22 random shadows\n");
+    fmt::print(stderr,
+               "usage: shadow_calibration [CASES [SEED [TRACE]]]\n"
+               "TRACE: a directory traced with at least 22 random shadows\n");
     return 2;
   }
   const int n_sets = argc > 1 ? std::atoi(argv[1]) : 400;

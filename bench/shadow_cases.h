@@ -169,8 +169,8 @@ class ShadowCase {
     const auto per_prompt = static_cast<std::size_t>(world_.n_tokens * world_.top_k);
     for (std::size_t layer = 0; layer < chosen.experts.size(); ++layer) {
       for (std::size_t i = 0; i < chosen.experts[layer].size(); ++i) {
-        const auto column = static_cast<Eigen::Index>(layer) * world_.n_experts +
-                            chosen.experts[layer][i];
+        const auto column =
+            static_cast<Eigen::Index>(layer) * world_.n_experts + chosen.experts[layer][i];
         signatures.values(static_cast<Eigen::Index>(i / per_prompt), column) +=
             1.0 / static_cast<double>(per_prompt);
       }

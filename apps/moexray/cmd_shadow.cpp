@@ -92,8 +92,8 @@ Json json_of(const RandomRoutersResult& result, const stats::ComparedPrompts& co
   }
   Json::Array routers;
   for (std::size_t i = 0; i < result.watched.size(); ++i) {
-    Json router = Json::object(
-        {{"router", result.watched[i].router}, {"form", result.watched[i].form}});
+    Json router =
+        Json::object({{"router", result.watched[i].router}, {"form", result.watched[i].form}});
     const Json scores = scores_json(result.scores[i]);
     for (const auto& [key, value] : scores.members()) router.set(key, value);
     router.set("selected_cohens_d", result.selected_d[i]);
@@ -149,8 +149,7 @@ std::string outcome_text(const RandomRoutersResult& result) {
            "same hidden states: " +
            result.reason;
   }
-  const RouterFamily& family =
-      result.families[static_cast<std::size_t>(result.verdict_family)];
+  const RouterFamily& family = result.families[static_cast<std::size_t>(result.verdict_family)];
   return fmt::format(
       "The trained router separates {} than random projections of the same hidden states of equal "
       "load: share of the variance between categories {} against {}, difference {}, 95% interval "
@@ -246,12 +245,12 @@ std::vector<Headline> headlines_of(const RandomRoutersResult& result) {
   if (result.verdict_family < 0) return {};
   const RouterContrast& contrast =
       result.families[static_cast<std::size_t>(result.verdict_family)].r_squared;
-  return {{.quantity = "trained − random router, R²",
-           .value = fixed(contrast.difference, 3),
-           .interval = ends_text(contrast.ci95, 3),
-           .remark = fmt::format("share of the variance between categories: {} against {}",
-                                 fixed(contrast.own, 3),
-                                 with_spread(contrast.mean, contrast.sd, 3))}};
+  return {
+      {.quantity = "trained − random router, R²",
+       .value = fixed(contrast.difference, 3),
+       .interval = ends_text(contrast.ci95, 3),
+       .remark = fmt::format("share of the variance between categories: {} against {}",
+                             fixed(contrast.own, 3), with_spread(contrast.mean, contrast.sd, 3))}};
 }
 
 // The tokens of a trace with the experts that a shadow chose.
@@ -264,10 +263,9 @@ stats::RoutedTokens routed_by(const Side& side, const ShadowReader& reader, std:
     for (std::size_t t = tokens.first[row]; t < tokens.first[row + 1]; ++t) {
       const std::int64_t pos = tokens.tokens[t].pos;
       if (pos >= sets.n_positions()) {
-        throw Error(ErrorKind::data,
-                    {"the shadows have fewer tokens than their trace",
-                     "prompt \"" + side.signatures.ids[row] + "\"", std::to_string(pos + 1),
-                     std::to_string(sets.n_positions())});
+        throw Error(ErrorKind::data, {"the shadows have fewer tokens than their trace",
+                                      "prompt \"" + side.signatures.ids[row] + "\"",
+                                      std::to_string(pos + 1), std::to_string(sets.n_positions())});
       }
       for (std::size_t layer = 0; layer < n_layers; ++layer) {
         sets.read(static_cast<int>(layer), pos,
@@ -287,7 +285,8 @@ Section run(const AnalysisInput& input, const Arguments& arguments) {
   const Side& side = input.side();
   if (!has_shadows(side.traces)) throw Error(ErrorKind::data, how_to_trace);
   if (input.settings.selection.weighted) {
-    throw Error(ErrorKind::data, "shadows are recorded without router weights: not with --weighted");
+    throw Error(ErrorKind::data,
+                "shadows are recorded without router weights: not with --weighted");
   }
   const ShadowReader reader(side.traces);
   std::vector<stats::WatchedRouter> watched;
@@ -323,8 +322,9 @@ Section run_in_analyze(const AnalysisInput& input, const Arguments& arguments) {
   if (has_shadows(input.side().traces)) {
     constexpr std::size_t most_prompts = 2'000;
     if (input.side().signatures.size() > most_prompts && !arguments.on("full")) {
-      throw Error(ErrorKind::data, "more than 2000 prompts take minutes; moexray shadow (or --full) "
-                                   "takes the time");
+      throw Error(ErrorKind::data,
+                  "more than 2000 prompts take minutes; moexray shadow (or --full) "
+                  "takes the time");
     }
     return run(input, arguments);
   }

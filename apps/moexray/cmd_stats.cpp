@@ -213,7 +213,8 @@ void add_crossed(const AnalysisInput& input, const std::string& key,
   const stats::ComparedPrompts& compared = input.side().compared;
   section.json.set("crossed", crossed_json(crossed, key, compared));
   describe_crossed(crossed, key, input.settings.reading.group_key, compared, section.document);
-  section.results.crossed = kept(CrossedResult{key, input.settings.reading.group_key, std::move(crossed)});
+  section.results.crossed =
+      kept(CrossedResult{key, input.settings.reading.group_key, std::move(crossed)});
 }
 
 Section section_of(const AnalysisInput& input, const stats::InferenceOptions& options) {

@@ -175,8 +175,8 @@ TraceOutput output_of(const Arguments& arguments) {
 }
 
 // The biases that a trace which is resumed was begun with, or new ones.
-void calibrate(const TraceOutput& output, const TraceJob& job, Model& model,
-               ShadowRouters& shadows, Console& console) {
+void calibrate(const TraceOutput& output, const TraceJob& job, Model& model, ShadowRouters& shadows,
+               Console& console) {
   if (output.start == TraceStart::resume) {
     if (auto header = read_shadow_header(output.directory)) {
       shadows.set_biases(std::move(header->biases));

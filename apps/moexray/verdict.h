@@ -136,7 +136,7 @@ struct CrossedVerdict {
   std::size_t n_units = 0;
   double p_value = stats::undefined;
   std::int64_t n_permutations = 0;
-  double r_squared = stats::undefined;        ///< of the category
+  double r_squared = stats::undefined;  ///< of the category
   double key_r_squared = stats::undefined;
 };
 

@@ -224,7 +224,8 @@ std::string router_sentence(const RouterVerdict& verdict) {
   }
   return "The trained router separates the categories no better than random projections of the "
          "same hidden states do" +
-         numbers + ": the difference says what the hidden states know, not what the router learned.";
+         numbers +
+         ": the difference says what the hidden states know, not what the router learned.";
 }
 
 std::string crossed_sentence(const CrossedVerdict& verdict) {

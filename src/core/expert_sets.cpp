@@ -44,12 +44,12 @@ ExpertSets ExpertSets::from_bytes(const RoutingShape& shape, std::int64_t n_posi
       const int n_last = shape.n_experts % 8;
       const bool is_beyond = n_last > 0 && (byte_of(set.back()) >> n_last) != 0;
       if (n == shape.top_k && !is_beyond) continue;
-      throw Error(ErrorKind::data,
-                  {"a set of experts is damaged",
-                   "layer " + std::to_string(layer) + ", position " + std::to_string(pos),
-                   std::to_string(shape.top_k) + " of " + std::to_string(shape.n_experts) +
-                       " experts",
-                   std::to_string(n) + (is_beyond ? ", some of which do not exist" : "")});
+      throw Error(
+          ErrorKind::data,
+          {"a set of experts is damaged",
+           "layer " + std::to_string(layer) + ", position " + std::to_string(pos),
+           std::to_string(shape.top_k) + " of " + std::to_string(shape.n_experts) + " experts",
+           std::to_string(n) + (is_beyond ? ", some of which do not exist" : "")});
     }
   }
   return sets;

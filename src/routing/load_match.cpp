@@ -62,8 +62,8 @@ std::vector<float> load_matching_biases(const RouterSpec& router, std::span<cons
       best = rounded;
     }
     for (std::size_t e = 0; e < n_experts; ++e) {
-      const double ratio = std::log((static_cast<double>(target[e]) + 0.5) /
-                                    (static_cast<double>(loads[e]) + 0.5));
+      const double ratio =
+          std::log((static_cast<double>(target[e]) + 0.5) / (static_cast<double>(loads[e]) + 0.5));
       biases[e] += step * std::clamp(ratio, -max_log_ratio, max_log_ratio);
       rounded[e] = static_cast<float>(biases[e]);
     }

@@ -54,7 +54,8 @@ void RoutingCollector::on_router(const RouterBatch& batch) {
     const auto experts = batch.experts.subspan(row * k, n * k);
     if (piece.sets != nullptr) piece.sets->append(batch.layer, piece.n_rows, experts);
     if (piece.buffer != nullptr) {
-      piece.buffer->append(batch.layer, piece.n_rows, experts, batch.weights.subspan(row * k, n * k),
+      piece.buffer->append(batch.layer, piece.n_rows, experts,
+                           batch.weights.subspan(row * k, n * k),
                            with_logits_ ? batch.logits.subspan(row * n_experts, n * n_experts)
                                         : std::span<const float>());
     }

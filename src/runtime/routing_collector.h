@@ -14,7 +14,8 @@ namespace moexray {
 /// and appends each to what is kept of the sequence.
 class RoutingCollector : public RouterTap {
  public:
-  /// Rows of the passes to come: consecutive `n_rows` go to `buffer` and `sets`, where there is one.
+  /// Rows of the passes to come: consecutive `n_rows` go to `buffer` and `sets`, where there is
+  /// one.
   struct Piece {
     RoutingBuffer* buffer = nullptr;
     std::int64_t n_rows = 0;

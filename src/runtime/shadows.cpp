@@ -54,8 +54,9 @@ std::uint16_t bf16_of_float(float value) {
 float float_of_f16(std::uint16_t bits) {
   const int exponent = bits >> 10 & 0x1F;
   const int fraction = bits & 0x3FF;
-  const float value = exponent == 0 ? std::ldexp(static_cast<float>(fraction), -24)
-                                    : std::ldexp(static_cast<float>(fraction + 0x400), exponent - 25);
+  const float value = exponent == 0
+                          ? std::ldexp(static_cast<float>(fraction), -24)
+                          : std::ldexp(static_cast<float>(fraction + 0x400), exponent - 25);
   return (bits & 0x8000) != 0 ? -value : value;
 }
 
@@ -196,9 +197,9 @@ std::vector<ShadowSpec> parse_shadows(std::span<const std::string> texts) {
     }
   }
   if (specs.size() > max_specs) {
-    throw Error(ErrorKind::usage, {"too many routers", "--shadow",
-                                   "at most " + std::to_string(max_specs),
-                                   std::to_string(specs.size())});
+    throw Error(ErrorKind::usage,
+                {"too many routers", "--shadow", "at most " + std::to_string(max_specs),
+                 std::to_string(specs.size())});
   }
   return specs;
 }

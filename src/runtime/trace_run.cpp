@@ -226,8 +226,7 @@ Computed compute_batch(const TraceJob& job, std::size_t begin, std::size_t end, 
   for (std::size_t i = begin; i < end; ++i) {
     GenerationOutput& output = outputs[i - begin];
     batch.shadow_routing.push_back(std::move(output.shadow_routing));
-    batch.prompts.push_back(
-        finish(job.prompts[i], job.tokenized[i], std::move(output), tokenizer));
+    batch.prompts.push_back(finish(job.prompts[i], job.tokenized[i], std::move(output), tokenizer));
   }
   return batch;
 }
@@ -352,7 +351,8 @@ TraceJob plan_trace(const TraceSettings& settings, PromptSet prompts, const Mode
   const PromptRange whole = select_prompts(prompts.prompts.size(), settings.limit, {});
   TraceJob job;
   if (settings.calibrates) {
-    const auto all = std::span<const Prompt>(prompts.prompts).subspan(whole.begin, whole.end - whole.begin);
+    const auto all =
+        std::span<const Prompt>(prompts.prompts).subspan(whole.begin, whole.end - whole.begin);
     job.calibration = calibration_prompts(all, tokenizer, chat_template, stop);
   }
   job.prompts.reserve(end - begin);

@@ -80,9 +80,8 @@ struct TorchShadow : ShadowRouter {
 
 void observe_router(RouterTap& tap, const RoutingShape& shape, int moe_layer, std::int64_t n_rows,
                     const RouterOutput& routing) {
-  const auto weights = tap.wants_weights()
-                           ? routing.weights.to(at::kCPU, at::kFloat).contiguous()
-                           : at::Tensor();
+  const auto weights =
+      tap.wants_weights() ? routing.weights.to(at::kCPU, at::kFloat).contiguous() : at::Tensor();
   const auto logits =
       tap.wants_logits() ? routing.logits.to(at::kCPU, at::kFloat).contiguous() : at::Tensor();
   const at::IntArrayRef selected = routing.experts.sizes();
@@ -143,13 +142,14 @@ std::unique_ptr<ShadowRouter> TorchModel::prepare_shadow(const ShadowWeights& we
       if (view.shape != expected) break;
       router->layers.push_back(loaded_matrix(view, dtype_, device_));
     }
-    if (std::ssize(router->layers) != shape.n_layers || std::ssize(weights.layers) != shape.n_layers) {
-      throw Error(ErrorKind::data, {"the weights of a shadow router do not fit the model",
-                                    {},
-                                    std::to_string(shape.n_layers) + " matrices of " +
-                                        std::to_string(expected[0]) + " x " +
-                                        std::to_string(expected[1]),
-                                    std::to_string(router->layers.size()) + " that do"});
+    if (std::ssize(router->layers) != shape.n_layers ||
+        std::ssize(weights.layers) != shape.n_layers) {
+      throw Error(ErrorKind::data,
+                  {"the weights of a shadow router do not fit the model",
+                   {},
+                   std::to_string(shape.n_layers) + " matrices of " + std::to_string(expected[0]) +
+                       " x " + std::to_string(expected[1]),
+                   std::to_string(router->layers.size()) + " that do"});
     }
     return router;
   });
@@ -157,13 +157,14 @@ std::unique_ptr<ShadowRouter> TorchModel::prepare_shadow(const ShadowWeights& we
 
 void TorchModel::check_shadows(std::span<const Shadow> shadows) const {
   const RoutingShape shape = config_.routing_shape();
-  const auto n_biases = static_cast<std::size_t>(shape.n_layers) *
-                        static_cast<std::size_t>(shape.n_experts);
+  const auto n_biases =
+      static_cast<std::size_t>(shape.n_layers) * static_cast<std::size_t>(shape.n_experts);
   for (const Shadow& shadow : shadows) {
     if (dynamic_cast<const TorchShadow*>(shadow.router) == nullptr || shadow.tap == nullptr ||
         (!shadow.biases.empty() && shadow.biases.size() != n_biases)) {
-      throw Error(ErrorKind::data, "a shadow has no router of this model, no tap, or biases that do "
-                                   "not fit");
+      throw Error(ErrorKind::data,
+                  "a shadow has no router of this model, no tap, or biases that do "
+                  "not fit");
     }
   }
 }

@@ -128,7 +128,7 @@ void classify_held_out(const ComparedPrompts& compared, const Signatures& signat
   scores.unit_bits = std::move(bits);
 }
 
-constexpr std::array score_members = {&RouterScores::gap,      &RouterScores::cohens_d,
+constexpr std::array score_members = {&RouterScores::gap,       &RouterScores::cohens_d,
                                       &RouterScores::r_squared, &RouterScores::accuracy,
                                       &RouterScores::bits,      &RouterScores::load_cv};
 
@@ -264,8 +264,9 @@ RouterContrast router_contrast(double own, const Vector& own_without,
   if (own_without.size() == static_cast<Eigen::Index>(units.size())) {
     Vector differences = own_without;
     for (const Vector& one : random_without) differences -= one / n_random;
-    const int n_strata =
-        units.category.empty() ? 0 : *std::max_element(units.category.begin(), units.category.end());
+    const int n_strata = units.category.empty()
+                             ? 0
+                             : *std::max_element(units.category.begin(), units.category.end());
     double variance = 0;
     for (int stratum = -1; stratum <= n_strata; ++stratum) {  // −1: units of several categories
       std::vector<double> values;
@@ -335,8 +336,8 @@ RandomRoutersResult random_routers(const Signatures& signatures, const ComparedP
   }
   result.reason = nothing_to_judge(result);
   if (!result.reason.empty()) return result;
-  result.outcome = router_outcome(
-      result.families[static_cast<std::size_t>(result.verdict_family)].r_squared);
+  result.outcome =
+      router_outcome(result.families[static_cast<std::size_t>(result.verdict_family)].r_squared);
   return result;
 }
 

@@ -76,11 +76,11 @@ bool both_have(const Values& a, const Values& b, const char* key) {
 }
 
 std::optional<ManifestDifference> model_difference(const Values& a, const Values& b) {
-  auto difference =
-      first_difference(a, b,
-                       {"shadow_router", "model.n_layers", "model.n_experts", "model.top_k", "model.hidden_size",
-                        "model.moe_layers", "model.norm_topk_prob", "model.router_sha256",
-                        "model.weights_xxh3", "model.deciding_config_sha256"});
+  auto difference = first_difference(
+      a, b,
+      {"shadow_router", "model.n_layers", "model.n_experts", "model.top_k", "model.hidden_size",
+       "model.moe_layers", "model.norm_topk_prob", "model.router_sha256", "model.weights_xxh3",
+       "model.deciding_config_sha256"});
   if (difference) return difference;
   // The bytes of config.json hold much that decides nothing, but are all that old traces have.
   if (!both_have(a, b, "model.deciding_config_sha256")) {

@@ -20,7 +20,8 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view shadow_format = "moexray-shadows";
 constexpr int shadow_version = 1;
-// Biases of all experts of 10,000 shadows do not fit into it; those of 20 routers of 1,024 layers do.
+// Biases of all experts of 10,000 shadows do not fit into it; those of 20 routers of 1,024 layers
+// do.
 constexpr std::size_t max_header_bytes = 1'000'000'000;
 
 std::string at_byte(const std::string& path, std::size_t byte) {
@@ -270,8 +271,7 @@ void ShadowReader::State::open_part(const TraceSet& traces, std::size_t part,
                    traces.directories[part].string());
   }
   MappedFile file(path);
-  const std::string_view line =
-      trace::line_at(file.bytes(), 0, trace::max_header_bytes, where);
+  const std::string_view line = trace::line_at(file.bytes(), 0, trace::max_header_bytes, where);
   ShadowHeader own = trace::parse_shadow_header(line, where);
   if (own.shadows != manifest.shadows || own.shape != manifest.model.shape) {
     trace::fail_at("the file holds other shadows than its manifest says", where);

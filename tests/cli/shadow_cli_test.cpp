@@ -99,8 +99,8 @@ TEST_F(ShadowCommand, BatchThreadsAndShardsDoNotMatter) {
 }
 
 TEST_F(ShadowCommand, AnInterruptedRunEndsWithTheSameBytes) {
-  const std::vector<std::string> usual = {"prompts.jsonl", "--batch", "1", "--shadow", "random:1",
-                                          "--shadow-events"};
+  const std::vector<std::string> usual = {"prompts.jsonl", "--batch",  "1",
+                                          "--shadow",      "random:1", "--shadow-events"};
   const auto with = [&](std::vector<std::string> more) {
     more.insert(more.begin(), usual.begin(), usual.end());
     return more;

@@ -33,9 +33,9 @@ class ShadowOf : public testing::TestWithParam<Kernels> {
   }
 
   std::unique_ptr<Model> load(int n_threads = 1) const {
-    return runtime().load(*checkpoint_, {.dtype = GetParam().dtype,
-                                         .n_threads = n_threads,
-                                         .kernels = GetParam().kernels});
+    return runtime().load(
+        *checkpoint_,
+        {.dtype = GetParam().dtype, .n_threads = n_threads, .kernels = GetParam().kernels});
   }
   ShadowRouters routers(std::vector<std::string> texts) const {
     return {parse_shadows(texts), *checkpoint_};

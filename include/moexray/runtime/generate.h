@@ -47,11 +47,11 @@ struct GenerationInput {
 };
 
 struct GenerationOutput {
-  std::vector<TokenId> token_ids;  ///< [G], a sampled eos included
-  std::string finish_reason;       ///< "eos" or "length"
-  RoutingBuffer routing;           ///< n_forward_tokens(P, G) positions
-  std::vector<ExpertSets> shadows;             ///< [GenerationOptions::shadows] as many positions
-  std::vector<RoutingBuffer> shadow_routing;   ///< likewise; empty unless wanted
+  std::vector<TokenId> token_ids;             ///< [G], a sampled eos included
+  std::string finish_reason;                  ///< "eos" or "length"
+  RoutingBuffer routing;                      ///< n_forward_tokens(P, G) positions
+  std::vector<ExpertSets> shadows;            ///< [GenerationOptions::shadows] as many positions
+  std::vector<RoutingBuffer> shadow_routing;  ///< likewise; empty unless wanted
 };
 
 /// Hears of a forward pass: the kind of its tokens, and how many they were.

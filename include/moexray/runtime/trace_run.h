@@ -30,7 +30,7 @@ struct TraceSettings {
   Shard shard;
   EventsForm events = EventsForm::grouped;
   bool compress = false;
-  bool calibrates = false;  ///< choose prompts that shadow routers are calibrated on
+  bool calibrates = false;   ///< choose prompts that shadow routers are calibrated on
   std::string prompts_name;  ///< the prompts file in errors
 };
 

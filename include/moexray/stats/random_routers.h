@@ -71,8 +71,8 @@ Vector means_without(const Vector& values);
 
 /// Random routers of one kind and form.
 struct RouterFamily {
-  std::string kind;  ///< "random", "permuted-dims" or "router:NAME"
-  std::string form;  ///< "plain" or "load matched"
+  std::string kind;                  ///< "random", "permuted-dims" or "router:NAME"
+  std::string form;                  ///< "plain" or "load matched"
   std::vector<std::size_t> members;  ///< into RandomRoutersResult::watched
   RouterScores mean;                 ///< over members
   RouterScores sd;
@@ -95,8 +95,8 @@ struct RandomRoutersOptions {
 };
 
 struct RandomRoutersResult {
-  RouterScores trained;  ///< on the compared prompts, but for the load
-  double trained_d = undefined;  ///< Cohen's d over all selected tokens
+  RouterScores trained;                ///< on the compared prompts, but for the load
+  double trained_d = undefined;        ///< Cohen's d over all selected tokens
   std::vector<WatchedRouter> watched;  ///< [shadows]
   std::vector<RouterScores> scores;    ///< [shadows]
   std::vector<double> selected_d;      ///< [shadows] Cohen's d over all selected tokens

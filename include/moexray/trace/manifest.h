@@ -140,9 +140,9 @@ struct ManifestDifference {
   std::string second;
 };
 
-/// The first of the keys that tell models apart (shadow router, shape, hashes of weights and config,
-/// `norm_topk_prob`) in which two manifests disagree. Keys that one of them does not have are not
-/// compared; names only are where no hash of weights is common to both.
+/// The first of the keys that tell models apart (shadow router, shape, hashes of weights and
+/// config, `norm_topk_prob`) in which two manifests disagree. Keys that one of them does not have
+/// are not compared; names only are where no hash of weights is common to both.
 std::optional<ManifestDifference> model_difference(const TraceManifest& first,
                                                    const TraceManifest& second);
 

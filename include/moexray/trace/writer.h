@@ -27,8 +27,8 @@ struct FinishedPrompt {
   std::int64_t n_generated_tokens = -1;  ///< G; −1: not known
   std::vector<bool> is_template;         ///< [P], or empty: not known
   std::optional<std::string> completion;
-  std::string finish_reason;  ///< "eos" or "length", or empty
-  RoutingBuffer routing;      ///< T positions: n_forward_tokens(P, G) where G is known
+  std::string finish_reason;             ///< "eos" or "length", or empty
+  RoutingBuffer routing;                 ///< T positions: n_forward_tokens(P, G) where G is known
   std::vector<ExpertSets> shadows = {};  ///< [TraceManifest::shadows] T positions each
 };
 

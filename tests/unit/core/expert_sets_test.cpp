@@ -47,22 +47,19 @@ TEST(ExpertSets, ComeBackFromTheirBytes) {
 
 TEST(ExpertSets, RefuseBytesThatAreNoSets) {
   const std::string bytes = two_tokens().bytes();
-  expect_error(ErrorKind::data, "wrong size",
-               [&] { ExpertSets::from_bytes(shape, 3, bytes); });
+  expect_error(ErrorKind::data, "wrong size", [&] { ExpertSets::from_bytes(shape, 3, bytes); });
   std::string fewer = bytes;
   fewer[2] = '\x18';
   expect_error(ErrorKind::data, texts{"damaged", "layer 0, position 1"},
                [&] { ExpertSets::from_bytes(shape, 2, fewer); });
   std::string beyond = bytes;
   beyond[1] = '\x0c';  // expert 11 in place of expert 8
-  expect_error(ErrorKind::data, "do not exist",
-               [&] { ExpertSets::from_bytes(shape, 2, beyond); });
+  expect_error(ErrorKind::data, "do not exist", [&] { ExpertSets::from_bytes(shape, 2, beyond); });
 }
 
 TEST(ExpertSets, RefuseExpertsThatCannotBe) {
   ExpertSets sets(shape);
-  expect_error(ErrorKind::data, "11",
-               [&] { sets.append(0, 1, std::vector<ExpertId>{0, 11, 2}); });
+  expect_error(ErrorKind::data, "11", [&] { sets.append(0, 1, std::vector<ExpertId>{0, 11, 2}); });
   expect_error(ErrorKind::data, "twice",
                [&] { sets.append(0, 1, std::vector<ExpertId>{4, 1, 4}); });
   expect_error(ErrorKind::runtime, "shape",

@@ -38,7 +38,8 @@ TEST(ShadowSpecs, AreRead) {
                             "router:", "other:1", "random:99999999999999999999"}) {
     expect_error(ErrorKind::usage, "--shadow", [&] { parsed({wrong}); });
   }
-  expect_error(ErrorKind::usage, texts{"twice", "random:2"}, [&] { parsed({"random", "random:2"}); });
+  expect_error(ErrorKind::usage, texts{"twice", "random:2"},
+               [&] { parsed({"random", "random:2"}); });
 }
 
 TEST(ShadowSpecs, PromptsForACalibrationAreSpread) {
@@ -56,9 +57,7 @@ TEST(ShadowSpecs, PromptsForACalibrationAreSpread) {
 // A router [2, 6] in float32.
 struct SmallRouter {
   std::vector<float> values = {3, 0, -4, 0, 0, 0, 1, 2, 3, 4, 5, 6};
-  TensorView view() const {
-    return {WeightType::f32, {2, 6}, std::as_bytes(std::span(values))};
-  }
+  TensorView view() const { return {WeightType::f32, {2, 6}, std::as_bytes(std::span(values))}; }
 };
 
 std::vector<float> floats_of(const std::vector<std::byte>& bytes) {
@@ -143,9 +142,8 @@ TEST_F(ShadowRoutersOf, AnotherShapeIsRefused) {
   config_.num_experts = 4;
   test::write_tiny_checkpoint(path("other"), config_);
   const Checkpoint checkpoint(path("m"));
-  expect_error(ErrorKind::data, texts{"other", "2 layers of 8 experts", "2 layers of 4 experts"}, [&] {
-    ShadowRouters(parsed({"router:" + path("other").string()}), checkpoint);
-  });
+  expect_error(ErrorKind::data, texts{"other", "2 layers of 8 experts", "2 layers of 4 experts"},
+               [&] { ShadowRouters(parsed({"router:" + path("other").string()}), checkpoint); });
   ShadowRouters routers(parsed({"random:1"}), checkpoint);
   expect_error(ErrorKind::data, "biases", [&] { routers.set_biases({{}, {1.0F}}); });
 }

@@ -111,8 +111,8 @@ TEST_F(Shadows, AnInterruptedRunEndsWithTheSameBytes) {
   for (std::size_t n_batches = 0; n_batches < run_.plan.size(); ++n_batches) {
     const fs::path part = directory("part" + std::to_string(n_batches));
     {
-      TraceWriter writer = TraceWriter::create(part, test::make_manifest(run_), false,
-                                               test::writer_options(run_));
+      TraceWriter writer =
+          TraceWriter::create(part, test::make_manifest(run_), false, test::writer_options(run_));
       test::commit_rest(writer, run_, prompts, n_batches);
     }
     // What a stopped run may leave behind the last whole record.
@@ -170,7 +170,7 @@ TEST_F(Shadows, ShardsAreReadTogether) {
 TEST_F(Shadows, DamageIsRefusedWithItsPlace) {
   test::write_trace(directory(), run_);
   const std::string bytes = snapshot(directory()).at("shadows.bin");
-  const std::size_t first = bytes.find('\n') + 1;         // the first record's line
+  const std::size_t first = bytes.find('\n') + 1;          // the first record's line
   const std::size_t frames = bytes.find('\n', first) + 1;  // its frames
   const std::string place = "byte " + std::to_string(first);
   expect_refused({place, "checksum"}, [&](std::string& file) { file[frames + 5] ^= 1; });
