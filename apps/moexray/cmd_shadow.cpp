@@ -328,7 +328,7 @@ Section run_in_analyze(const AnalysisInput& input, const Arguments& arguments) {
     }
     return run(input, arguments);
   }
-  return {.left_out = how_to_trace};
+  return {};
 }
 
 }  // namespace

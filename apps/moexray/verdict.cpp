@@ -223,7 +223,8 @@ ExpertsVerdict judge_experts(const VerdictFacts& facts, const Results& results) 
 RouterVerdict judge_router(const VerdictFacts& facts, const Results& results, bool differs) {
   RouterVerdict verdict;
   if (results.random_routers == nullptr) {
-    verdict.reason = reason_of(facts, shadow_analysis());
+    const auto left_out = facts.left_out.find(shadow_analysis().name);
+    verdict.reason = left_out == facts.left_out.end() ? "trace --shadow random" : left_out->second;
     return verdict;
   }
   const stats::RandomRoutersResult& own = *results.random_routers;
