@@ -28,6 +28,9 @@ class MeteredModel : public Model {
   }
   std::vector<float> forward(Session& session, std::span<const SequenceChunk> chunks,
                              const Passage& passage) override;
+  std::unique_ptr<ShadowRouter> prepare_shadow(const ShadowWeights& weights) override {
+    return model_.prepare_shadow(weights);
+  }
 
   /// Forgets the passes so far.
   void reset();

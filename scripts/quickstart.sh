@@ -26,7 +26,8 @@ run cmake --build --preset default -j "$(build_jobs)"
 
 heading "3/4 Trace: which experts does the bundled model use for 80 prompts?"
 # Plain kernels: the same text on every processor, that of the README.
-run build/bin/moexray trace prompts/paper80.jsonl -o traces --kernels plain --force
+# 20 random routers watch: does the trained one separate the categories better?
+run build/bin/moexray trace prompts/paper80.jsonl -o traces --kernels plain --shadow random --force
 
 heading "4/4 Analysis"
 run build/bin/moexray analyze traces -o analysis --force

@@ -12,6 +12,7 @@
   ROW(project)                \
   ROW(classify)               \
   ROW(stats)                  \
+  ROW(shadow)                 \
   ROW(confounds)              \
   ROW(information)            \
   ROW(experts)

@@ -144,7 +144,7 @@ class Parser {
     const CLI::Option* option = app_.get_option("--" + flag.key());
     if (option->count() == 0) return {};
     if (flag.type == FlagType::on_off) return {"true"};
-    if (option->count() > 1 && flag.type != FlagType::texts) {
+    if (option->count() > 1 && flag.type != FlagType::texts && !flag.repeated) {
       throw Error(ErrorKind::usage, "--" + flag.key() + ": given more than once");
     }
     return option->results();

@@ -209,10 +209,12 @@ void add_crossed(const AnalysisInput& input, const std::string& key,
     section.json.set("crossed", report::Json());
     return;
   }
-  const stats::CrossedTests crossed = crossed_tests(input, key, options);
+  stats::CrossedTests crossed = crossed_tests(input, key, options);
   const stats::ComparedPrompts& compared = input.side().compared;
   section.json.set("crossed", crossed_json(crossed, key, compared));
   describe_crossed(crossed, key, input.settings.reading.group_key, compared, section.document);
+  section.results.crossed =
+      kept(CrossedResult{key, input.settings.reading.group_key, std::move(crossed)});
 }
 
 Section section_of(const AnalysisInput& input, const stats::InferenceOptions& options) {
@@ -254,10 +256,11 @@ Section run(const AnalysisInput& input, const Arguments& arguments) {
 }
 
 Section run_affordable(const AnalysisInput& input, const Arguments& arguments) {
+  check_cross(arguments);
   const stats::InferenceOptions options =
       stats::affordable(options_of(input, arguments), input.side().signatures);
   Section section = section_of(input, options);
-  add_crossed(input, {}, options, section);
+  add_crossed(input, cross_key(arguments), options, section);
   return section;
 }
 
@@ -275,18 +278,11 @@ std::vector<Flag> flags(int n_resamples, int n_permutations) {
            .min = 1,
            .max = 1'000'000'000},
           common_tokens_flag(),
-          group_by_flag()};
-}
-
-// The command alone can cross categories with something else.
-std::vector<Flag> command_flags() {
-  std::vector<Flag> all = flags(10'000, 9999);
-  all.push_back({.name = "--cross",
-                 .value_name = "meta.KEY",
-                 .help =
-                     "two-way test of the category and this key of the prompts' lines (the topic, "
-                     "say), where every unit of --group-by is there with each of its values"});
-  return all;
+          group_by_flag(),
+          {.name = "--cross",
+           .value_name = "meta.KEY",
+           .help = "two-way test of the category and this key of the prompts' lines (the topic, "
+                   "say), where every unit of --group-by is there with each of its values"}};
 }
 
 }  // namespace
@@ -303,7 +299,7 @@ Analysis stats_analysis() {
               "near-duplicates. --cross tells the category from another property of prompts that "
               "are crossed with it. With -o DIR it writes stats_layers.tsv and report.json. "
               "docs/statistics.md explains every number.",
-          .flags = command_flags(),
+          .flags = flags(10'000, 9999),
           .examples = {{"moexray stats traces", "all of it"},
                        {"moexray stats traces --group-by meta.template --json -",
                         "templates, not prompts, are the units; the results as JSON"},

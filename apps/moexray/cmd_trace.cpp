@@ -3,6 +3,7 @@
 #include <charconv>
 #include <optional>
 #include <sstream>
+#include <utility>
 
 #include "commands.h"
 #include "console.h"
@@ -15,8 +16,10 @@
 #include "moexray/runtime/batch_plan.h"
 #include "moexray/runtime/kernels.h"
 #include "moexray/runtime/modules.h"
+#include "moexray/runtime/shadows.h"
 #include "moexray/runtime/trace_run.h"
 #include "moexray/runtime/trace_summary.h"
+#include "moexray/trace/shadows.h"
 #include "open_tokenizer.h"
 #include "progress.h"
 #include "standard_input.h"
@@ -90,6 +93,9 @@ void check_combinations(const Arguments& arguments) {
                             arguments.text("kernels")));
   }
   if (arguments.on("resume") && arguments.on("force")) fail("give either --resume or --force");
+  if (arguments.on("shadow-events") && !arguments.given("shadow")) {
+    fail("--shadow-events needs --shadow");
+  }
 }
 
 TraceSettings settings_of(const Arguments& arguments) {
@@ -113,6 +119,7 @@ TraceSettings settings_of(const Arguments& arguments) {
   if (arguments.given("shard")) settings.shard = parse_shard(arguments.text("shard"));
   settings.events = arguments.text("events") == "flat" ? EventsForm::flat : EventsForm::grouped;
   settings.compress = arguments.on("compress");
+  settings.calibrates = arguments.given("shadow");
   settings.prompts_name = "--prompt";
   if (!arguments.positionals().empty()) {
     const std::string& path = arguments.positionals().front();
@@ -176,20 +183,45 @@ TraceOutput output_of(const Arguments& arguments) {
   return output;
 }
 
+// The biases that a trace which is resumed was begun with, or new ones.
+void calibrate(const TraceOutput& output, const TraceJob& job, Model& model, ShadowRouters& shadows,
+               Console& console) {
+  if (output.start == TraceStart::resume) {
+    if (auto header = read_shadow_header(output.directory)) {
+      shadows.set_biases(std::move(header->biases));
+      return;
+    }
+  }
+  std::size_t n_tokens = 0;
+  for (const std::vector<TokenId>& prompt : job.calibration) n_tokens += prompt.size();
+  console.notice(fmt::format("calibrating shadow routers on {} of {}",
+                             counted(static_cast<std::int64_t>(n_tokens), "token"),
+                             counted(std::ssize(job.calibration), "prompt")));
+  shadows.calibrate(model, job.calibration, job.generation.policy.get());
+}
+
 // Nothing is written before the model is loaded, and nothing replaced before there is a batch: a
 // run that cannot begin leaves what it found.
-void trace_to(const TraceOutput& output, const TraceJob& job, Model& model,
-              const Tokenizer& tokenizer, Console& console) {
+void trace_to(const TraceOutput& output, TraceJob& job, Model& model, const Tokenizer& tokenizer,
+              ShadowRouters& shadows, Console& console) {
   const std::atomic<bool>& stop = console.stop_requested();
   if (stop) throw Error(ErrorKind::interrupted, "interrupted");
-  TraceWriter writer = output.open(job);
+  if (!shadows.empty()) {
+    shadows.prepare(model);
+    calibrate(output, job, model, shadows, console);
+    job.generation.shadows = shadows.watching();
+  }
+  TraceWriter writer = output.open(job, {.shadow_biases = shadows.biases()});
+  std::vector<TraceWriter> shadow_writers;
+  if (job.generation.shadow_events) shadow_writers = output.open_shadows(job);
   report_plan(job, writer, console);
   Progress progress(console, "tracing", 0, "tokens");
   try {
-    run_trace(job, writer, model, tokenizer, stop, [&](const TraceProgress& now) {
+    const auto on_progress = [&](const TraceProgress& now) {
       progress.set_total(now.n_expected);
       progress.update(now.n_done, now.seconds_left);
-    });
+    };
+    run_trace(job, writer, model, tokenizer, stop, on_progress, shadow_writers);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::interrupted) throw;
     throw Error(ErrorKind::interrupted,
@@ -216,6 +248,13 @@ void run(const Arguments& arguments, Console& console) {
       plan_trace(settings, std::move(prompts), checkpoint.config(), checkpoint.router_sha256(),
                  *tokenizer, *chat_template, console.stop_requested());
 
+  ShadowRouters shadows;
+  if (arguments.given("shadow")) {
+    shadows = ShadowRouters(parse_shadows(arguments.texts("shadow")), checkpoint);
+    job.manifest.shadows = shadows.shadows();
+    job.generation.shadow_events = arguments.on("shadow-events");
+  }
+
   Runtime& runtime = load_runtime();
   const int n_threads =
       arguments.given("threads") ? static_cast<int>(arguments.integer("threads")) : 0;
@@ -236,7 +275,7 @@ void run(const Arguments& arguments, Console& console) {
     console.notice("nothing left to do");
   } else {
     const auto model = runtime.load(checkpoint, options);
-    trace_to(output, job, *model, *tokenizer, console);
+    trace_to(output, job, *model, *tokenizer, shadows, console);
   }
   job = {};  // the summary reads the prompts back from disk: once in memory is enough
   console.print(trace_summary(output.directory));
@@ -338,6 +377,18 @@ std::vector<Flag> flags() {
       {.name = "--router-logits",
        .type = FlagType::on_off,
        .help = "also record the router's values before the softmax"},
+      {.name = "--shadow",
+       .value_name = "ROUTER",
+       .help = "also record what other routers would choose for the same hidden states, without "
+               "using it: random (20 of them), random:SEED[,...] (Gaussian rows with the norms of "
+               "the trained ones), permuted-dims:SEED[,...] (the trained rows, dimensions "
+               "permuted) or router:CHECKPOINT (another checkpoint's). Those made of a seed "
+               "choose twice, the second time with a bias for each expert that gives it the "
+               "trained one's load. May be repeated; see moexray shadow",
+       .repeated = true},
+      {.name = "--shadow-events",
+       .type = FlagType::on_off,
+       .help = "also write each shadow as a trace directory of its own, into DIR/shadows"},
       {.name = "--compress", .type = FlagType::on_off, .help = "compress the events with zstd"},
       {.name = "--resume",
        .type = FlagType::on_off,

@@ -31,6 +31,7 @@ struct Flag {
   double min = -9e15;
   double max = 9e15;
   std::vector<std::string> choices = {};
+  bool repeated = false;  ///< of FlagType::text: may be given several times, for several values
 
   /// The name without dashes and short form: "output".
   std::string key() const { return name.substr(name.rfind("--") + 2); }
@@ -60,7 +61,7 @@ class Arguments {
   bool has(std::string_view key) const;
   /// The value, or the default. Asking for a flag that has neither is a programming error.
   const std::string& text(std::string_view key) const;
-  /// All values of a flag of several.
+  /// All values of a flag of several, or of one given several times.
   const std::vector<std::string>& texts(std::string_view key) const;
   std::int64_t integer(std::string_view key) const;
   double number(std::string_view key) const;

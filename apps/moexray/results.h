@@ -1,21 +1,31 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "moexray/stats/accuracy_test.h"
 #include "moexray/stats/baselines.h"
 #include "moexray/stats/classify.h"
 #include "moexray/stats/confounds.h"
+#include "moexray/stats/crossed.h"
 #include "moexray/stats/expert_categories.h"
 #include "moexray/stats/experts.h"
 #include "moexray/stats/inference.h"
 #include "moexray/stats/layers.h"
+#include "moexray/stats/random_routers.h"
 #include "moexray/stats/similarity.h"
 
 namespace moexray::app {
 
 struct Verdict;
+
+/// Categories crossed with another property of the prompts.
+struct CrossedResult {
+  std::string key;    ///< "meta.topic"
+  std::string units;  ///< "meta.wording"
+  stats::CrossedTests tests;
+};
 
 /// What analyses found, as they computed it: for what is said of several together (the verdict, the
 /// summary, the first numbers of the page). A section fills in its own; null where an analysis was
@@ -31,6 +41,8 @@ struct Results {
   std::shared_ptr<const stats::ExpertsResult> experts;  ///< load
   /// Which experts the categories use more or less than others.
   std::shared_ptr<const stats::ExpertCategoriesResult> expert_categories;
+  std::shared_ptr<const CrossedResult> crossed;
+  std::shared_ptr<const stats::RandomRoutersResult> random_routers;
   std::shared_ptr<const Verdict> verdict;  ///< on all of them
 
   /// Takes over what `other` has.
@@ -47,6 +59,8 @@ struct Results {
     take(confounds, other.confounds);
     take(experts, other.experts);
     take(expert_categories, other.expert_categories);
+    take(crossed, other.crossed);
+    take(random_routers, other.random_routers);
     take(verdict, other.verdict);
   }
 };

@@ -220,6 +220,53 @@ ExpertsVerdict judge_experts(const VerdictFacts& facts, const Results& results) 
   return verdict;
 }
 
+RouterVerdict judge_router(const VerdictFacts& facts, const Results& results, bool differs) {
+  RouterVerdict verdict;
+  if (results.random_routers == nullptr) {
+    const auto left_out = facts.left_out.find(shadow_analysis().name);
+    verdict.reason = left_out == facts.left_out.end() ? "trace --shadow random" : left_out->second;
+    return verdict;
+  }
+  const stats::RandomRoutersResult& own = *results.random_routers;
+  verdict.outcome = own.outcome;
+  verdict.reason = own.reason;
+  verdict.finding = Finding::cannot_tell;
+  if (own.outcome == stats::RouterOutcome::cannot_tell) return verdict;
+  const stats::RouterFamily& family = own.families[static_cast<std::size_t>(own.verdict_family)];
+  verdict.n_routers = family.members.size();
+  verdict.r_squared = family.r_squared;
+  verdict.bits = family.bits;
+  if (results.inference != nullptr) verdict.positions = results.inference->positions.text();
+  verdict.finding = own.outcome == stats::RouterOutcome::no_better ? Finding::not_found
+                    : differs                                      ? Finding::found
+                                                                   : Finding::not_claimed;
+  return verdict;
+}
+
+CrossedVerdict judge_crossed(const Results& results, bool differs) {
+  CrossedVerdict verdict;
+  if (results.crossed == nullptr) return verdict;
+  const stats::CrossedTests& tests = results.crossed->tests;
+  verdict.key = results.crossed->key;
+  verdict.units = results.crossed->units;
+  verdict.n_levels = tests.levels.size();
+  verdict.n_units = tests.n_units;
+  verdict.p_value = tests.category.test.p_value;
+  verdict.n_permutations = tests.category.test.n_draws;
+  verdict.r_squared = tests.category.r_squared;
+  verdict.key_r_squared = tests.topic.r_squared;
+  verdict.reason = tests.reason;
+  if (std::isnan(verdict.p_value)) {
+    verdict.finding = Finding::cannot_tell;
+    if (verdict.reason.empty()) verdict.reason = "prompts have too little in common";
+  } else if (!is_found(verdict.p_value)) {
+    verdict.finding = Finding::not_found;
+  } else {
+    verdict.finding = differs ? Finding::found : Finding::not_claimed;
+  }
+  return verdict;
+}
+
 void list_limits(const VerdictFacts& facts, const Results& results, Verdict& verdict) {
   if (verdict.words.finding == Finding::not_tested) {
     verdict.not_tested.push_back("whether routing goes beyond the words (" + verdict.words.reason +
@@ -234,7 +281,10 @@ void list_limits(const VerdictFacts& facts, const Results& results, Verdict& ver
   if (verdict.experts.finding == Finding::not_tested) {
     verdict.not_tested.push_back("single experts (" + verdict.experts.reason + ")");
   }
-  verdict.not_tested.emplace_back("whether a router with random weights does as well");
+  if (verdict.router.finding == Finding::not_tested) {
+    verdict.not_tested.push_back("whether a random router does as well (" + verdict.router.reason +
+                                 ")");
+  }
   verdict.not_excluded = {"position", "the previous token", "order", "syntax"};
   if (!facts.grouped) {
     verdict.not_excluded.emplace_back("templates or sources that prompts share (--group-by)");
@@ -272,7 +322,7 @@ Verdict judge(const VerdictFacts& facts, const Results& results) {
   if (verdict.difference.finding == Finding::not_tested) {
     const std::string reason = verdict.difference.reason;
     verdict.words.reason = verdict.classifier.reason = reason;
-    verdict.layers.reason = verdict.experts.reason = reason;
+    verdict.layers.reason = verdict.experts.reason = verdict.router.reason = reason;
     return verdict;
   }
   const bool differs = verdict.difference.finding == Finding::found;
@@ -284,6 +334,8 @@ Verdict judge(const VerdictFacts& facts, const Results& results) {
   verdict.words = judge_words(facts, results, differs && !verdict.difference.lengths_differ);
   verdict.classifier = judge_classifier(facts, results);
   verdict.layers = judge_layers(facts, results, differs);
+  verdict.router = judge_router(facts, results, differs);
+  verdict.crossed = judge_crossed(results, differs);
   list_limits(facts, results, verdict);
   return verdict;
 }

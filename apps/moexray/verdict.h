@@ -114,6 +114,32 @@ struct ExpertsVerdict {
   std::string positions;  ///< "first 12 prompt tokens": what was compared
 };
 
+/// Does the model's own router separate categories better than random ones that hear the same?
+struct RouterVerdict {
+  /// found: better or worse; not_found: no better.
+  Finding finding = Finding::not_tested;
+  std::string reason;
+  stats::RouterOutcome outcome = stats::RouterOutcome::cannot_tell;
+  std::size_t n_routers = 0;
+  stats::RouterContrast r_squared;
+  stats::RouterContrast bits;
+  std::string positions;
+};
+
+/// What was held fixed by the design of crossed prompts.
+struct CrossedVerdict {
+  Finding finding = Finding::not_tested;  ///< of the category
+  std::string reason;
+  std::string key;    ///< that prompts of every category have each value of: "meta.topic"
+  std::string units;  ///< within which: "meta.wording"
+  std::size_t n_levels = 0;
+  std::size_t n_units = 0;
+  double p_value = stats::undefined;
+  std::int64_t n_permutations = 0;
+  double r_squared = stats::undefined;  ///< of the category
+  double key_r_squared = stats::undefined;
+};
+
 /// What can be said of all results together, and what cannot. The questions have an order: only
 /// once routing differs between categories do the following ones count as findings, so that the
 /// chance of any false finding stays at that of the first test.
@@ -124,6 +150,8 @@ struct Verdict {
   ClassifierVerdict classifier;
   LayersVerdict layers;
   ExpertsVerdict experts;
+  RouterVerdict router;
+  CrossedVerdict crossed;
   std::vector<std::string> not_tested;    ///< with the reason
   std::vector<std::string> not_excluded;  ///< what a finding may still come from
 };

@@ -193,6 +193,64 @@ std::string experts_sentence(const ExpertsVerdict& verdict) {
   return text + ".";
 }
 
+// What routers with random weights, which hear the same hidden states, make of the categories.
+std::string router_sentence(const RouterVerdict& verdict) {
+  if (verdict.finding == Finding::cannot_tell) {
+    return "Whether a random router would do as well these prompts cannot tell: " + verdict.reason +
+           ".";
+  }
+  if (verdict.finding != Finding::found && verdict.finding != Finding::not_found) return {};
+  const auto contrast = [](const stats::RouterContrast& own) {
+    return fmt::format("{} against {} ± {}, 95% interval of the difference {}", fixed(own.own, 3),
+                       fixed(own.mean, 3), fixed(own.sd, 3), interval_text(own.ci95, 3));
+  };
+  const std::string numbers = fmt::format(
+      " ({} random routers with the trained one's load: share of the variance between categories "
+      "{}{}{}{})",
+      verdict.n_routers, contrast(verdict.r_squared),
+      std::isnan(verdict.bits.own) ? "" : "; held-out bits " + contrast(verdict.bits),
+      verdict.positions.empty() ? "" : "; ", verdict.positions);
+  switch (verdict.outcome) {
+    case stats::RouterOutcome::better:
+      return "The trained router separates the categories better than random projections of the "
+             "same hidden states do" +
+             numbers + ".";
+    case stats::RouterOutcome::worse:
+      return "The trained router separates the categories worse than random projections of the "
+             "same hidden states do" +
+             numbers + ".";
+    default:
+      break;
+  }
+  return "The trained router separates the categories no better than random projections of the "
+         "same hidden states do" +
+         numbers +
+         ": the difference says what the hidden states know, not what the router learned.";
+}
+
+std::string crossed_sentence(const CrossedVerdict& verdict) {
+  if (verdict.finding == Finding::not_tested) return {};
+  if (verdict.finding == Finding::cannot_tell) {
+    return fmt::format("Categories crossed with {} were not tested: {}.", verdict.key,
+                       verdict.reason);
+  }
+  const std::string design = fmt::format(
+      "By design {} is held fixed: every category has each of its {} values, in each of {} units "
+      "({})",
+      verdict.key, verdict.n_levels, verdict.n_units, verdict.units);
+  const std::string numbers =
+      fmt::format("p = {} by {} relabellings of whole units, R² {} against {} of {}",
+                  p_text(verdict.p_value, verdict.n_permutations), verdict.n_permutations,
+                  fixed(verdict.r_squared, 3), fixed(verdict.key_r_squared, 3), verdict.key);
+  if (verdict.finding == Finding::found) {
+    return design + "; categories differ beyond it (" + numbers + ").";
+  }
+  if (verdict.finding == Finding::not_found) {
+    return design + "; that categories differ beyond it was not found (" + numbers + ").";
+  }
+  return {};
+}
+
 // What was tested and does not count.
 std::string not_claimed_sentence(const Verdict& verdict) {
   std::vector<std::string> parts;
@@ -200,6 +258,8 @@ std::string not_claimed_sentence(const Verdict& verdict) {
   if (verdict.words.finding == Finding::not_claimed && !differs) parts.emplace_back("token types");
   if (verdict.layers.finding == Finding::not_claimed) parts.emplace_back("single layers");
   if (verdict.experts.finding == Finding::not_claimed) parts.emplace_back("single experts");
+  if (verdict.router.finding == Finding::not_claimed) parts.emplace_back("random routers");
+  if (verdict.crossed.finding == Finding::not_claimed) parts.emplace_back("crossed prompts");
   std::string text;
   if (!parts.empty()) {
     text = "What the tables show of " + joined(parts) +
@@ -292,6 +352,47 @@ Json experts_json(const ExpertsVerdict& verdict) {
                        {"reason", reason_json(verdict.reason)}});
 }
 
+const char* outcome_name(stats::RouterOutcome outcome) {
+  switch (outcome) {
+    case stats::RouterOutcome::better:
+      return "better";
+    case stats::RouterOutcome::no_better:
+      return "no better";
+    case stats::RouterOutcome::worse:
+      return "worse";
+    case stats::RouterOutcome::cannot_tell:
+      break;
+  }
+  return "cannot tell";
+}
+
+Json router_json(const RouterVerdict& verdict) {
+  const auto contrast = [](const stats::RouterContrast& own) {
+    return Json::object({{"trained", own.own},
+                         {"mean", own.mean},
+                         {"sd", own.sd},
+                         {"difference", own.difference},
+                         {"ci95", interval_json(own.ci95)}});
+  };
+  return Json::object({{"outcome", name_of(verdict.finding)},
+                       {"trained_router", outcome_name(verdict.outcome)},
+                       {"n_routers", verdict.n_routers},
+                       {"r_squared", contrast(verdict.r_squared)},
+                       {"bits", contrast(verdict.bits)},
+                       {"positions", reason_json(verdict.positions)},
+                       {"reason", reason_json(verdict.reason)}});
+}
+
+Json crossed_json(const CrossedVerdict& verdict) {
+  return Json::object({{"outcome", name_of(verdict.finding)},
+                       {"key", reason_json(verdict.key)},
+                       {"units", reason_json(verdict.units)},
+                       {"p_value", verdict.p_value},
+                       {"permutations", verdict.n_permutations},
+                       {"r_squared", verdict.r_squared},
+                       {"reason", reason_json(verdict.reason)}});
+}
+
 }  // namespace
 
 std::string verdict_text(const Verdict& verdict) {
@@ -306,6 +407,8 @@ std::string verdict_text(const Verdict& verdict) {
   add(classifier_sentence(verdict.classifier));
   add(experts_sentence(verdict.experts));
   add(layers_sentence(verdict.layers));
+  add(crossed_sentence(verdict.crossed));
+  add(router_sentence(verdict.router));
   add(not_claimed_sentence(verdict));
   add(limits_sentences(verdict));
   return text;
@@ -323,6 +426,8 @@ Json verdict_json(const Verdict& verdict) {
                        {"classifier", classifier_json(verdict.classifier)},
                        {"layers", layers_json(verdict.layers)},
                        {"experts", experts_json(verdict.experts)},
+                       {"random_router", router_json(verdict.router)},
+                       {"crossed", crossed_json(verdict.crossed)},
                        {"not_tested", Json::array(verdict.not_tested)},
                        {"not_excluded", Json::array(verdict.not_excluded)},
                        {"text", verdict_text(verdict)}});

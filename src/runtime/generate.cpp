@@ -56,14 +56,22 @@ class Batch {
         on_pass_(on_pass),
         n_vocab_(static_cast<std::size_t>(model.config().spec.vocab_size)),
         collector_(model.config().routing_shape(), options.router_logits) {
+    const RoutingShape shape = model.config().routing_shape();
+    for (std::size_t i = 0; i < options.shadows.size(); ++i) {
+      shadow_collectors_.emplace_back(shape, options.router_logits && options.shadow_events,
+                                      options.shadow_events);
+    }
     std::vector<std::int64_t> capacities;
     for (const GenerationInput& prompt : prompts) {
       if (prompt.token_ids.empty()) {
         throw Error(ErrorKind::data, {"prompt without tokens", std::string(prompt.id), {}, {}});
       }
       Sequence& sequence = sequences_.emplace_back(prompt, RandomStream(options.seed, prompt.id));
-      sequence.output.routing =
-          RoutingBuffer(model.config().routing_shape(), options.router_logits);
+      sequence.output.routing = RoutingBuffer(shape, options.router_logits);
+      sequence.output.shadows.assign(options.shadows.size(), ExpertSets(shape));
+      if (options.shadow_events) {
+        sequence.output.shadow_routing.assign(options.shadows.size(), sequence.output.routing);
+      }
       capacities.push_back(n_forward_tokens(static_cast<std::int64_t>(prompt.token_ids.size()),
                                             options.max_new_tokens));
     }
@@ -132,10 +140,12 @@ class Batch {
       pieces.push_back({&sequences_[chunk.sequence].output.routing, n_rows});
       n_tokens += n_rows;
     }
+    const std::vector<Shadow> shadows = begin_shadows(chunks);
     collector_.begin_pass(std::move(pieces));
     std::vector<float> logits =
-        model_.forward(*session_, slots, {&collector_, options_.policy.get(), {}});
+        model_.forward(*session_, slots, {&collector_, options_.policy.get(), {}, shadows});
     collector_.end_pass();
+    for (const RoutingCollector& collector : shadow_collectors_) collector.end_pass();
     if (logits.size() != chunks.size() * n_vocab_) {
       throw Error(ErrorKind::runtime, "the model returned logits of the wrong shape");
     }
@@ -144,6 +154,23 @@ class Batch {
               std::span(logits).subspan(row * n_vocab_, n_vocab_));
     }
     if (on_pass_) on_pass_(type, n_tokens);
+  }
+
+  // What the shadows choose in the next pass goes to its sequences.
+  std::vector<Shadow> begin_shadows(std::span<const Chunk> chunks) {
+    std::vector<Shadow> shadows;
+    for (std::size_t i = 0; i < shadow_collectors_.size(); ++i) {
+      std::vector<RoutingCollector::Piece> pieces;
+      for (const Chunk& chunk : chunks) {
+        GenerationOutput& output = sequences_[chunk.sequence].output;
+        pieces.push_back({options_.shadow_events ? &output.shadow_routing[i] : nullptr,
+                          static_cast<std::int64_t>(chunk.token_ids.size()), &output.shadows[i]});
+      }
+      shadow_collectors_[i].begin_pass(std::move(pieces));
+      const WatchingRouter& own = options_.shadows[i];
+      shadows.push_back({own.router, own.biases, &shadow_collectors_[i]});
+    }
+    return shadows;
   }
 
   // A sequence has come through a pass: takes its next token, if it is due and wanted.
@@ -200,6 +227,7 @@ class Batch {
   const OnPass& on_pass_;
   std::size_t n_vocab_;
   RoutingCollector collector_;
+  std::vector<RoutingCollector> shadow_collectors_;
   std::vector<Sequence> sequences_;
   std::unique_ptr<Session> session_;
 };

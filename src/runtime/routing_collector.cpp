@@ -37,7 +37,8 @@ void RoutingCollector::on_router(const RouterBatch& batch) {
   const std::size_t n_events = count(n_rows_) * count(shape_.top_k);
   const std::size_t n_logits = count(n_rows_) * count(shape_.n_experts);
   if (batch.layer != next_layer_ || next_layer_ >= shape_.n_layers || batch.n_rows != n_rows_ ||
-      !(found == shape_) || batch.experts.size() != n_events || batch.weights.size() != n_events ||
+      !(found == shape_) || batch.experts.size() != n_events ||
+      (with_weights_ && batch.weights.size() != n_events) ||
       (with_logits_ && batch.logits.size() != n_logits)) {
     throw Error(ErrorKind::runtime, {"the model reported routing of the wrong shape",
                                      {},
@@ -50,10 +51,14 @@ void RoutingCollector::on_router(const RouterBatch& batch) {
   std::size_t row = 0;
   for (const Piece& piece : pieces_) {
     const std::size_t n = count(piece.n_rows);
-    piece.buffer->append(batch.layer, piece.n_rows, batch.experts.subspan(row * k, n * k),
-                         batch.weights.subspan(row * k, n * k),
-                         with_logits_ ? batch.logits.subspan(row * n_experts, n * n_experts)
-                                      : std::span<const float>());
+    const auto experts = batch.experts.subspan(row * k, n * k);
+    if (piece.sets != nullptr) piece.sets->append(batch.layer, piece.n_rows, experts);
+    if (piece.buffer != nullptr) {
+      piece.buffer->append(batch.layer, piece.n_rows, experts,
+                           batch.weights.subspan(row * k, n * k),
+                           with_logits_ ? batch.logits.subspan(row * n_experts, n * n_experts)
+                                        : std::span<const float>());
+    }
     row += n;
   }
 }

@@ -14,6 +14,7 @@
 #include "moexray/core/wording.h"
 #include "moexray/runtime/batch_plan.h"
 #include "moexray/runtime/kernels.h"
+#include "moexray/runtime/shadows.h"
 #include "moexray/trace/background_writer.h"
 #include "trace_time.h"
 
@@ -91,6 +92,31 @@ void tokenize_prompts(TraceJob& job, const TraceSettings& settings, const ModelC
   failures.throw_if_any();
 }
 
+std::vector<std::vector<TokenId>> calibration_prompts(std::span<const Prompt> prompts,
+                                                      const Tokenizer& tokenizer,
+                                                      const ChatTemplate& chat_template,
+                                                      const std::atomic<bool>& stop) {
+  std::vector<std::vector<TokenId>> chosen;
+  std::int64_t n_left = max_calibration_tokens;
+  for (const std::size_t i : spread_order(prompts.size())) {
+    if (n_left == 0) break;
+    if (stop) throw Error(ErrorKind::interrupted, "interrupted");
+    std::vector<TokenId> ids;
+    try {
+      ids = tokenize_chat(chat_template, tokenizer, messages_of(prompts[i])).ids;
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::data) throw;
+      continue;  // told where the prompt is to be traced
+    }
+    const std::int64_t n = std::min({std::ssize(ids), max_calibration_prompt_tokens, n_left});
+    if (n == 0) continue;
+    ids.resize(static_cast<std::size_t>(n));
+    chosen.push_back(std::move(ids));
+    n_left -= n;
+  }
+  return chosen;
+}
+
 // What tokenizer, chat template and their settings together made of the prompts.
 std::string sha256_of_ids(const std::vector<TokenizedPrompt>& prompts) {
   Sha256 hash;
@@ -160,6 +186,7 @@ FinishedPrompt finish(const Prompt& prompt, const TokenizedPrompt& tokenized,
   finished.completion = decode_completion(tokenizer, tokenized.ids, output.token_ids);
   finished.finish_reason = std::move(output.finish_reason);
   finished.routing = std::move(output.routing);
+  finished.shadows = std::move(output.shadows);
   return finished;
 }
 
@@ -174,21 +201,47 @@ TraceTime::Tokens planned_tokens(const TraceJob& job, std::size_t begin, std::si
   return tokens;
 }
 
+// What came of a batch.
+struct Computed {
+  std::vector<FinishedPrompt> prompts;
+  std::vector<std::vector<RoutingBuffer>> shadow_routing;  // [prompts] [shadows], or of no shadow
+};
+
 // Traces the prompts [begin, end).
-std::vector<FinishedPrompt> compute_batch(const TraceJob& job, std::size_t begin, std::size_t end,
-                                          Model& model, const Tokenizer& tokenizer,
-                                          const std::atomic<bool>& stop, const OnPass& on_pass) {
+Computed compute_batch(const TraceJob& job, std::size_t begin, std::size_t end, Model& model,
+                       const Tokenizer& tokenizer, const std::atomic<bool>& stop,
+                       const OnPass& on_pass) {
   std::vector<GenerationInput> inputs;
   for (std::size_t i = begin; i < end; ++i) {
     inputs.push_back({job.prompts[i].id, job.tokenized[i].ids});
   }
   std::vector<GenerationOutput> outputs = generate(model, inputs, job.generation, stop, on_pass);
-  std::vector<FinishedPrompt> batch;
+  Computed batch;
   for (std::size_t i = begin; i < end; ++i) {
-    batch.push_back(
-        finish(job.prompts[i], job.tokenized[i], std::move(outputs[i - begin]), tokenizer));
+    GenerationOutput& output = outputs[i - begin];
+    batch.shadow_routing.push_back(std::move(output.shadow_routing));
+    batch.prompts.push_back(finish(job.prompts[i], job.tokenized[i], std::move(output), tokenizer));
   }
   return batch;
+}
+
+// Writes the batch with this number as each shadow routed it.
+void commit_shadows(std::span<TraceWriter> writers, std::size_t number, Computed& batch) {
+  std::vector<std::vector<ExpertSets>> sets;
+  for (FinishedPrompt& prompt : batch.prompts) sets.push_back(std::exchange(prompt.shadows, {}));
+  for (std::size_t shadow = 0; shadow < writers.size(); ++shadow) {
+    const std::size_t n_committed = writers[shadow].n_committed_batches();
+    if (n_committed > number) continue;
+    const auto exchange = [&] {
+      for (std::size_t i = 0; i < batch.prompts.size(); ++i) {
+        std::swap(batch.prompts[i].routing, batch.shadow_routing[i][shadow]);
+      }
+    };
+    exchange();
+    writers[shadow].commit_batch(batch.prompts);
+    exchange();
+  }
+  for (std::size_t i = 0; i < sets.size(); ++i) batch.prompts[i].shadows = std::move(sets[i]);
 }
 
 [[noreturn]] void throw_interrupted(const TraceWriter& writer) {
@@ -197,13 +250,15 @@ std::vector<FinishedPrompt> compute_batch(const TraceJob& job, std::size_t begin
                           counted(writer.manifest().n_prompts, "prompt")));
 }
 
-void run_batches(const TraceJob& job, TraceWriter& writer, Model& model, const Tokenizer& tokenizer,
-                 const std::atomic<bool>& stop, const OnTraceProgress& on_progress) {
+void run_batches(const TraceJob& job, TraceWriter& writer, std::span<TraceWriter> shadow_writers,
+                 Model& model, const Tokenizer& tokenizer, const std::atomic<bool>& stop,
+                 const OnTraceProgress& on_progress) {
   using Clock = std::chrono::steady_clock;
   const std::vector<std::int64_t> sizes(
       writer.manifest().plan.begin() + static_cast<std::ptrdiff_t>(writer.n_committed_batches()),
       writer.manifest().plan.end());
   std::size_t next = writer.n_committed_prompts();
+  std::size_t number = writer.n_committed_batches();
   TraceTime time(planned_tokens(job, next, job.prompts.size()));
   std::int64_t n_expected = time.n_expected();
   BackgroundWriter background(writer);
@@ -219,7 +274,10 @@ void run_batches(const TraceJob& job, TraceWriter& writer, Model& model, const T
     const std::size_t end = next + static_cast<std::size_t>(size);
     time.begin_batch(planned_tokens(job, next, end));
     try {
-      background.commit_batch(compute_batch(job, next, end, model, tokenizer, stop, on_pass));
+      Computed batch = compute_batch(job, next, end, model, tokenizer, stop, on_pass);
+      if (!shadow_writers.empty()) commit_shadows(shadow_writers, number, batch);
+      batch.shadow_routing = {};
+      background.commit_batch(std::move(batch.prompts));
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::interrupted) throw;
       background.wait();
@@ -227,9 +285,19 @@ void run_batches(const TraceJob& job, TraceWriter& writer, Model& model, const T
     }
     time.end_batch();
     next = end;
+    ++number;
     n_expected = time.n_expected();
   }
   background.wait();
+}
+
+TraceWriter open_trace(const std::filesystem::path& directory, TraceStart start,
+                       const TraceManifest& manifest, std::span<const Prompt> prompts,
+                       const WriterOptions& options) {
+  if (start == TraceStart::resume) {
+    return TraceWriter::resume(directory, manifest, prompts, options);
+  }
+  return TraceWriter::create(directory, manifest, start == TraceStart::replace, options);
 }
 
 }  // namespace
@@ -261,12 +329,26 @@ ManifestModel manifest_model(const ModelConfig& config, const std::string& route
   return model;
 }
 
+TraceManifest shadow_manifest(const TraceManifest& own, const ManifestShadow& shadow) {
+  TraceManifest manifest = own;
+  manifest.shadows.clear();
+  manifest.shadow_router = shadow.router + ", " + shadow.form;
+  manifest.model.name += " with router " + manifest.shadow_router;
+  manifest.model.router_sha256 = shadow.weights_sha256;
+  return manifest;
+}
+
 TraceJob plan_trace(const TraceSettings& settings, PromptSet prompts, const ModelConfig& config,
                     const std::string& router_sha256, const Tokenizer& tokenizer,
                     const ChatTemplate& chat_template, const std::atomic<bool>& stop) {
   const auto [begin, end] = select_prompts(prompts.prompts.size(), settings.limit, settings.shard);
   const PromptRange whole = select_prompts(prompts.prompts.size(), settings.limit, {});
   TraceJob job;
+  if (settings.calibrates) {
+    const auto all =
+        std::span<const Prompt>(prompts.prompts).subspan(whole.begin, whole.end - whole.begin);
+    job.calibration = calibration_prompts(all, tokenizer, chat_template, stop);
+  }
   job.prompts.reserve(end - begin);
   for (std::size_t i = begin; i < end; ++i) job.prompts.push_back(std::move(prompts.prompts[i]));
   tokenize_prompts(job, settings, config, tokenizer, chat_template, stop);
@@ -319,16 +401,35 @@ bool TraceOutput::is_finished(const TraceJob& job) const {
          TraceWriter::is_finished(directory, job.manifest, job.prompts);
 }
 
-TraceWriter TraceOutput::open(const TraceJob& job) const {
-  if (start == TraceStart::resume) return TraceWriter::resume(directory, job.manifest, job.prompts);
-  return TraceWriter::create(directory, job.manifest, start == TraceStart::replace);
+TraceWriter TraceOutput::open(const TraceJob& job, const WriterOptions& options) const {
+  return open_trace(directory, start, job.manifest, job.prompts, options);
+}
+
+std::filesystem::path TraceOutput::shadow_directory(const ManifestShadow& shadow) const {
+  std::string name = shadow.router;
+  if (shadow.form != "plain") name += "-" + shadow.form;
+  for (char& c : name) {
+    if (c == ':' || c == ' ') c = '-';
+  }
+  return directory / "shadows" / name;
+}
+
+std::vector<TraceWriter> TraceOutput::open_shadows(const TraceJob& job) const {
+  std::vector<TraceWriter> writers;
+  for (const ManifestShadow& shadow : job.manifest.shadows) {
+    writers.push_back(open_trace(shadow_directory(shadow), start,
+                                 shadow_manifest(job.manifest, shadow), job.prompts, {}));
+  }
+  return writers;
 }
 
 void run_trace(const TraceJob& job, TraceWriter& writer, Model& model, const Tokenizer& tokenizer,
-               const std::atomic<bool>& stop, const OnTraceProgress& on_progress) {
+               const std::atomic<bool>& stop, const OnTraceProgress& on_progress,
+               std::span<TraceWriter> shadow_writers) {
   try {
-    run_batches(job, writer, model, tokenizer, stop, on_progress);
+    run_batches(job, writer, shadow_writers, model, tokenizer, stop, on_progress);
   } catch (...) {
+    for (TraceWriter& shadow : shadow_writers) shadow.discard_if_empty();
     writer.discard_if_empty();
     throw;
   }

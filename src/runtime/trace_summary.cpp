@@ -43,7 +43,10 @@ std::string trace_summary(const std::filesystem::path& directory) {
   out += fmt::format("  events  {} ({}, top-{} of {})\n", grouped_digits(n_events),
                      counted(traces.shape.n_layers, "layer"), traces.shape.top_k,
                      counted(traces.shape.n_experts, "expert"));
+  const std::size_t n_shadows = traces.manifests.front().shadows.size();
+  if (n_shadows > 0) out += fmt::format("  shadows {} (moexray shadow)\n", n_shadows);
   out += "  files   manifest.json, prompts.jsonl";
+  if (n_shadows > 0) out += ", shadows.bin";
   if (!files.empty()) out += ", " + files.begin()->first;
   if (files.size() > 1) out += fmt::format(" … {}", files.rbegin()->first);
   out += fmt::format(" ({:.1f} MB of events)\n", static_cast<double>(n_bytes) / 1e6);

@@ -34,6 +34,10 @@ at::Tensor feed_forward(const FeedForwardWeights& weights, const at::Tensor& x, 
 
 }  // namespace
 
+at::Tensor router_logits(const at::Tensor& h, const at::Tensor& router, Ops& ops) {
+  return ops.linear(h, router);
+}
+
 Decoder::Decoder(ModelSpec spec_) : spec(std::move(spec_)), layers(spec.layers.size()) {}
 
 at::Tensor& Decoder::weight(WeightRole role, int layer) {
@@ -93,8 +97,9 @@ at::Tensor Decoder::forward(at::Tensor x, Ops& ops, const RouterHook& hook) cons
       x = x + feed_forward(weights.network, h, ops);
       continue;
     }
-    const auto routing = ops.route(moe->router, moe_layer, h, ops.linear(h, weights.router));
-    if (hook) hook(moe_layer, routing);
+    const auto routing =
+        ops.route(moe->router, moe_layer, h, router_logits(h, weights.router, ops));
+    if (hook) hook(moe_layer, h, routing);
     ++moe_layer;
     auto mixed = ops.mix_experts(*moe, h, routing, weights.experts);
     if (moe->shared) mixed = mixed + feed_forward(weights.network, h, ops);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "kernels/kernel_sets.h"
@@ -33,6 +34,14 @@ class InferenceOps : public Ops {
 
   RouterOutput route(const RouterSpec& spec, int moe_layer, const at::Tensor& h,
                      const at::Tensor& logits) override;
+
+  /// What a router chooses by logits [n, E] without a policy.
+  static RouterOutput choose(const RouterSpec& spec, const at::Tensor& logits);
+
+  /// The same by logits + biases [E]. The weights of what was chosen are those of the logits alone,
+  /// if they are wanted, and anything else.
+  static RouterOutput choose_with_biases(const RouterSpec& spec, const at::Tensor& logits,
+                                         std::span<const float> biases, bool wants_weights);
 
  protected:
   TorchSession& session_;

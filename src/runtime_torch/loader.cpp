@@ -17,30 +17,6 @@ at::ScalarType scalar_type(WeightType type) {
   return at::kFloat;
 }
 
-class Loader {
- public:
-  Loader(const Checkpoint& checkpoint, at::ScalarType dtype, const at::Device& device)
-      : checkpoint_(checkpoint), dtype_(dtype), device_(device) {}
-
-  at::Tensor matrix(const std::string& name) const {
-    const auto tensor = mapped(name);
-    const bool kernels_widen =
-        device_.is_cpu() && dtype_ == at::kFloat && tensor.scalar_type() == at::kBFloat16;
-    return kernels_widen ? tensor : tensor.to(device_, dtype_);
-  }
-
-  at::Tensor vector(const std::string& name) const { return mapped(name).to(device_, dtype_); }
-
- private:
-  at::Tensor mapped(const std::string& name) const {
-    return mapped_tensor(checkpoint_.tensor(name));
-  }
-
-  const Checkpoint& checkpoint_;
-  at::ScalarType dtype_;
-  at::Device device_;
-};
-
 }  // namespace
 
 at::Tensor mapped_tensor(const TensorView& view) {
@@ -55,11 +31,19 @@ at::Tensor mapped_tensor(const TensorView& view) {
   return copy;
 }
 
+at::Tensor loaded_matrix(const TensorView& view, at::ScalarType dtype, const at::Device& device) {
+  const auto tensor = mapped_tensor(view);
+  const bool kernels_widen =
+      device.is_cpu() && dtype == at::kFloat && tensor.scalar_type() == at::kBFloat16;
+  return kernels_widen ? tensor : tensor.to(device, dtype);
+}
+
 Decoder load_decoder(const Checkpoint& checkpoint, at::ScalarType dtype, const at::Device& device) {
-  const Loader load(checkpoint, dtype, device);
   Decoder decoder(checkpoint.config().spec);
   for (const WeightSlot& slot : checkpoint.weights()) {
-    const auto tensor = slot.shape.size() == 1 ? load.vector(slot.name) : load.matrix(slot.name);
+    const TensorView& view = checkpoint.tensor(slot.name);
+    const auto tensor = slot.shape.size() == 1 ? mapped_tensor(view).to(device, dtype)
+                                               : loaded_matrix(view, dtype, device);
     if (slot.expert < 0) {
       decoder.weight(slot.role, slot.layer) = tensor;
     } else {

@@ -59,8 +59,9 @@ class Ops {
                                  const RouterOutput& routing, const ExpertWeights& experts) = 0;
 };
 
-/// Called with every MoE layer's routing as soon as it is known: the forward hook of the routers.
-using RouterHook = std::function<void(int moe_layer, const RouterOutput&)>;
+/// Called with every MoE layer's routing as soon as it is known, and with what its router has
+/// multiplied, h [n, hidden]: the forward hook of the routers.
+using RouterHook = std::function<void(int moe_layer, const at::Tensor& h, const RouterOutput&)>;
 
 /// Rows [begin, end) of a contiguous matrix on the CPU.
 template <typename Value>

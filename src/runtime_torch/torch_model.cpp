@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "inference_ops.h"
+#include "loader.h"
 #include "moexray/core/error.h"
 #include "translate_errors.h"
 
@@ -70,15 +71,22 @@ void require_finite(std::span<const float> logits, std::span<const RowPlace> row
   }
 }
 
+// The routers of a shadow, where the products of this module read them.
+struct TorchShadow : ShadowRouter {
+  std::vector<at::Tensor> layers;  // [n_layers] of [E, hidden]
+};
+
 }  // namespace
 
 void observe_router(RouterTap& tap, const RoutingShape& shape, int moe_layer, std::int64_t n_rows,
                     const RouterOutput& routing) {
-  const auto weights = routing.weights.to(at::kCPU, at::kFloat).contiguous();
+  const auto weights =
+      tap.wants_weights() ? routing.weights.to(at::kCPU, at::kFloat).contiguous() : at::Tensor();
   const auto logits =
       tap.wants_logits() ? routing.logits.to(at::kCPU, at::kFloat).contiguous() : at::Tensor();
   const at::IntArrayRef selected = routing.experts.sizes();
-  TORCH_CHECK(selected == at::IntArrayRef({n_rows, shape.top_k}) && weights.sizes() == selected,
+  TORCH_CHECK(selected == at::IntArrayRef({n_rows, shape.top_k}) &&
+                  (!weights.defined() || weights.sizes() == selected),
               "router output of MoE layer ", moe_layer, " has shape ", selected);
   TORCH_CHECK(!logits.defined() || logits.sizes() == at::IntArrayRef({n_rows, shape.n_experts}));
   const auto n_selected = static_cast<std::size_t>(n_rows * shape.top_k);
@@ -87,8 +95,9 @@ void observe_router(RouterTap& tap, const RoutingShape& shape, int moe_layer, st
                     shape.n_experts,
                     shape.top_k,
                     {routing.experts.data_ptr<ExpertId>(), n_selected},
-                    {weights.data_ptr<float>(), n_selected},
+                    {},
                     {}};
+  if (weights.defined()) batch.weights = {weights.data_ptr<float>(), n_selected};
   if (logits.defined())
     batch.logits = {logits.data_ptr<float>(), static_cast<std::size_t>(logits.numel())};
   for (const float weight : batch.weights) {
@@ -124,6 +133,67 @@ std::vector<float> TorchModel::forward(Session& session, std::span<const Sequenc
                                 [&] { return run_pass(session, chunks, passage); });
 }
 
+std::unique_ptr<ShadowRouter> TorchModel::prepare_shadow(const ShadowWeights& weights) {
+  return with_translated_errors("prepare a shadow router", [&] {
+    const RoutingShape shape = config_.routing_shape();
+    const std::vector<std::int64_t> expected{shape.n_experts, config_.spec.hidden_size};
+    auto router = std::make_unique<TorchShadow>();
+    for (const TensorView& view : weights.layers) {
+      if (view.shape != expected) break;
+      router->layers.push_back(loaded_matrix(view, dtype_, device_));
+    }
+    if (std::ssize(router->layers) != shape.n_layers ||
+        std::ssize(weights.layers) != shape.n_layers) {
+      throw Error(ErrorKind::data,
+                  {"the weights of a shadow router do not fit the model",
+                   {},
+                   std::to_string(shape.n_layers) + " matrices of " + std::to_string(expected[0]) +
+                       " x " + std::to_string(expected[1]),
+                   std::to_string(router->layers.size()) + " that do"});
+    }
+    return router;
+  });
+}
+
+void TorchModel::check_shadows(std::span<const Shadow> shadows) const {
+  const RoutingShape shape = config_.routing_shape();
+  const auto n_biases =
+      static_cast<std::size_t>(shape.n_layers) * static_cast<std::size_t>(shape.n_experts);
+  for (const Shadow& shadow : shadows) {
+    if (dynamic_cast<const TorchShadow*>(shadow.router) == nullptr || shadow.tap == nullptr ||
+        (!shadow.biases.empty() && shadow.biases.size() != n_biases)) {
+      throw Error(ErrorKind::data,
+                  "a shadow has no router of this model, no tap, or biases that do "
+                  "not fit");
+    }
+  }
+}
+
+void TorchModel::observe_shadows(std::span<const Shadow> shadows, int moe_layer,
+                                 const at::Tensor& h, Ops& ops) const {
+  const RouterSpec& rule = decoder_.spec.router();
+  const RoutingShape shape = config_.routing_shape();
+  const auto n_experts = static_cast<std::size_t>(shape.n_experts);
+  const ShadowRouter* last = nullptr;
+  at::Tensor logits;
+  for (const Shadow& shadow : shadows) {
+    if (shadow.router != last) {
+      const auto& router = dynamic_cast<const TorchShadow&>(*shadow.router);
+      logits = router_logits(h, router.layers[static_cast<std::size_t>(moe_layer)], ops);
+      last = shadow.router;
+    }
+    RouterOutput routing;
+    if (shadow.biases.empty()) {
+      routing = InferenceOps::choose(rule, logits);
+    } else {
+      const auto biases =
+          shadow.biases.subspan(static_cast<std::size_t>(moe_layer) * n_experts, n_experts);
+      routing = InferenceOps::choose_with_biases(rule, logits, biases, shadow.tap->wants_weights());
+    }
+    observe_router(*shadow.tap, shape, moe_layer, h.size(0), routing);
+  }
+}
+
 std::vector<float> TorchModel::run_pass(Session& session, std::span<const SequenceChunk> chunks,
                                         const Passage& passage) {
   // A setting of the process, which another model may have changed. Setting it starts libtorch's
@@ -135,12 +205,7 @@ std::vector<float> TorchModel::run_pass(Session& session, std::span<const Sequen
   const auto n_rows = static_cast<std::int64_t>(rows.batch.rows.size());
   if (n_rows == 0) return {};
 
-  RouterHook hook;
-  if (passage.tap != nullptr) {
-    hook = [&, shape = config_.routing_shape()](int moe_layer, const RouterOutput& routing) {
-      observe_router(*passage.tap, shape, moe_layer, n_rows, routing);
-    };
-  }
+  check_shadows(passage.shadows);
   const auto embedded = decoder_.embedding.index_select(0, rows.token_ids.to(device_)).to(dtype_);
   const auto logits_of = [&](Ops& ops, const at::Tensor& h, std::span<const RowPlace> places) {
     const auto logits = ops.linear(h, decoder_.head).to(at::kCPU, at::kFloat).contiguous();
@@ -151,6 +216,16 @@ std::vector<float> TorchModel::run_pass(Session& session, std::span<const Sequen
   std::vector<float> result;
   const auto run = [&](auto&& ops) {
     ops.set_policy(passage.policy);
+    RouterHook hook;
+    if (passage.tap != nullptr || !passage.shadows.empty()) {
+      hook = [&](int moe_layer, const at::Tensor& rows_h, const RouterOutput& routing) {
+        const RoutingShape shape = config_.routing_shape();
+        if (passage.tap != nullptr) {
+          observe_router(*passage.tap, shape, moe_layer, n_rows, routing);
+        }
+        observe_shadows(passage.shadows, moe_layer, rows_h, ops);
+      };
+    }
     const auto h = decoder_.forward(embedded, ops, hook);
     const std::span<const RowPlace> places = rows.batch.rows;
     if (!passage.every_token) {

@@ -18,8 +18,13 @@ class TorchModel : public Model {
   std::unique_ptr<Session> new_session(std::span<const std::int64_t> capacities) override;
   std::vector<float> forward(Session& session, std::span<const SequenceChunk> chunks,
                              const Passage& passage) override;
+  std::unique_ptr<ShadowRouter> prepare_shadow(const ShadowWeights& weights) override;
 
  private:
+  void check_shadows(std::span<const Shadow> shadows) const;
+  /// Lets shadows choose at a layer by h [n, hidden], which its own router has multiplied.
+  void observe_shadows(std::span<const Shadow> shadows, int moe_layer, const at::Tensor& h,
+                       Ops& ops) const;
   std::vector<float> run_pass(Session& session, std::span<const SequenceChunk> chunks,
                               const Passage& passage);
 

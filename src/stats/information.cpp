@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "calibrated_pipeline.h"
 #include "feature_sets.h"
 #include "fold_models.h"
 #include "moexray/core/error.h"
@@ -33,10 +34,6 @@ double entropy_bits(const CategoryIndex& categories) {
   return bits;
 }
 
-PipelineOptions pipeline() {
-  return {.grid = shared_grid, .unit_size = true, .calibrate = true, .prior_share = 0.01};
-}
-
 InformationBound bound_of(const Signatures& signatures, const CategoryIndex& categories,
                           const Units& units, const InformationOptions& options) {
   InformationBound bound;
@@ -47,7 +44,7 @@ InformationBound bound_of(const Signatures& signatures, const CategoryIndex& cat
   const FeatureMaker features = signature_features(signatures);
   constexpr std::array losses = {&log_loss_bits};
   const auto repetitions =
-      nested_repetitions(design, [&](int) { return features; }, pipeline(), losses);
+      nested_repetitions(design, [&](int) { return features; }, calibrated_pipeline(), losses);
   const NestedInterval interval = nested_interval(repetitions.front(), units, options.n_folds);
   bound.bits = bound.entropy - interval.cv_mean;
   bound.ci95 = {bound.entropy - interval.ci95[1], bound.entropy - interval.ci95[0]};
@@ -276,7 +273,7 @@ InformationResult information(const Signatures& signatures, const ComparedPrompt
   if (categories.names.size() < 2) {
     throw Error(ErrorKind::data, nothing_to_compare(categories));
   }
-  if (!allows_nesting(options.n_folds, pipeline())) {
+  if (!allows_nesting(options.n_folds, calibrated_pipeline())) {
     throw Error(ErrorKind::usage,
                 {"number of folds", {}, "4 to 64", std::to_string(options.n_folds)});
   }

@@ -96,6 +96,9 @@ void DirectoryWriter::cut_to(const Committed& kept) {
     events_file_.truncate(kept.events_bytes);
     group_begin_ = kept.events_bytes;
   }
+  if (has_shadows()) {
+    shadows_file_ = ShadowFile::resume(directory_, shadow_header(), kept.n_prompts);
+  }
   n_event_bytes_ = kept.all_events_bytes;
   n_prompts_ = kept.n_prompts;
   sync_directory(directory_);
@@ -118,7 +121,9 @@ void DirectoryWriter::start() {
   prompts_file_.truncate(0);
   prompts_file_.sync();
   remove_events_from(directory_, 0);
+  remove_file(directory_ / shadows_name);
   write_file_atomically(directory_ / manifest_name, manifest_to_json(manifest_));
+  if (has_shadows()) shadows_file_ = ShadowFile::create(directory_, shadow_header());
   is_waiting_ = false;  // only now: no event may stand under an old manifest
 }
 
@@ -147,6 +152,17 @@ void DirectoryWriter::check(const FinishedPrompt& prompt) const {
       (knows_all && n_routed != n_forward_tokens(n_prompt, n_generated))) {
     refuse_prompt(prompt, "number of routed tokens");
   }
+  if (prompt.shadows.size() != manifest_.shadows.size()) refuse_prompt(prompt, "shadows");
+  for (const ExpertSets& sets : prompt.shadows) {
+    if (sets.shape() != manifest_.model.shape || !sets.is_rectangular() ||
+        sets.n_positions() != n_routed) {
+      refuse_prompt(prompt, "routing of shadows");
+    }
+  }
+}
+
+ShadowHeader DirectoryWriter::shadow_header() const {
+  return {manifest_.model.shape, manifest_.shadows, options_.shadow_biases};
 }
 
 void DirectoryWriter::append(const FinishedPrompt& prompt) {
@@ -161,6 +177,7 @@ void DirectoryWriter::append(const FinishedPrompt& prompt) {
     check(prompt);
     if (n_appended_ == 0) begin_group();
     lines_ += write_events(prompt);
+    if (has_shadows()) shadows_file_.append(prompt.prompt->id, prompt.shadows);
     ++n_appended_;
   } catch (...) {
     cut_group();
@@ -173,6 +190,7 @@ void DirectoryWriter::commit() {
   const std::uint64_t prompts_bytes = prompts_file_.size();
   try {
     events_file_.sync();
+    if (has_shadows()) shadows_file_.sync();
     prompts_file_.append(lines_);
     prompts_file_.sync();
   } catch (...) {
@@ -186,6 +204,7 @@ void DirectoryWriter::commit() {
   }
   n_event_bytes_ += events_file_.size() - group_begin_;
   group_begin_ = events_file_.size();
+  if (has_shadows()) shadows_file_.keep();
   n_prompts_ += n_appended_;
   n_appended_ = 0;
   lines_.clear();
@@ -200,6 +219,7 @@ void DirectoryWriter::discard_if_empty() noexcept {
   if (!is_new_ || n_prompts_ > 0) return;
   try {
     remove_events_from(directory_, 0);
+    remove_file(directory_ / shadows_name);
     remove_file(directory_ / manifest_name);
     remove_file(directory_ / prompts_name);
     remove_empty(made_directories_);
@@ -257,6 +277,7 @@ void DirectoryWriter::cut_group() noexcept {
   if (!events_file_.is_open()) return;
   try {
     events_file_.truncate(group_begin_);
+    shadows_file_.cut();
   } catch (const Error&) {
     is_broken_ = true;
   }

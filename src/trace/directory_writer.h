@@ -14,6 +14,7 @@
 #include "disk_file.h"
 #include "moexray/trace/manifest.h"
 #include "moexray/trace/writer.h"
+#include "shadow_file.h"
 #include "zstd_frames.h"
 
 namespace moexray::trace {
@@ -85,6 +86,8 @@ class DirectoryWriter {
   void open_events(std::size_t index);
   std::string write_events(const FinishedPrompt& prompt);
   void cut_group() noexcept;
+  bool has_shadows() const { return !manifest_.shadows.empty(); }
+  ShadowHeader shadow_header() const;
 
   std::filesystem::path directory_;
   TraceManifest manifest_;
@@ -102,6 +105,7 @@ class DirectoryWriter {
   std::size_t n_appended_ = 0;
   std::string lines_;
   std::uint64_t group_begin_ = 0;  // in the events file: what lies behind is not committed
+  ShadowFile shadows_file_;
   ByteBuffer records_;
   FrameCompressor compressor_;
 };

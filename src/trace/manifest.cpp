@@ -12,6 +12,7 @@
 #include "moexray/core/error.h"
 #include "moexray/core/file.h"
 #include "moexray/core/version.h"
+#include "trace_directory.h"
 
 namespace moexray {
 namespace {
@@ -128,6 +129,7 @@ class KeyReader {
 };
 
 constexpr std::size_t max_eos_ids = 256;
+constexpr std::size_t max_shadows = 10'000;
 constexpr std::uint64_t max_count = std::numeric_limits<std::int64_t>::max();
 constexpr std::uint64_t max_int = std::numeric_limits<int>::max();
 
@@ -194,6 +196,46 @@ void read_shard(const KeyReader& in, TraceManifest& m) {
   in.integer("shard.n_prompts", m.n_shard_prompts, 0, max_count);
 }
 
+Json shadows_json(const std::vector<ManifestShadow>& shadows) {
+  Json list = Json::array();
+  for (const ManifestShadow& shadow : shadows) {
+    list.push_back({{"router", shadow.router},
+                    {"form", shadow.form},
+                    {"weights_sha256", shadow.weights_sha256}});
+  }
+  return list;
+}
+
+void read_shadows(const KeyReader& in, std::vector<ManifestShadow>& shadows) {
+  const Json* list = in.find("shadows.routers");
+  if (list == nullptr) return;
+  if (!list->is_array() || list->empty() || list->size() > max_shadows) {
+    in.fail("shadows.routers", "an array of 1 to " + std::to_string(max_shadows) + " routers",
+            *list);
+  }
+  for (const Json& entry : *list) {
+    const auto text = [&](const char* key) {
+      const auto found = entry.is_object() ? entry.find(key) : entry.end();
+      if (found == entry.end() || !found->is_string()) {
+        in.fail("shadows.routers", "objects with \"router\", \"form\" and \"weights_sha256\"",
+                entry);
+      }
+      return found->get<std::string>();
+    };
+    shadows.push_back({text("router"), text("form"), text("weights_sha256")});
+  }
+}
+
+// Keys that are written only where they say something, and mean nothing is there where they are
+// missing.
+bool is_unsaid(const TraceManifest& m, std::string_view key) {
+  if (key == "shadow_router") return m.shadow_router == "none";
+  return key.starts_with("shadows.") && m.shadows.empty();
+}
+bool means_none(std::string_view key) {
+  return key == "routing_policy" || key == "shadow_router" || key.starts_with("shadows.");
+}
+
 }  // namespace
 
 trace::ManifestEntries trace::manifest_entries(const TraceManifest& m) {
@@ -237,6 +279,9 @@ trace::ManifestEntries trace::manifest_entries(const TraceManifest& m) {
       {"backend", m.backend},
       {"bits", m.bits},
       {"routing_policy", m.routing_policy},
+      {"shadow_router", m.shadow_router},
+      {"shadows.file", trace::shadows_name},
+      {"shadows.routers", shadows_json(m.shadows)},
       {"prompts_sha256", m.prompts_sha256},
       {"prompt_ids_sha256", m.prompt_ids_sha256},
       {"shard.index", m.shard.index},
@@ -258,7 +303,7 @@ TraceManifest bare_manifest(const RoutingShape& shape) {
   manifest.tool = trace_tool_name();
   manifest.model.shape = shape;
   for (const auto& [key, value] : trace::manifest_entries(manifest)) {
-    if (!known.contains(key)) manifest.absent.insert(key);
+    if (!known.contains(key) && !means_none(key)) manifest.absent.insert(key);
   }
   return manifest;
 }
@@ -267,7 +312,7 @@ std::string manifest_to_json(const TraceManifest& manifest) {
   std::string text = "{";
   std::string open_object;
   for (const auto& [key, value] : trace::manifest_entries(manifest)) {
-    if (manifest.absent.contains(key)) continue;
+    if (manifest.absent.contains(key) || is_unsaid(manifest, key)) continue;
     const std::size_t dot = key.find('.');
     const std::string object = dot == std::string::npos ? "" : key.substr(0, dot);
     if (object == open_object && !object.empty()) {
@@ -316,6 +361,8 @@ TraceManifest manifest_from_json(std::string_view json, std::string_view where) 
   in.text("backend", m.backend);
   in.text("bits", m.bits);
   in.text("routing_policy", m.routing_policy);
+  in.text("shadow_router", m.shadow_router);
+  read_shadows(in, m.shadows);
   in.text("prompts_sha256", m.prompts_sha256);
   in.hash("prompt_ids_sha256", m.prompt_ids_sha256, "", 64);
   read_shard(in, m);
@@ -328,7 +375,7 @@ TraceManifest manifest_from_json(std::string_view json, std::string_view where) 
   in.flag("router_logits", m.router_logits);
   in.flag("compress", m.compress);
   for (const auto& [key, value] : trace::manifest_entries(m)) {
-    if (in.find(key) == nullptr && key != "routing_policy") m.absent.insert(key);
+    if (in.find(key) == nullptr && !means_none(key)) m.absent.insert(key);
   }
   return m;
 }

@@ -32,7 +32,7 @@ bool is_compared(std::string_view key) {
   for (const char* group : {"model.", "tokenizer.", "generation."}) {
     if (key.starts_with(group)) return true;
   }
-  return key == "routing_policy" ||
+  return key == "routing_policy" || key == "shadow_router" ||
          std::find(computing_keys.begin(), computing_keys.end(), key) != computing_keys.end();
 }
 
@@ -76,11 +76,11 @@ bool both_have(const Values& a, const Values& b, const char* key) {
 }
 
 std::optional<ManifestDifference> model_difference(const Values& a, const Values& b) {
-  auto difference =
-      first_difference(a, b,
-                       {"model.n_layers", "model.n_experts", "model.top_k", "model.hidden_size",
-                        "model.moe_layers", "model.norm_topk_prob", "model.router_sha256",
-                        "model.weights_xxh3", "model.deciding_config_sha256"});
+  auto difference = first_difference(
+      a, b,
+      {"shadow_router", "model.n_layers", "model.n_experts", "model.top_k", "model.hidden_size",
+       "model.moe_layers", "model.norm_topk_prob", "model.router_sha256", "model.weights_xxh3",
+       "model.deciding_config_sha256"});
   if (difference) return difference;
   // The bytes of config.json hold much that decides nothing, but are all that old traces have.
   if (!both_have(a, b, "model.deciding_config_sha256")) {

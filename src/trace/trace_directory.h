@@ -11,6 +11,7 @@ namespace moexray::trace {
 
 inline constexpr std::string_view manifest_name = "manifest.json";
 inline constexpr std::string_view prompts_name = "prompts.jsonl";
+inline constexpr std::string_view shadows_name = "shadows.bin";
 
 /// "events-00003.jsonl", or ".jsonl.zst".
 std::string events_file_name(std::size_t index, bool compress);

@@ -64,9 +64,10 @@ Output run(const Decoder& model, at::ScalarType dtype, const More&... more) {
     OpsType ops(session, batch, more...);
     const auto x = model.embedding.narrow(0, next, n).contiguous();
     next += n;
-    hidden.push_back(model.forward(x, ops, [&](int, const RouterOutput& routing) {
-      output.experts.push_back(routing.experts);
-    }));
+    hidden.push_back(
+        model.forward(x, ops, [&](int, const at::Tensor&, const RouterOutput& routing) {
+          output.experts.push_back(routing.experts);
+        }));
   }
   output.hidden = at::cat(hidden, 0);
   return output;

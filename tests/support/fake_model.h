@@ -85,7 +85,18 @@ class FakeModel : public Model {
     }
     pass_rows.push_back(static_cast<std::int64_t>(states.size()));
     if (passage.tap != nullptr) report_routing(states, *passage.tap);
+    for (const Shadow& shadow : passage.shadows) {
+      report_routing(seen_by(dynamic_cast<const FakeShadow&>(*shadow.router), states), *shadow.tap);
+    }
     return logits;
+  }
+
+  /// A shadow hears what its weights' first byte makes of the states; of 0 that is what the model's
+  /// own router hears. Biases change nothing.
+  std::unique_ptr<ShadowRouter> prepare_shadow(const ShadowWeights& weights) override {
+    auto shadow = std::make_unique<FakeShadow>();
+    shadow->salt = static_cast<std::uint64_t>(weights.layers.at(0).bytes[0]);
+    return shadow;
   }
 
   /// What a router sees.
@@ -126,6 +137,15 @@ class FakeModel : public Model {
     }
     std::vector<Slot> slots;
   };
+
+  struct FakeShadow : ShadowRouter {
+    std::uint64_t salt = 0;
+  };
+  static std::vector<std::uint64_t> seen_by(const FakeShadow& shadow,
+                                            std::vector<std::uint64_t> states) {
+    for (std::uint64_t& state : states) state ^= shadow.salt;
+    return states;
+  }
 
   virtual void report_routing(std::span<const std::uint64_t> states, RouterTap& tap) const {
     for (int layer = 0; layer < options_.n_layers; ++layer) {

@@ -1,3 +1,3 @@
 moexray_test(routing_test
-  SOURCES routing/router_rule_test.cpp
+  SOURCES routing/load_match_test.cpp routing/router_rule_test.cpp
   PRIVATE moexray::routing moexray::test_support)

@@ -7,7 +7,7 @@ moexray_test(stats_test
           stats/label_shuffle_test.cpp stats/layers_test.cpp stats/lbfgs_test.cpp stats/logistic_test.cpp
           stats/neighbors_test.cpp stats/nested_cv_test.cpp stats/other_prompts_test.cpp
           stats/paired_test.cpp stats/parallel_test.cpp stats/pca_test.cpp stats/permutation_tests_test.cpp
-          stats/projection_cases.cpp stats/rates_test.cpp stats/routed_tokens_test.cpp
+          stats/projection_cases.cpp stats/random_routers_test.cpp stats/rates_test.cpp stats/routed_tokens_test.cpp
           stats/routing_distance_test.cpp stats/row_coordinates_test.cpp stats/signatures_test.cpp
           stats/similarity_test.cpp stats/stats_support.cpp stats/token_statistics_test.cpp
           stats/tsne_objective_test.cpp stats/tsne_test.cpp stats/type_routing_test.cpp stats/units_test.cpp
@@ -18,6 +18,7 @@ target_include_directories(stats_test PRIVATE ${PROJECT_SOURCE_DIR}/src/stats ${
 # Simulations: `ctest -LE slow` leaves them out.
 moexray_test(calibration_test
   SOURCES stats/calibration_test.cpp stats/expert_calibration_test.cpp stats/inference_calibration_test.cpp
+          stats/shadow_calibration_test.cpp
   LABELS slow
-  PRIVATE moexray::stats)
+  PRIVATE moexray::routing moexray::stats)
 target_include_directories(calibration_test PRIVATE ${PROJECT_SOURCE_DIR}/src/stats ${PROJECT_SOURCE_DIR}/bench)

@@ -9,11 +9,18 @@
 #include <string_view>
 #include <vector>
 
+#include "moexray/core/expert_sets.h"
 #include "moexray/core/routing.h"
 #include "moexray/core/routing_buffer.h"
 #include "moexray/runtime/model.h"
 
 namespace moexray {
+
+/// A router that watches a whole generation: see Shadow, which says what each of these means.
+struct WatchingRouter {
+  const ShadowRouter* router = nullptr;
+  std::span<const float> biases = {};
+};
 
 struct GenerationOptions {
   std::int64_t max_new_tokens = 32;    ///< 0: the prompt alone goes through the model
@@ -28,6 +35,9 @@ struct GenerationOptions {
   std::int64_t n_candidates = 0;
   bool router_logits = false;                   ///< keep the router's logits too
   std::shared_ptr<const RoutingPolicy> policy;  ///< null: the routers decide
+  /// Made ready by the model. They hear the hidden states as a policy leaves them.
+  std::vector<WatchingRouter> shadows = {};
+  bool shadow_events = false;  ///< keep the order and weights of what shadows chose too
   /// Tokens of a forward pass, at most: bounds the memory of activations. Whole prompts are packed
   /// up to it; only a prompt that is longer itself is split over several passes.
   std::int64_t max_tokens_per_pass = 2048;
@@ -40,9 +50,11 @@ struct GenerationInput {
 };
 
 struct GenerationOutput {
-  std::vector<TokenId> token_ids;  ///< [G], a sampled eos included
-  std::string finish_reason;       ///< "eos" or "length"
-  RoutingBuffer routing;           ///< n_forward_tokens(P, G) positions
+  std::vector<TokenId> token_ids;             ///< [G], a sampled eos included
+  std::string finish_reason;                  ///< "eos" or "length"
+  RoutingBuffer routing;                      ///< n_forward_tokens(P, G) positions
+  std::vector<ExpertSets> shadows;            ///< [GenerationOptions::shadows] as many positions
+  std::vector<RoutingBuffer> shadow_routing;  ///< likewise; empty unless wanted
 };
 
 /// Hears of a forward pass: the kind of its tokens, and how many they were.

@@ -24,7 +24,8 @@ struct RouterBatch {
   int top_k = 0;
   std::span<const ExpertId> experts;  ///< [n_rows, top_k], most probable first (ties: lower id
                                       ///< first), as a policy left them
-  std::span<const float> weights;     ///< [n_rows, top_k], as the model applies them
+  std::span<const float> weights;     ///< [n_rows, top_k], as the model applies them; empty unless
+                                      ///< asked for
   std::span<const float> logits;  ///< [n_rows, n_experts] of the router itself, before the softmax
                                   ///< and before a policy; empty unless asked for
 };
@@ -36,6 +37,7 @@ class RouterTap {
  public:
   virtual ~RouterTap() = default;
   virtual bool wants_logits() const { return false; }
+  virtual bool wants_weights() const { return true; }
   virtual void on_router(const RouterBatch& batch) = 0;
 };
 
@@ -53,6 +55,30 @@ inline constexpr std::int64_t max_logit_rows = 256;
 /// The span is valid only during the call.
 using LogitsSink = std::function<void(std::int64_t first_row, std::span<const float> logits)>;
 
+/// The weights of a router that watches a model beside the model's own, as a checkpoint would hold
+/// them: one matrix [E, hidden] for each MoE layer.
+struct ShadowWeights {
+  std::vector<TensorView> layers;  ///< [n_layers]; their bytes must outlive what is made of them
+};
+
+/// Such a router, made ready by a model for its own passes.
+class ShadowRouter {
+ public:
+  virtual ~ShadowRouter() = default;
+};
+
+/// A router that hears what the model's own hears, in the type and by the products that the model
+/// computes its own logits with, and chooses by the model's rule. It changes nothing: what computes
+/// are the experts of the model's router, or those of a policy, which shadows do not know of.
+struct Shadow {
+  /// Of neighbours in a list with the same router the product is computed once.
+  const ShadowRouter* router = nullptr;
+  /// [n_layers, n_experts], added to the logits for the choice, not for the weights; empty: none.
+  std::span<const float> biases = {};
+  /// Called at each layer behind the model's own tap. Its logits are without the biases.
+  RouterTap* tap = nullptr;
+};
+
 /// How tokens go through a model: who looks on, who interferes, and which logits are wanted.
 struct Passage {
   RouterTap* tap = nullptr;               ///< null: nobody looks on
@@ -60,6 +86,7 @@ struct Passage {
   /// Takes the logits of every token, in order, in blocks of at most max_logit_rows rows; empty:
   /// only those of each chunk's last token are computed.
   LogitsSink every_token = {};
+  std::span<const Shadow> shadows = {};
 };
 
 /// The key-value cache of several sequences.
@@ -80,10 +107,12 @@ class Model {
   /// Returns the logits of each chunk's last token, [chunks, vocab_size], or nothing where those of
   /// every token went to the passage's sink.
   /// @throws Error (data) for ids outside the vocabulary, a full slot, or logits that are not
-  /// finite; as select_under_policy() does for a policy; and what tap and sink throw. The session
-  /// is then as it was.
+  /// finite, or shadows that another model made ready; as select_under_policy() does for a policy;
+  /// and what taps and sink throw. The session is then as it was.
   virtual std::vector<float> forward(Session& session, std::span<const SequenceChunk> chunks,
                                      const Passage& passage) = 0;
+  /// @throws Error (data) unless there is a matrix [E, hidden] for each MoE layer.
+  virtual std::unique_ptr<ShadowRouter> prepare_shadow(const ShadowWeights& weights) = 0;
 };
 
 struct ModelOptions {

@@ -30,6 +30,7 @@ struct TraceSettings {
   Shard shard;
   EventsForm events = EventsForm::grouped;
   bool compress = false;
+  bool calibrates = false;   ///< choose prompts that shadow routers are calibrated on
   std::string prompts_name;  ///< the prompts file in errors
 };
 
@@ -38,6 +39,9 @@ struct TraceJob {
   std::vector<Prompt> prompts;             ///< those of this shard
   std::vector<TokenizedPrompt> tokenized;  ///< [prompts]
   GenerationOptions generation;
+  /// The first tokens of prompts of the whole file, whatever the shard: evenly spread, at most
+  /// max_calibration_tokens in all. Those that cannot be tokenised are passed over.
+  std::vector<std::vector<TokenId>> calibration = {};
   /// Without what record_backend() adds, and `model.weights_xxh3`.
   TraceManifest manifest;
 };
@@ -53,6 +57,10 @@ ManifestModel manifest_model(const ModelConfig& config, const std::string& route
 TraceJob plan_trace(const TraceSettings& settings, PromptSet prompts, const ModelConfig& config,
                     const std::string& router_sha256, const Tokenizer& tokenizer,
                     const ChatTemplate& chat_template, const std::atomic<bool>& stop);
+
+/// The manifest of the trace that a shadow router would have made, beside that of the model's own
+/// router: for TraceOutput::shadow_directory().
+TraceManifest shadow_manifest(const TraceManifest& own, const ManifestShadow& shadow);
 
 /// Adds to a manifest what its bytes depend on beside model, prompts and settings: device, backend,
 /// kernels and the class of their bits. @throws Error as kernels_in_use() does.
@@ -79,7 +87,13 @@ struct TraceOutput {
   bool is_finished(const TraceJob& job) const;
 
   /// @throws Error as TraceWriter::create() and resume() do.
-  TraceWriter open(const TraceJob& job) const;
+  TraceWriter open(const TraceJob& job, const WriterOptions& options = {}) const;
+
+  /// Where --shadow-events puts the trace of a shadow: "shadows/random-1-load-matched" in the
+  /// directory.
+  std::filesystem::path shadow_directory(const ManifestShadow& shadow) const;
+  /// Opens them all. The directory itself must be open.
+  std::vector<TraceWriter> open_shadows(const TraceJob& job) const;
 };
 
 /// How far a run has come, in tokens that go through the model.
@@ -97,8 +111,13 @@ using OnTraceProgress = std::function<void(const TraceProgress&)>;
 /// leaves nothing behind.
 /// @throws Error (interrupted) that tells how many prompts are on disk, and what generate() and the
 /// writer throw.
+///
+/// @param shadow_writers [job.generation.shadows] where shadows have traces of their own, else
+///   empty. A batch is committed to them before it is to `writer`; one that they have already is
+///   passed over.
 void run_trace(const TraceJob& job, TraceWriter& writer, Model& model, const Tokenizer& tokenizer,
-               const std::atomic<bool>& stop, const OnTraceProgress& on_progress = {});
+               const std::atomic<bool>& stop, const OnTraceProgress& on_progress = {},
+               std::span<TraceWriter> shadow_writers = {});
 
 /// The text of the generated ids as it follows the prompt's: bytes that are not UTF-8 yet become
 /// U+FFFD, special tokens and ids that the tokenizer does not know are left out.

@@ -49,6 +49,15 @@ struct ManifestGeneration {
 
 enum class EventsForm { grouped, flat };
 
+/// A router that watched the hidden states of a traced model beside its own (docs/statistics.md,
+/// "A random router").
+struct ManifestShadow {
+  std::string router;          ///< "random:1", "permuted-dims:3", "router:NAME"
+  std::string form;            ///< "as it is", or "load matched": with a bias for each expert
+  std::string weights_sha256;  ///< of its weights in layer order, as ManifestModel::router_sha256
+  bool operator==(const ManifestShadow&) const = default;
+};
+
 /// The manifest.json of a trace directory: everything that decides the bytes of the trace, and
 /// nothing (times, hosts, paths) that does not.
 struct TraceManifest {
@@ -72,6 +81,13 @@ struct TraceManifest {
   /// RoutingPolicy::canonical(), or "none": the routers decided. Manifests without the key mean
   /// that too.
   std::string routing_policy = "none";
+  /// What routed in place of the model's own routers, which chose the experts that computed:
+  /// "random:1, load matched", or "none" (a key that is then not written). `model.router_sha256` is
+  /// of its weights.
+  std::string shadow_router = "none";
+  /// Key shadows.routers: what shadows.bin (moexray/trace/shadows.h) holds the routing of; no key
+  /// without any.
+  std::vector<ManifestShadow> shadows = {};
   std::string prompts_sha256;  ///< PromptSet::sha256
   /// Of the tokens of this directory's prompts: a line for each, its ids with spaces between, and a
   /// "t" behind those of the template.
@@ -125,9 +141,9 @@ struct ManifestDifference {
   std::string second;
 };
 
-/// The first of the keys that tell models apart (shape, hashes of weights and config,
-/// `norm_topk_prob`) in which two manifests disagree. Keys that one of them does not have are not
-/// compared; names only are where no hash of weights is common to both.
+/// The first of the keys that tell models apart (shadow router, shape, hashes of weights and
+/// config, `norm_topk_prob`) in which two manifests disagree. Keys that one of them does not have
+/// are not compared; names only are where no hash of weights is common to both.
 std::optional<ManifestDifference> model_difference(const TraceManifest& first,
                                                    const TraceManifest& second);
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "moexray/core/expert_sets.h"
 #include "moexray/core/routing.h"
 #include "moexray/core/routing_buffer.h"
 #include "moexray/trace/manifest.h"
@@ -26,8 +27,9 @@ struct FinishedPrompt {
   std::int64_t n_generated_tokens = -1;  ///< G; −1: not known
   std::vector<bool> is_template;         ///< [P], or empty: not known
   std::optional<std::string> completion;
-  std::string finish_reason;  ///< "eos" or "length", or empty
-  RoutingBuffer routing;      ///< T positions: n_forward_tokens(P, G) where G is known
+  std::string finish_reason;             ///< "eos" or "length", or empty
+  RoutingBuffer routing;                 ///< T positions: n_forward_tokens(P, G) where G is known
+  std::vector<ExpertSets> shadows = {};  ///< [TraceManifest::shadows] T positions each
 };
 
 /// What a writer found when it continued a directory.
@@ -41,6 +43,8 @@ struct WriterOptions {
   /// A new events file starts at the first batch after the current one has reached this size (in
   /// bytes on disk). It decides the bytes of a trace: only tests change it.
   std::uint64_t max_file_bytes = std::uint64_t{256} << 20;
+  /// [TraceManifest::shadows] those of a load-matched one, [L, E]; empty for others.
+  std::vector<std::vector<float>> shadow_biases = {};
 };
 
 /// Writes a trace directory, batch by batch. A batch is committed once its events are synced to

@@ -38,14 +38,15 @@ CategoryLoss category_loss(const Decoder& model, const RotaryTable& table, const
     std::copy_n(set.documents.tokens.begin() + first * T, n * T, inputs.data_ptr<TokenId>());
     std::copy_n(set.documents.tokens.begin() + first * T + 1, n * T, targets.data_ptr<TokenId>());
     TrainingOps ops(table, {n, T}, {});
-    const auto h = model.forward(model.embedding.index_select(0, inputs), ops,
-                                 [&counts](int moe_layer, const RouterOutput& routing) {
-                                   auto& layer_counts = counts[static_cast<std::size_t>(moe_layer)];
-                                   const auto* ids = routing.experts.data_ptr<ExpertId>();
-                                   for (std::int64_t i = 0; i < routing.experts.numel(); ++i) {
-                                     ++layer_counts[static_cast<std::size_t>(ids[i])];
-                                   }
-                                 });
+    const auto h =
+        model.forward(model.embedding.index_select(0, inputs), ops,
+                      [&counts](int moe_layer, const at::Tensor&, const RouterOutput& routing) {
+                        auto& layer_counts = counts[static_cast<std::size_t>(moe_layer)];
+                        const auto* ids = routing.experts.data_ptr<ExpertId>();
+                        for (std::int64_t i = 0; i < routing.experts.numel(); ++i) {
+                          ++layer_counts[static_cast<std::size_t>(ids[i])];
+                        }
+                      });
     result.loss +=
         cross_entropy(h, model.head, targets).item<double>() * static_cast<double>(n * T);
     result.n_tokens += n * T;

@@ -123,9 +123,82 @@ TEST(Verdict, SaysWhatWasFoundAndWhatWasNotTested) {
       "tokens), layer 1 most "
       "(Cohen's d there 1.20, p = 0.001); whether more than the next was not tested. Not tested: "
       "whether "
-      "a router with random weights does as well. Not excluded as the source of the difference: "
+      "a random router does as well (trace --shadow random). Not excluded as the source of the "
+      "difference: "
       "position, the previous token, order, syntax and templates or sources that prompts share "
       "(--group-by).");
+}
+
+// Six load-matched random routers, as `outcome` says.
+stats::RandomRoutersResult made_routers(stats::RouterOutcome outcome, double low, double high) {
+  stats::RandomRoutersResult routers;
+  stats::RouterFamily& family = routers.families.emplace_back();
+  family.kind = "random";
+  family.form = "load matched";
+  family.members = {0, 1, 2, 3, 4, 5};
+  family.r_squared = {.own = 0.248, .mean = 0.230, .sd = 0.01, .difference = 0.018};
+  family.r_squared.ci95 = {low, high};
+  family.bits = {.own = 1.5, .mean = 1.4, .sd = 0.1, .difference = 0.1, .ci95 = {-0.2, 0.4}};
+  routers.verdict_family = 0;
+  routers.outcome = outcome;
+  return routers;
+}
+
+TEST(Verdict, SaysWhatARandomRouterShows) {
+  Made made;
+  const auto with = [&](stats::RouterOutcome outcome, double low, double high) {
+    Results results = made.results();
+    results.random_routers = kept(made_routers(outcome, low, high));
+    return judge(made.facts, results);
+  };
+  const Verdict no_better = with(stats::RouterOutcome::no_better, -0.004, 0.04);
+  EXPECT_EQ(no_better.router.finding, Finding::not_found);
+  const std::string text = verdict_text(no_better);
+  EXPECT_TRUE(says(text,
+                   "The trained router separates the categories no better than random "
+                   "projections of the same hidden states do (6 random routers with the "
+                   "trained one's load: share of the variance between categories 0.248 "
+                   "against 0.230 ± 0.010, 95% interval of the difference -0.004 to 0.040; "
+                   "held-out bits 1.500 against 1.400 ± 0.100, 95% interval of the "
+                   "difference -0.200 to 0.400; first 12 prompt tokens): the difference says "
+                   "what the hidden states know"))
+      << text;
+  EXPECT_FALSE(says(text, "Not tested"));
+  const Verdict better = with(stats::RouterOutcome::better, 0.004, 0.03);
+  EXPECT_EQ(better.router.finding, Finding::found);
+  EXPECT_TRUE(says(verdict_text(better), "separates the categories better than random"));
+  EXPECT_TRUE(says(verdict_text(with(stats::RouterOutcome::worse, -0.03, -0.01)),
+                   "separates the categories worse than random"));
+  // It counts only where categories differ at all.
+  made.inference.location.gap.p_value = 0.4;
+  const Verdict unclaimed = with(stats::RouterOutcome::better, 0.004, 0.03);
+  EXPECT_EQ(unclaimed.router.finding, Finding::not_claimed);
+  EXPECT_FALSE(says(verdict_text(unclaimed), "better than random"));
+  EXPECT_TRUE(says(verdict_text(unclaimed), "random routers is not claimed"));
+}
+
+TEST(Verdict, SaysWhatTheDesignHeldFixed) {
+  Made made;
+  CrossedResult crossed{"meta.topic", "meta.wording", {}};
+  crossed.tests.levels = {"a", "b", "c", "d"};
+  crossed.tests.n_units = 20;
+  crossed.tests.category.test = {.statistic = 3, .p_value = 0.002, .n_draws = 999};
+  crossed.tests.category.r_squared = 0.2;
+  crossed.tests.topic.r_squared = 0.1;
+  Results results = made.results();
+  results.crossed = kept(crossed);
+  EXPECT_TRUE(says(verdict_text(judge(made.facts, results)),
+                   "By design meta.topic is held fixed: every category has each of its 4 values, "
+                   "in each of 20 units (meta.wording); categories differ beyond it (p = 0.002 by "
+                   "999 relabellings of whole units, R² 0.200 against 0.100 of meta.topic)."));
+  crossed.tests.category.test.p_value = 0.3;
+  results.crossed = kept(crossed);
+  EXPECT_TRUE(says(verdict_text(judge(made.facts, results)), "beyond it was not found"));
+  crossed.tests = {};
+  crossed.tests.reason = "no unit is complete";
+  results.crossed = kept(crossed);
+  EXPECT_TRUE(says(verdict_text(judge(made.facts, results)),
+                   "Categories crossed with meta.topic were not tested: no unit is complete."));
 }
 
 TEST(Verdict, ClaimsNothingWithoutADifference) {

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <sstream>
 #include <stdexcept>
+#include <utility>
 
 #include "moexray/core/forward_tokens.h"
 #include "moexray/core/random.h"
@@ -91,7 +92,20 @@ TraceManifest make_manifest(const MadeRun& run) {
   m.events = run.events;
   m.router_logits = run.router_logits;
   m.compress = run.compress;
+  for (int i = 0; i < run.n_shadows; ++i) {
+    m.shadows.push_back({"random:" + std::to_string(i / 2), i % 2 == 0 ? "plain" : "load matched",
+                         std::string(64, '2')});
+  }
   return m;
+}
+
+WriterOptions writer_options(const MadeRun& run) {
+  WriterOptions options{.max_file_bytes = run.max_file_bytes};
+  const auto n = static_cast<std::size_t>(run.shape.n_layers * run.shape.n_experts);
+  for (int i = 0; i < run.n_shadows; ++i) {
+    options.shadow_biases.emplace_back(i % 2 == 0 ? 0 : n, 0.1F * static_cast<float>(i));
+  }
+  return options;
 }
 
 FinishedPrompt make_finished(const MadeRun& run, const Prompt& prompt, std::size_t i) {
@@ -118,6 +132,18 @@ FinishedPrompt make_finished(const MadeRun& run, const Prompt& prompt, std::size
   for (int layer = 0; layer < run.shape.n_layers; ++layer) {
     for (std::int64_t t = 0; t < n_traced; ++t) append_row(finished.routing, layer, random);
   }
+  for (int i = 0; i < run.n_shadows; ++i) {
+    RoutingBuffer routing(run.shape, false);
+    ExpertSets sets(run.shape);
+    for (int layer = 0; layer < run.shape.n_layers; ++layer) {
+      for (std::int64_t t = 0; t < n_traced; ++t) {
+        append_row(routing, layer, random);
+        const auto experts = routing.experts(layer, t);
+        sets.append(layer, 1, std::vector<ExpertId>(experts.begin(), experts.end()));
+      }
+    }
+    finished.shadows.push_back(std::move(sets));
+  }
   return finished;
 }
 
@@ -138,14 +164,14 @@ void commit_rest(TraceWriter& writer, const MadeRun& run, const std::vector<Prom
 void write_trace(const fs::path& directory, const MadeRun& run) {
   const std::vector<Prompt> prompts = make_prompts(run);
   TraceWriter writer =
-      TraceWriter::create(directory, make_manifest(run), false, {run.max_file_bytes});
+      TraceWriter::create(directory, make_manifest(run), false, writer_options(run));
   commit_rest(writer, run, prompts);
 }
 
 void finish_trace(const fs::path& directory, const MadeRun& run) {
   const std::vector<Prompt> prompts = make_prompts(run);
   TraceWriter writer =
-      TraceWriter::resume(directory, make_manifest(run), prompts, {run.max_file_bytes});
+      TraceWriter::resume(directory, make_manifest(run), prompts, writer_options(run));
   commit_rest(writer, run, prompts);
 }
 

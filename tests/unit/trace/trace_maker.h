@@ -23,10 +23,12 @@ struct MadeRun {
   std::uint64_t max_file_bytes = 4000;  ///< small: several events files
   Shard shard;
   std::size_t first_prompt = 0;  ///< of the endless list of made-up prompts
+  int n_shadows = 0;             ///< every second one with biases
 };
 
 std::vector<Prompt> make_prompts(const MadeRun& run);
 TraceManifest make_manifest(const MadeRun& run);
+WriterOptions writer_options(const MadeRun& run);
 /// The finished prompt number `i`, always the same.
 FinishedPrompt make_finished(const MadeRun& run, const Prompt& prompt, std::size_t i);
 

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "moexray/architecture/model_spec.h"
+
+namespace moexray {
+
+/// How often each expert is chosen by rows of logits. @param logits [rows, E] @return [E]
+std::vector<std::int64_t> expert_loads(const RouterSpec& router, std::span<const float> logits);
+
+/// Biases that, added to a router's logits, make it choose its experts as often as another router
+/// does: a fixed number of steps bₑ += c · s · log((tₑ + ½) / (nₑ + ½)) with the load nₑ under the
+/// biases so far, s the standard deviation of logits around the mean of their row, and c falling
+/// from 0.6; of all steps the one with the smallest Σ |nₑ − tₑ| is returned. A function of the rows
+/// alone.
+/// @param logits [rows, E]
+/// @param target [E] t, adding up to rows · top_k
+/// @return [E]
+std::vector<float> load_matching_biases(const RouterSpec& router, std::span<const float> logits,
+                                        std::span<const std::int64_t> target);
+
+}  // namespace moexray

@@ -1,0 +1,74 @@
+#include "moexray/routing/load_match.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+
+#include "moexray/routing/router_rule.h"
+
+namespace moexray {
+namespace {
+
+constexpr int n_steps = 24;
+constexpr double first_step = 0.6;
+constexpr double shrink = 0.93;      // of the step, each time
+constexpr double max_log_ratio = 2;  // of loads: no step is larger
+
+// Of logits around the mean of their row.
+double spread_of(std::span<const float> logits, std::size_t n_experts) {
+  double squares = 0;
+  for (std::size_t row = 0; row < logits.size(); row += n_experts) {
+    double sum = 0, own_squares = 0;
+    for (const float value : logits.subspan(row, n_experts)) {
+      sum += value;
+      own_squares += double{value} * double{value};
+    }
+    squares += std::max(0.0, own_squares - sum * sum / static_cast<double>(n_experts));
+  }
+  return logits.empty() ? 0 : std::sqrt(squares / static_cast<double>(logits.size()));
+}
+
+}  // namespace
+
+std::vector<std::int64_t> expert_loads(const RouterSpec& router, std::span<const float> logits) {
+  const auto n_experts = static_cast<std::size_t>(router.n_experts);
+  const std::size_t n = logits.size() / n_experts * static_cast<std::size_t>(router.top_k);
+  std::vector<ExpertId> experts(n);
+  std::vector<float> weights(n);
+  select_experts(router, logits, experts, weights);
+  std::vector<std::int64_t> loads(n_experts, 0);
+  for (const ExpertId expert : experts) ++loads[static_cast<std::size_t>(expert)];
+  return loads;
+}
+
+std::vector<float> load_matching_biases(const RouterSpec& router, std::span<const float> logits,
+                                        std::span<const std::int64_t> target) {
+  const auto n_experts = static_cast<std::size_t>(router.n_experts);
+  const double spread = spread_of(logits, n_experts);
+  std::vector<double> biases(n_experts, 0.0);
+  std::vector<float> rounded(n_experts, 0.0F), best = rounded, shifted(logits.size());
+  std::int64_t least = std::numeric_limits<std::int64_t>::max();
+  double step = first_step * spread;
+  for (int i = 0; i < n_steps && least > 0; ++i, step *= shrink) {
+    for (std::size_t j = 0; j < logits.size(); ++j) {
+      shifted[j] = logits[j] + rounded[j % n_experts];
+    }
+    const std::vector<std::int64_t> loads = expert_loads(router, shifted);
+    std::int64_t distance = 0;
+    for (std::size_t e = 0; e < n_experts; ++e) distance += std::abs(loads[e] - target[e]);
+    if (distance < least) {
+      least = distance;
+      best = rounded;
+    }
+    for (std::size_t e = 0; e < n_experts; ++e) {
+      const double ratio =
+          std::log((static_cast<double>(target[e]) + 0.5) / (static_cast<double>(loads[e]) + 0.5));
+      biases[e] += step * std::clamp(ratio, -max_log_ratio, max_log_ratio);
+      rounded[e] = static_cast<float>(biases[e]);
+    }
+  }
+  return best;
+}
+
+}  // namespace moexray
