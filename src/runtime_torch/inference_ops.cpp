@@ -8,7 +8,8 @@ RouterOutput InferenceOps::route(const RouterSpec& spec, int moe_layer, const at
   RouterOutput output = policy_ == nullptr ? select_rows(spec, values)
                                            : select_under_policy(spec, moe_layer, h, values);
   output.logits = logits;  // the router's own, whatever a policy made of them
-  output.weights = output.weights.to(logits.options());
+  const auto type = spec.float32_weights ? at::kFloat : logits.scalar_type();
+  output.weights = output.weights.to(logits.options().dtype(type));
   return output;
 }
 

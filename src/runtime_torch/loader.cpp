@@ -31,6 +31,14 @@ class Loader {
 
   at::Tensor vector(const std::string& name) const { return mapped(name).to(device_, dtype_); }
 
+  // Sums are rounded after a bias is added to them.
+  at::Tensor bias(const std::string& name) const { return mapped(name).to(device_, at::kFloat); }
+
+  at::Tensor weight(const WeightSlot& slot) const {
+    if (is_bias(slot.role)) return bias(slot.name);
+    return slot.shape.size() == 1 ? vector(slot.name) : matrix(slot.name);
+  }
+
  private:
   at::Tensor mapped(const std::string& name) const {
     return mapped_tensor(checkpoint_.tensor(name));
@@ -59,7 +67,7 @@ Decoder load_decoder(const Checkpoint& checkpoint, at::ScalarType dtype, const a
   const Loader load(checkpoint, dtype, device);
   Decoder decoder(checkpoint.config().spec);
   for (const WeightSlot& slot : checkpoint.weights()) {
-    const auto tensor = slot.shape.size() == 1 ? load.vector(slot.name) : load.matrix(slot.name);
+    const auto tensor = load.weight(slot);
     if (slot.expert < 0) {
       decoder.weight(slot.role, slot.layer) = tensor;
     } else {
