@@ -18,7 +18,28 @@ settings that only it, or it too, covers. The reference is run once more with ea
 and its logits must differ by more than MIN_EFFECT: a model that ignores the setting fails its test.
 The last run printed (largest difference of a logit):
 
-TABLE
+    qwen3_moe: rms_norm_eps 0.27, norm_topk_prob 0.74, query norm 7.13, key norm 7.66, rope_theta
+        8.08
+    qwen3_moe_window: q bias 3.70, k bias 2.63, v bias 4.64, o bias 3.85, window 10.01, window + 1
+        9.24, yarn 4.35, yarn amplitude 3.03, original_max_position_embeddings 1.13
+    qwen2_moe: rms_norm_eps 1.00, q bias 8.74, k bias 3.66, v bias 9.49, norm_topk_prob 2.50, shared
+        expert 9.65, shared gate 7.24, window 8.55, windows of even layers 7.27, max_window_layers
+        5.10
+    qwen2_moe_layer_types: norm_topk_prob 2.35, layer_types 9.19, truncate 6.50, beta_fast 6.78,
+        beta_slow 7.18, mscale 8.02, mscale_all_dim 8.02
+    mixtral: rms_norm_eps 0.70, window 10.03, window + 1 7.78, renormalised weights 1.70, llama3
+        6.24, low_freq_factor 0.32, high_freq_factor 8.43, original_max_position_embeddings 4.69
+    mixtral_linear: linear 10.96, theta 4.39
+    granitemoe: rms_norm_eps 0.046, embedding_multiplier 9.49, logits_scaling 10.99,
+        residual_multiplier 6.41, attention_multiplier 2.01, softmax after top-k 1.55
+    granitemoe_fused: q bias 7.20, k bias 6.98, v bias 6.48, o bias 4.42, rope_theta 7.95,
+        attention_multiplier 2.66
+    granitemoeshared: shared expert 11.79, residual_multiplier 4.16
+    granitemoeshared_fused: shared expert 8.81
+    flex_olmo: rms_norm_eps 5.29, norm_topk_prob 0.027, norms after 7.30, query norm 8.04,
+        rope_theta 7.84
+    flex_olmo_fused: q bias 0.86, k bias 1.02, v bias 5.78, o bias 3.90, norm_topk_prob 0.096, theta
+        1.12
 """
 
 import argparse
