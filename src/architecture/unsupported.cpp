@@ -71,9 +71,7 @@ constexpr auto known = std::to_array<Known>({
     {"deepseek_v32", sparse_attention},
     {"deepseek_v4", sparse_attention},
     {"glm_moe_dsa", sparse_attention},
-    {"deepseek",
-     "some layers are dense by a rule of its own (`first_k_dense_replace`), which moexray does not "
-     "read yet"},
+    {"deepseek", "it is not part of transformers, so that there is nothing to compare with"},
     {"deepseek_v2", latent},
     {"deepseek_v3", latent},
     {"glm4_moe_lite", latent},
@@ -121,7 +119,7 @@ bool has_experts(const ConfigReader& config) {
                      [&](std::string_view key) { return config.has(key); });
 }
 
-// "layers 0-2, 4-6 and others (36 of 48) are "linear_attention"", from a list of layer types.
+// ""linear_attention" in layers 0-2 and others (36 of 48)", from a list of layer types.
 std::string foreign_layers(const ConfigReader& config) {
   const std::vector<std::string> types = config.texts_if_any("layer_types");
   if (types.empty() || types.size() > max_layers) return {};
@@ -134,11 +132,11 @@ std::string foreign_layers(const ConfigReader& config) {
       std::find_if(first, types.end(), [&](const auto& type) { return type != *first; });
   const auto n = std::count_if(types.begin(), types.end(), is_foreign);
   const auto from = first - types.begin(), to = last - types.begin() - 1;
-  std::string text = from == to ? "layer " + std::to_string(from)
-                                : "layers " + std::to_string(from) + "-" + std::to_string(to);
+  std::string text = '"' + printable(*first, 60) + "\" in " +
+                     (from == to ? "layer " + std::to_string(from)
+                                 : "layers " + std::to_string(from) + "-" + std::to_string(to));
   if (n > to - from + 1) text += " and others";
-  return text + " (" + std::to_string(n) + " of " + std::to_string(types.size()) +
-         ") are of type \"" + printable(*first, 60) + "\"";
+  return text + " (" + std::to_string(n) + " of " + std::to_string(types.size()) + ")";
 }
 
 }  // namespace

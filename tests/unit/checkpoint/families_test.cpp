@@ -320,13 +320,10 @@ TEST(Unsupported, TypesSayWhatIsMissing) {
                            "full_attention",   "linear_attention", "linear_attention",
                            "linear_attention", "full_attention"};
   expect(layers,
-         "which moexray does not compute: layers 0-2 and others (6 of 8) are of type "
-         "\"linear_attention\"");
+         "which moexray does not compute: \"linear_attention\" in layers 0-2 and others (6 of 8)");
   layers["model_type"] = "unheard_of";
   layers["layer_types"] = {"full_attention", "mamba"};
-  expect(layers,
-         "not implemented: layer 1 (1 of 2) are of type \"mamba\", which moexray does not "
-         "compute");
+  expect(layers, "not implemented: \"mamba\" in layer 1 (1 of 2), which moexray does not compute");
 }
 
 // --- Checkpoints
