@@ -92,6 +92,11 @@ void write_checkpoint(const std::filesystem::path& directory, const std::string&
     longest = std::max(longest, n_values(spec));
   }
   std::filesystem::create_directories(directory);
+  const std::uintmax_t free = std::filesystem::space(directory).available;
+  if (free < total_bytes) {
+    throw Error(ErrorKind::runtime, {"too little space", directory.string(),
+                                     fmt::format("{} bytes", total_bytes), std::to_string(free)});
+  }
   Weights weights(longest);
   std::string index;
   for (std::size_t i = 0; i < shards.size(); ++i) {

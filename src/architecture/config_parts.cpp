@@ -147,11 +147,6 @@ AttentionSpec read_attention(const ConfigReader& config, int hidden_size, double
   attention.n_heads = config.integer("num_attention_heads", 1, max_width);
   attention.n_kv_heads =
       config.integer_or("num_key_value_heads", attention.n_heads, 1, attention.n_heads);
-  if (attention.n_heads % attention.n_kv_heads != 0) {
-    config.fail("num_key_value_heads", "does not divide num_attention_heads",
-                "a divisor of " + std::to_string(attention.n_heads),
-                std::to_string(attention.n_kv_heads));
-  }
   if (config.has("head_dim")) {
     attention.head_dim = config.integer("head_dim", 1, max_width / attention.n_heads);
   } else if (hidden_size % attention.n_heads != 0) {
@@ -165,6 +160,11 @@ AttentionSpec read_attention(const ConfigReader& config, int hidden_size, double
     config.fail(key, "the rotary embedding needs heads of even width",
                 "hidden_size / num_attention_heads, or head_dim, even",
                 std::to_string(attention.head_dim));
+  }
+  if (attention.n_heads % attention.n_kv_heads != 0) {
+    config.fail("num_key_value_heads", "does not divide num_attention_heads",
+                "a divisor of " + std::to_string(attention.n_heads),
+                std::to_string(attention.n_kv_heads));
   }
   attention.rotary = read_rotary(config, attention.head_dim, default_theta);
   attention.qkv_bias = attention.output_bias = config.boolean("attention_bias", false);
