@@ -1,7 +1,9 @@
-// Writes a checkpoint with the names, shapes, types and shards of OLMoE-1B-7B-0125-Instruct and
-// random weights, for measuring speed and memory:
-//   make_full_checkpoint DIR
-// 13.8 GB in three shards, split where `transformers` splits them: before a shard would pass 5 GB.
+// Writes a checkpoint with the names, shapes, types and shards of a published one and random
+// weights, for measuring speed and memory:
+//   make_full_checkpoint DIR [CONFIG]
+// CONFIG is a config.json of any supported model (tests/data/configs has some); without one it is
+// that of OLMoE-1B-7B-0125-Instruct: 13.8 GB in three shards, split where `transformers` splits
+// them, before a shard would pass 5 GB.
 
 #include <fmt/core.h>
 
@@ -10,12 +12,12 @@
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 
 #include "moexray/checkpoint/checkpoint.h"
 #include "moexray/checkpoint/safetensors_writer.h"
 #include "moexray/core/error.h"
+#include "moexray/core/file.h"
 #include "moexray/core/random.h"
 
 namespace moexray {
@@ -49,7 +51,8 @@ std::size_t n_values(const TensorSpec& spec) {
 // 0.02: router logits then spread by about 1, and activations stay near it.
 class Weights {
  public:
-  explicit Weights(std::size_t longest) : ones_(1 << 16, one), pool_(longest + (1 << 24)) {
+  explicit Weights(std::size_t longest)
+      : ones_(longest_vector, one), zeros_(longest_vector), pool_(longest + (1 << 24)) {
     RandomStream random(1, "weights");
     for (std::uint16_t& value : pool_) {
       const auto wide = static_cast<float>(0.02 * random.normal());
@@ -59,23 +62,21 @@ class Weights {
 
   std::span<const std::byte> of(const TensorSpec& spec) {
     const std::size_t n = n_values(spec);
+    if (spec.name.ends_with(".bias")) return std::as_bytes(std::span(zeros_).first(n));
     if (spec.shape.size() == 1) return std::as_bytes(std::span(ones_).first(n));
     return std::as_bytes(std::span(pool_).subspan(random_.below(pool_.size() - n + 1), n));
   }
 
  private:
-  std::vector<std::uint16_t> ones_, pool_;
+  static constexpr std::size_t longest_vector = 1 << 20;  // the widest that a config may have
+
+  std::vector<std::uint16_t> ones_, zeros_, pool_;
   RandomStream random_{1, "places"};
 };
 
-void write_text(const std::filesystem::path& path, const std::string& text) {
-  std::ofstream file(path, std::ios::binary);
-  file << text;
-  if (!file.flush()) throw Error(ErrorKind::runtime, "cannot write " + path.string());
-}
-
-void write_checkpoint(const std::filesystem::path& directory) {
-  const ModelConfig config = parse_model_config(olmoe_1b_7b, "config.json");
+void write_checkpoint(const std::filesystem::path& directory, const std::string& config_text,
+                      const std::string& config_name) {
+  const ModelConfig config = parse_model_config(config_text, config_name);
   const std::vector<TensorSpec> specs = expected_tensors(config);
   std::vector<std::vector<const TensorSpec*>> shards(1);
   std::size_t shard_bytes = 0, total_bytes = 0, longest = 0;
@@ -91,6 +92,11 @@ void write_checkpoint(const std::filesystem::path& directory) {
     longest = std::max(longest, n_values(spec));
   }
   std::filesystem::create_directories(directory);
+  const std::uintmax_t free = std::filesystem::space(directory).available;
+  if (free < total_bytes) {
+    throw Error(ErrorKind::runtime, {"too little space", directory.string(),
+                                     fmt::format("{} bytes", total_bytes), std::to_string(free)});
+  }
   Weights weights(longest);
   std::string index;
   for (std::size_t i = 0; i < shards.size(); ++i) {
@@ -102,23 +108,26 @@ void write_checkpoint(const std::filesystem::path& directory) {
     }
     write_safetensors(directory / name, tensors, {{"format", "pt"}});
   }
-  write_text(directory / "config.json", olmoe_config_json(config));
-  write_text(directory / "model.safetensors.index.json",
-             fmt::format("{{\n  \"metadata\": {{\"total_size\": {}}},\n  \"weight_map\": {{{}\n  "
-                         "}}\n}}\n",
-                         total_bytes, index));
+  write_file_atomically(directory / "config.json", config_text);
+  write_file_atomically(
+      directory / "model.safetensors.index.json",
+      fmt::format("{{\n  \"metadata\": {{\"total_size\": {}}},\n  \"weight_map\": {{{}\n  "
+                  "}}\n}}\n",
+                  total_bytes, index));
 }
 
 }  // namespace
 }  // namespace moexray
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::cerr << "usage: make_full_checkpoint DIR\n";
+  if (argc != 2 && argc != 3) {
+    std::cerr << "usage: make_full_checkpoint DIR [CONFIG]\n";
     return 2;
   }
   try {
-    moexray::write_checkpoint(argv[1]);
+    const std::string config =
+        argc == 3 ? moexray::read_file(argv[2], 1 << 20) : std::string(moexray::olmoe_1b_7b);
+    moexray::write_checkpoint(argv[1], config, argc == 3 ? argv[2] : "config.json");
   } catch (const std::exception& error) {
     std::cerr << "make_full_checkpoint: " << error.what() << '\n';
     return 1;

@@ -34,36 +34,60 @@ double expert_size(const ModelSpec& spec) {
          static_cast<double>(layer.moe()->expert.width);
 }
 
+// Pairs of a query and a key that it sees, for n tokens behind `before` others.
+double n_pairs(const AttentionSpec& attention, std::int64_t before, std::int64_t n) {
+  double pairs = 0;
+  for (std::int64_t pos = before; pos < before + n; ++pos) {
+    pairs += static_cast<double>(
+        attention.window == 0 ? pos + 1 : std::min<std::int64_t>(pos + 1, attention.window));
+  }
+  return pairs;
+}
+
 // Without the experts' weights, which are known after the pass. Weights have 2 bytes. A token's
-// query and attention weights meet the keys and values of itself and all before it.
-PassWork work_of(const ModelSpec& spec, const Session& session,
+// query and attention weights meet the keys and values that it sees.
+PassWork work_of(const ModelSpec& spec, const MatrixSizes& sizes, const Session& session,
                  std::span<const SequenceChunk> chunks) {
-  const AttentionSpec& attention = spec.layers.front().attention;
-  const double hidden = spec.hidden_size, layers = static_cast<double>(spec.layers.size()),
-               q = static_cast<double>(attention.n_heads) * attention.head_dim,
-               kv = static_cast<double>(attention.n_kv_heads) * attention.head_dim,
-               dense = layers * hidden * (2 * q + 2 * kv + spec.router().n_experts),
-               experts = layers * spec.router().top_k * expert_size(spec),
-               head = hidden * spec.vocab_size;
-  double n_tokens = 0, n_attended = 0;
+  double n_tokens = 0, attention = 0;
   for (const SequenceChunk& chunk : chunks) {
-    const auto n = static_cast<double>(chunk.token_ids.size());
-    n_attended += n * static_cast<double>(session.length(chunk.slot)) + n * (n + 1) / 2;
-    n_tokens += n;
+    const auto n = static_cast<std::int64_t>(chunk.token_ids.size());
+    n_tokens += static_cast<double>(n);
+    for (const LayerSpec& layer : spec.layers) {
+      attention += n_pairs(layer.attention, session.length(chunk.slot), n) * 2 *
+                   layer.attention.n_heads * layer.attention.head_dim;
+    }
   }
   PassWork work;
-  work.weight_bytes = 2 * (dense + head);
-  work.multiply_adds = n_tokens * (dense + experts) + n_attended * layers * 2 * q +
-                       static_cast<double>(chunks.size()) * head;
+  work.weight_bytes = 2 * (sizes.dense + sizes.head);
+  work.multiply_adds = n_tokens * (sizes.dense + sizes.experts) + attention +
+                       static_cast<double>(chunks.size()) * sizes.head;
   work.is_decode = n_tokens == static_cast<double>(chunks.size());
   return work;
 }
 
+MatrixSizes sizes_of(const ModelConfig& config) {
+  MatrixSizes sizes;
+  sizes.head = static_cast<double>(config.spec.hidden_size) * config.spec.vocab_size;
+  for (const WeightSlot& slot : weight_slots(config)) {
+    const bool is_outside = slot.role == WeightRole::embedding || slot.role == WeightRole::head;
+    if (slot.shape.size() != 2 || is_outside) continue;
+    const auto n = static_cast<double>(n_values(slot.shape));
+    if (slot.expert < 0) {
+      sizes.dense += n;
+    } else if (slot.expert < config.spec.router().top_k) {
+      sizes.experts += n;
+    }
+  }
+  return sizes;
+}
+
 }  // namespace
+
+MeteredModel::MeteredModel(Model& model) : model_(model), sizes_(sizes_of(model.config())) {}
 
 std::vector<float> MeteredModel::forward(Session& session, std::span<const SequenceChunk> chunks,
                                          const Passage& passage) {
-  PassWork work = work_of(config().spec, session, chunks);
+  PassWork work = work_of(config().spec, sizes_, session, chunks);
   ExpertCounter counter(config().spec.router().n_experts, passage.tap);
   Passage counted = passage;
   counted.tap = &counter;

@@ -16,11 +16,17 @@ struct PassWork {
   bool is_decode = false;    ///< one token a sequence: its weights cannot be read less than once
 };
 
+/// Values of the matrices that a token meets: in all layers but for experts, of the experts that
+/// are chosen for it, and of the head.
+struct MatrixSizes {
+  double dense = 0, experts = 0, head = 0;
+};
+
 /// Passes on to a model, and keeps the time and the work of its forward passes.
 class MeteredModel : public Model {
  public:
   /// `model` must outlive the object.
-  explicit MeteredModel(Model& model) : model_(model) {}
+  explicit MeteredModel(Model& model);
 
   const ModelConfig& config() const override { return model_.config(); }
   std::unique_ptr<Session> new_session(std::span<const std::int64_t> capacities) override {
@@ -42,6 +48,7 @@ class MeteredModel : public Model {
 
  private:
   Model& model_;
+  MatrixSizes sizes_;
   double seconds_ = 0;
   std::vector<PassWork> passes_;
 };

@@ -53,7 +53,7 @@ seed() {
 }
 
 seeds=tests/fuzz/seeds
-seed fuzz_config tests/data/parity/*/config.json models/mini-olmoe/config.json $seeds/config-double.json
+seed fuzz_config tests/data/parity/*/config.json tests/data/configs/*.json models/mini-olmoe/config.json $seeds/config-double.json
 seed fuzz_prompts $seeds/prompts.jsonl $seeds/numbers.jsonl $seeds/no-prompts/*
 seed fuzz_safetensors tests/data/parity/sharded/*.safetensors
 seed fuzz_sentencepiece tests/data/text/sentencepiece/tokenizer.model

@@ -31,7 +31,7 @@ from pathlib import Path
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import GenerationConfig, OlmoeConfig, OlmoeForCausalLM
+from transformers import AutoModelForCausalLM, GenerationConfig, OlmoeConfig, OlmoeForCausalLM
 
 MIN_GAP = 4e-4
 MAX_NEW_TOKENS = 8
@@ -97,7 +97,7 @@ def draw_weights(model, seed):
 
 
 def load(directory, dtype):
-    return OlmoeForCausalLM.from_pretrained(
+    return AutoModelForCausalLM.from_pretrained(
         directory, dtype=dtype, attn_implementation="eager", experts_implementation="eager").eval()
 
 
@@ -105,8 +105,8 @@ def load(directory, dtype):
 def run(model, token_ids):
     """Logits [T, vocab], and per layer the router's logits, weights and experts."""
     routers = []
-    hooks = [layer.mlp.gate.register_forward_hook(lambda _m, _i, out: routers.append(out))
-             for layer in model.model.layers]
+    hooks = [module.register_forward_hook(lambda _m, _i, out: routers.append(out))
+             for module in model.modules() if type(module).__name__.endswith("TopKRouter")]
     logits = model(torch.tensor([token_ids]), use_cache=False).logits[0].float()
     for hook in hooks:
         hook.remove()

@@ -1,5 +1,6 @@
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <map>
@@ -79,7 +80,9 @@ std::array<Memory, 2> memory_needs(const ModelFacts& facts) {
 StoredWeights describe_weights(const Checkpoint& checkpoint) {
   StoredWeights weights;
   weights.n_files = checkpoint.files().size();
-  weights.has_fused_experts = checkpoint.expert_layout() == ExpertLayout::fused;
+  weights.has_fused_experts = std::ranges::any_of(checkpoint.weights(), [](const WeightSlot& slot) {
+    return slot.expert >= 0 && slot.tensor != slot.name;
+  });
   for (const auto& [type, n] : checkpoint.n_stored_tensors()) {
     weights.n_tensors += static_cast<std::size_t>(n);
     weights.tensors_of_type[std::string(name_of(type))] = n;
@@ -161,6 +164,11 @@ std::string weights_text(const std::optional<StoredWeights>& weights) {
                      weights->has_fused_experts ? ", fused experts" : "");
 }
 
+const char* weights_word(const RouterSpec& router) {
+  if (router.softmax == SoftmaxOver::chosen) return "of the selected alone";
+  return router.normalise ? "renormalised" : "not renormalised";
+}
+
 std::string to_text(const ModelFacts& facts) {
   const ModelConfig& config = facts.config;
   const ModelSpec& spec = config.spec;
@@ -169,9 +177,8 @@ std::string to_text(const ModelFacts& facts) {
   Table table({"model", config.name}, {Table::Align::left, Table::Align::left});
   table.add_row({"architecture", std::string(config.architecture->name)});
   table.add_row({"MoE layers", std::to_string(shape.n_layers)});
-  table.add_row(
-      {"experts", fmt::format("{} per layer, {} selected, weights {}", shape.n_experts, shape.top_k,
-                              spec.router().normalise ? "renormalised" : "not renormalised")});
+  table.add_row({"experts", fmt::format("{} per layer, {} selected, weights {}", shape.n_experts,
+                                        shape.top_k, weights_word(spec.router()))});
   table.add_row({"widths", fmt::format("{} hidden, {} in each expert", spec.hidden_size,
                                        first_moe(spec).expert.width)});
   for (auto& [label, text] : descriptor_rows(spec)) table.add_row({label, text});
@@ -230,6 +237,9 @@ Json config_json(const ModelFacts& facts) {
        {"vocab_size", spec.vocab_size},
        {"max_position_embeddings", config.max_position_embeddings},
        {"tie_word_embeddings", spec.tied_embeddings},
+       {"embedding_multiplier", spec.embedding_scale},
+       {"residual_multiplier", spec.residual_scale},
+       {"logits_scaling", spec.logit_divisor},
        {"rms_norm_eps", spec.final_norm.eps},
        {"rope_theta", attention.rotary.theta},
        {"clip_qkv", or_null(attention.clip)},

@@ -19,6 +19,9 @@ class SpecCheck {
     require_size("vocabulary", spec_.vocab_size, max_vocab_size);
     require_size("hidden size", spec_.hidden_size, max_width);
     require_size("number of layers", static_cast<std::int64_t>(spec_.layers.size()), max_layers);
+    require_scale("embedding scale", spec_.embedding_scale);
+    require_scale("residual scale", spec_.residual_scale);
+    require_scale("logit divisor", spec_.logit_divisor);
     if (spec_.moe_layers().empty()) fail("no layer has experts", "an MoE layer", {});
     const RouterSpec& router = spec_.router();
     for (std::size_t i = 0; i < spec_.layers.size(); ++i) {
@@ -51,6 +54,12 @@ class SpecCheck {
     }
   }
 
+  void require_scale(const std::string& what, double scale) const {
+    if (!(scale >= min_scale && scale <= max_scale)) {
+      fail(what, "a number from 1e-6 to 1e6", std::to_string(scale));
+    }
+  }
+
   void check_attention(const std::string& place, const AttentionSpec& attention) const {
     require_size(place + "heads", attention.n_heads, max_width);
     require_size(place + "key-value heads", attention.n_kv_heads, attention.n_heads);
@@ -63,6 +72,10 @@ class SpecCheck {
     if (dim < 0 || dim % 2 != 0 || dim > attention.head_dim) {
       fail(place + "rotary width", "an even number from 0 to " + std::to_string(attention.head_dim),
            std::to_string(dim));
+    }
+    if (attention.scale) require_scale(place + "scale of attention", *attention.scale);
+    if (attention.window < 0) {
+      fail(place + "window", "at least 1, or 0 for none", std::to_string(attention.window));
     }
   }
 

@@ -43,6 +43,15 @@ Shape weight_shape(const ModelSpec& spec, WeightRole role, int layer) {
       return {keys, hidden};
     case WeightRole::output:
       return {hidden, queries};
+    case WeightRole::query_bias:
+      return {queries};
+    case WeightRole::key_bias:
+    case WeightRole::value_bias:
+      return {keys};
+    case WeightRole::output_bias:
+      return {hidden};
+    case WeightRole::shared_router:
+      return {1, hidden};
     case WeightRole::query_norm:
       return {own.attention.qk_norm.value().per_head ? d : queries};
     case WeightRole::key_norm:
@@ -57,40 +66,74 @@ Shape weight_shape(const ModelSpec& spec, WeightRole role, int layer) {
   }
 }
 
+bool is_bias(WeightRole role) {
+  return role == WeightRole::query_bias || role == WeightRole::key_bias ||
+         role == WeightRole::value_bias || role == WeightRole::output_bias;
+}
+
 std::int64_t n_values(const Shape& shape) {
   std::int64_t n = 1;
   for (const std::int64_t size : shape) n *= size;
   return n;
 }
 
-void WeightList::add(WeightRole role, std::string name, int layer) {
+void WeightList::add(WeightRole role, std::string name, int layer, std::string fused_name) {
   const Shape shape = weight_shape(spec_, role, layer);
   const bool required = role != WeightRole::head || !spec_.tied_embeddings;
-  slots_.push_back({role, layer, -1, name, shape, name, shape, 0, required});
+  const bool is_renamed = layout_ == ExpertLayout::fused && !fused_name.empty();
+  std::string tensor = is_renamed ? std::move(fused_name) : name;
+  slots_.push_back(
+      {role, layer, -1, std::move(name), shape, std::move(tensor), shape, 0, required});
 }
 
-void WeightList::add_experts(int layer, const std::string& prefix, const ExpertNames& names) {
-  const MoeSpec& moe = std::get<MoeSpec>(spec_.layers.at(static_cast<std::size_t>(layer)).mlp);
-  const std::int64_t n_experts = moe.router.n_experts;
+void WeightList::add_experts(int layer, const ExpertNames& names) {
+  if (layout_ == ExpertLayout::fused) {
+    add_fused_experts(layer, names);
+    return;
+  }
   const Shape in = weight_shape(spec_, WeightRole::gate, layer),
               out = weight_shape(spec_, WeightRole::down, layer);
-  const std::int64_t n = n_values(in);  // of every matrix
-  const Shape both = {n_experts, 2 * in[0], in[1]}, all = {n_experts, out[0], out[1]};
-  for (int e = 0; e < n_experts; ++e) {
-    const std::string own = prefix + std::to_string(e) + ".";
-    if (layout_ == ExpertLayout::separate) {
-      slots_.push_back({WeightRole::gate, layer, e, own + names.gate, in, own + names.gate, in});
-      slots_.push_back({WeightRole::up, layer, e, own + names.up, in, own + names.up, in});
-      slots_.push_back({WeightRole::down, layer, e, own + names.down, out, own + names.down, out});
-    } else {
-      const std::string gate_up = prefix + names.fused_gate_up, down = prefix + names.fused_down;
-      slots_.push_back(
-          {WeightRole::gate, layer, e, own + names.gate, in, gate_up, both, 2 * e * n});
-      slots_.push_back(
-          {WeightRole::up, layer, e, own + names.up, in, gate_up, both, (2 * e + 1) * n});
-      slots_.push_back({WeightRole::down, layer, e, own + names.down, out, down, all, e * n});
-    }
+  const auto add_one = [&](WeightRole role, int expert, const std::string& name,
+                           const Shape& shape) {
+    slots_.push_back({role, layer, expert, name, shape, name, shape});
+  };
+  for (int e = 0; e < n_experts(layer); ++e) {
+    const std::string own = names.prefix + std::to_string(e) + ".";
+    add_one(WeightRole::gate, e, own + names.gate, in);
+    add_one(WeightRole::up, e, own + names.up, in);
+    add_one(WeightRole::down, e, own + names.down, out);
   }
+}
+
+void WeightList::add_fused_experts(int layer, const ExpertNames& names) {
+  const std::int64_t n = n_experts(layer);
+  const Shape in = weight_shape(spec_, WeightRole::gate, layer),
+              out = weight_shape(spec_, WeightRole::down, layer);
+  const std::int64_t size = n_values(in);  // of every matrix
+  const Shape both = {n, 2 * in[0], in[1]}, all = {n, out[0], out[1]};
+  for (int e = 0; e < n; ++e) {
+    const std::string own = names.prefix + std::to_string(e) + ".";
+    slots_.push_back({WeightRole::gate, layer, e, own + names.gate, in, names.gate_up_tensor, both,
+                      2 * e * size});
+    slots_.push_back({WeightRole::up, layer, e, own + names.up, in, names.gate_up_tensor, both,
+                      (2 * e + 1) * size});
+    slots_.push_back(
+        {WeightRole::down, layer, e, own + names.down, out, names.down_tensor, all, e * size});
+  }
+}
+
+void WeightList::add_fused_shared(int layer, const ExpertNames& names) {
+  const Shape in = weight_shape(spec_, WeightRole::shared_gate, layer);
+  const Shape both = {2 * in[0], in[1]};
+  slots_.push_back({WeightRole::shared_gate, layer, -1, names.prefix + names.gate, in,
+                    names.gate_up_tensor, both});
+  slots_.push_back({WeightRole::shared_up, layer, -1, names.prefix + names.up, in,
+                    names.gate_up_tensor, both, n_values(in)});
+  add(WeightRole::shared_down, names.down_tensor, layer);
+}
+
+int WeightList::n_experts(int layer) const {
+  return std::get<MoeSpec>(spec_.layers.at(static_cast<std::size_t>(layer)).mlp).router.n_experts;
 }
 
 std::vector<TensorSpec> stored_tensors(const std::vector<WeightSlot>& slots) {

@@ -13,6 +13,7 @@
 #include "moexray/checkpoint/safetensors.h"
 #include "moexray/core/error.h"
 #include "moexray/core/sha256.h"
+#include "moexray/core/wording.h"
 #include "paths.h"
 #include "shard_index.h"
 
@@ -74,8 +75,12 @@ class Matcher {
  public:
   using Tensors = std::map<std::string, TensorView, std::less<>>;
 
-  Matcher(const ShardIndex* index, const ExpertLayoutFinder& layout)
+  Matcher(const ShardIndex* index, const ExpertLayoutFinder& layout, const ModelConfig& config)
       : index_(index), layout_(layout) {
+    const auto n_layers = static_cast<int>(config.spec.layers.size());
+    for (int i = 0; i < config.n_prediction_layers; ++i) {
+      prediction_layers_.push_back("model.layers." + std::to_string(n_layers + i) + ".");
+    }
     for (const WeightSlot& slot : layout.slots()) expected_.emplace(slot.tensor, &slot);
   }
 
@@ -84,10 +89,17 @@ class Matcher {
     for (const SafetensorsEntry& entry : header.tensors) {
       if (index_ != nullptr) compare_with_index(entry.name, shard);
       if (is_ignored(entry.name)) continue;
+      if (is_of_prediction(entry.name)) {
+        ++n_of_prediction_;
+        continue;
+      }
       const std::uint64_t begin = header.data_offset + entry.begin;
       add_tensor(entry, file.bytes().subspan(begin, entry.end - entry.begin));
     }
   }
+
+  /// Tensors of multi-token prediction, which are passed over.
+  std::size_t n_of_prediction() const { return n_of_prediction_; }
 
   /// Call it after the last file. Returns the tensors of the model.
   Tensors finish(const std::filesystem::path& directory) {
@@ -119,6 +131,12 @@ class Matcher {
     } else {
       in_index_.insert(row->first);
     }
+  }
+
+  bool is_of_prediction(std::string_view name) const {
+    return name.starts_with("mtp.") ||
+           std::any_of(prediction_layers_.begin(), prediction_layers_.end(),
+                       [&](const std::string& prefix) { return name.starts_with(prefix); });
   }
 
   void add_tensor(const SafetensorsEntry& entry, std::span<const std::byte> bytes) {
@@ -168,6 +186,8 @@ class Matcher {
   const ShardIndex* index_;
   const ExpertLayoutFinder& layout_;
   std::map<std::string, const WeightSlot*, std::less<>> expected_;
+  std::vector<std::string> prediction_layers_;  // prefixes of their tensors
+  std::size_t n_of_prediction_ = 0;
   std::set<std::string_view> seen_;      // keys of expected_
   std::set<std::string_view> in_index_;  // keys of *index_
   Tensors tensors_;
@@ -221,13 +241,18 @@ Checkpoint::Checkpoint(const std::filesystem::path& directory, std::span<const A
     headers.push_back(parse_safetensors_header(file.bytes(), file.path().string()));
   }
   ExpertLayoutFinder layout(config_, headers);
-  Matcher matcher(index ? &*index : nullptr, layout);
+  Matcher matcher(index ? &*index : nullptr, layout, config_);
   for (std::size_t i = 0; i < files_.size(); ++i) matcher.add_file(files_[i], headers[i]);
   auto stored = matcher.finish(directory);
   for (const auto& [name, tensor] : stored) ++n_stored_tensors_[tensor.type];
   expert_layout_ = layout.layout();
-  tensors_ = expert_layout_ == ExpertLayout::separate ? std::move(stored)
-                                                      : views_of_weights(layout.slots(), stored);
+  tensors_ = views_of_weights(layout.slots(), stored);
+  if (const std::size_t n = matcher.n_of_prediction(); n > 0) {
+    config_.notices.push_back(directory.string() + ": " +
+                              counted(static_cast<std::int64_t>(n), "tensor") +
+                              " of multi-token prediction passed over: the layers behind the last "
+                              "do not change what the others compute");
+  }
   weights_ = layout.take_slots();
   std::erase_if(weights_, [](const WeightSlot& slot) { return !slot.required; });
 }

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::uint64_t max_file_bytes = 1 << 20;
 constexpr int max_positions = 1 << 26;
+constexpr int max_prediction_layers = 64;
 constexpr std::size_t max_eos_ids = 256;
 
 void read_dtype(const ConfigReader& file, ModelConfig& config) {
@@ -79,6 +80,8 @@ ModelConfig parse_model_config(std::string_view text, std::string_view where,
   config.architecture = &find_architecture(file, table);
   config.spec = read_spec(*config.architecture, file);
   config.max_position_embeddings = file.integer("max_position_embeddings", 1, max_positions);
+  config.n_prediction_layers =
+      file.integer_or("num_nextn_predict_layers", 0, 0, max_prediction_layers);
   read_dtype(file, config);
   SpecialTokens(file, config).read();
   config.sha256 = sha256_hex(text);

@@ -1,5 +1,7 @@
 #include <charconv>
 #include <string>
+#include <utility>
+#include <variant>
 
 #include "moexray/checkpoint/config.h"
 #include "moexray/core/sha256.h"
@@ -27,20 +29,6 @@ std::string clip_text(const std::optional<double>& clip) {
   return clip ? digits_of(*clip) : "null";
 }
 
-// True if the keys of an OLMoE config say all that the spec does.
-bool has_olmoe_form(const ModelSpec& spec) {
-  const LayerSpec& first = spec.layers.front();
-  const MoeSpec* moe = first.moe();
-  if (moe == nullptr || moe->shared) return false;
-  for (const LayerSpec& layer : spec.layers) {
-    if (!(layer == first)) return false;
-  }
-  const AttentionSpec& attention = first.attention;
-  return attention.qk_norm == QkNormSpec{first.norm, false} && spec.final_norm == first.norm &&
-         attention.head_dim * attention.n_heads == spec.hidden_size &&
-         attention.rotary.dim == attention.head_dim;
-}
-
 // In the order of the keys.
 std::string olmoe_lines(const ModelSpec& spec) {
   const LayerSpec& layer = spec.layers.front();
@@ -57,15 +45,39 @@ std::string olmoe_lines(const ModelSpec& spec) {
          line("tie_word_embeddings", spec.tied_embeddings) + line("vocab_size", spec.vocab_size);
 }
 
+std::string scaling_text(const RotaryScaling& scaling) {
+  if (const auto* linear = std::get_if<LinearScaling>(&scaling)) {
+    return " linear " + digits_of(linear->factor);
+  }
+  if (const auto* llama3 = std::get_if<Llama3Scaling>(&scaling)) {
+    return " llama3 " + digits_of(llama3->factor) + " " + digits_of(llama3->low_freq_factor) + " " +
+           digits_of(llama3->high_freq_factor) + " " + std::to_string(llama3->original_positions);
+  }
+  if (const auto* yarn = std::get_if<YarnScaling>(&scaling)) {
+    return " yarn " + digits_of(yarn->factor) + " " + digits_of(yarn->beta_fast) + " " +
+           digits_of(yarn->beta_slow) + " " + digits_of(yarn->amplitude) + " " +
+           std::to_string(yarn->original_positions) + (yarn->truncate ? "" : " not truncated");
+  }
+  return {};
+}
+
 std::string attention_text(const AttentionSpec& attention) {
   std::string text =
       std::to_string(attention.n_heads) + " heads of " + std::to_string(attention.head_dim) + ", " +
       std::to_string(attention.n_kv_heads) + " kv, clip " + clip_text(attention.clip) +
       ", rotary " + std::to_string(attention.rotary.dim) + " " + digits_of(attention.rotary.theta) +
-      ", qk_norm ";
-  if (!attention.qk_norm) return text + "none";
-  text += attention.qk_norm->per_head ? "head " : "whole ";
-  return text + digits_of(attention.qk_norm->norm.eps);
+      scaling_text(attention.rotary.scaling) + ", qk_norm ";
+  if (attention.qk_norm) {
+    text += attention.qk_norm->per_head ? "head " : "whole ";
+    text += digits_of(attention.qk_norm->norm.eps);
+  } else {
+    text += "none";
+  }
+  if (attention.scale) text += ", scale " + digits_of(*attention.scale);
+  if (attention.window > 0) text += ", window " + std::to_string(attention.window);
+  if (attention.qkv_bias) text += ", qkv bias";
+  if (attention.output_bias) text += ", output bias";
+  return text;
 }
 
 std::string mlp_text(const LayerSpec& layer) {
@@ -73,10 +85,15 @@ std::string mlp_text(const LayerSpec& layer) {
   if (moe == nullptr) {
     return "dense " + std::to_string(std::get<FeedForwardSpec>(layer.mlp).width);
   }
-  return std::to_string(moe->router.top_k) + " of " + std::to_string(moe->router.n_experts) +
-         " experts of " + std::to_string(moe->expert.width) + ", normalised " +
-         (moe->router.normalise ? "true" : "false") + ", shared " +
-         (moe->shared ? std::to_string(moe->shared->width) : "none");
+  std::string text = std::to_string(moe->router.top_k) + " of " +
+                     std::to_string(moe->router.n_experts) + " experts of " +
+                     std::to_string(moe->expert.width) + ", normalised " +
+                     (moe->router.normalise ? "true" : "false") + ", shared " +
+                     (moe->shared ? std::to_string(moe->shared->width) : "none");
+  if (moe->shared && moe->shared->gated) text += " gated";
+  if (moe->router.softmax == SoftmaxOver::chosen) text += ", softmax over chosen";
+  if (moe->router.float32_weights) text += ", float32 weights";
+  return text;
 }
 
 std::string layer_lines(const ModelSpec& spec) {
@@ -84,9 +101,15 @@ std::string layer_lines(const ModelSpec& spec) {
       line("final_norm_eps", spec.final_norm.eps) + line("hidden_size", spec.hidden_size);
   for (std::size_t i = 0; i < spec.layers.size(); ++i) {
     const LayerSpec& layer = spec.layers[i];
-    text += line("layer_" + std::to_string(i), "norm " + digits_of(layer.norm.eps) + "; " +
+    const std::string place = layer.norm_place == NormPlace::after ? " after" : "";
+    text += line("layer_" + std::to_string(i), "norm " + digits_of(layer.norm.eps) + place + "; " +
                                                    attention_text(layer.attention) + "; " +
                                                    mlp_text(layer));
+  }
+  for (const auto& [key, scale] : {std::pair("embedding_scale", spec.embedding_scale),
+                                   std::pair("logit_divisor", spec.logit_divisor),
+                                   std::pair("residual_scale", spec.residual_scale)}) {
+    if (scale != 1) text += line(key, scale);
   }
   return text + line("tie_word_embeddings", spec.tied_embeddings) +
          line("vocab_size", spec.vocab_size);

@@ -21,17 +21,41 @@ Json eos_json(const std::vector<TokenId>& ids) {
 
 }  // namespace
 
+bool has_olmoe_form(const ModelSpec& spec) {
+  const LayerSpec& first = spec.layers.front();
+  if (first.moe() == nullptr) return false;
+  // What these keys say, and of everything else what they leave.
+  LayerSpec layer;
+  layer.norm = first.norm;
+  layer.attention.n_heads = first.attention.n_heads;
+  layer.attention.n_kv_heads = first.attention.n_kv_heads;
+  layer.attention.head_dim = spec.hidden_size / first.attention.n_heads;
+  layer.attention.qk_norm = QkNormSpec{first.norm, false};
+  layer.attention.clip = first.attention.clip;
+  layer.attention.rotary = {layer.attention.head_dim, first.attention.rotary.theta, {}};
+  const RouterSpec& router = first.moe()->router;
+  layer.mlp = MoeSpec{{router.n_experts, router.top_k, router.normalise}, first.moe()->expert, {}};
+  ModelSpec whole;
+  whole.vocab_size = spec.vocab_size;
+  whole.hidden_size = spec.hidden_size;
+  whole.layers.assign(spec.layers.size(), layer);
+  whole.final_norm = first.norm;
+  whole.tied_embeddings = spec.tied_embeddings;
+  return whole == spec;
+}
+
 std::string olmoe_config_json(const ModelConfig& config) {
   const ModelSpec& spec = config.spec;
-  const LayerSpec* layer = spec.layers.empty() ? nullptr : &spec.layers.front();
-  const MoeSpec* moe = layer == nullptr ? nullptr : layer->moe();
   if (config.architecture == nullptr || config.architecture->model_type != "olmoe" ||
-      moe == nullptr) {
+      spec.layers.empty() || !has_olmoe_form(spec)) {
     throw Error(
         ErrorKind::data,
-        {"not an OLMoE model", "config.json: key \"architectures\"", "[\"OlmoeForCausalLM\"]",
+        {"not a plain OLMoE model", "config.json: key \"architectures\"",
+         "[\"OlmoeForCausalLM\"] without rope scaling, biases and heads of another width",
          config.architecture == nullptr ? std::string() : std::string(config.architecture->name)});
   }
+  const LayerSpec* layer = &spec.layers.front();
+  const MoeSpec* moe = layer->moe();
   const AttentionSpec& attention = layer->attention;
   const Json json = {{"architectures", {config.architecture->name}},
                      {"attention_bias", false},

@@ -40,6 +40,9 @@ class CachedAttention {
         n_kv_heads_(spec.n_kv_heads),
         d_(spec.head_dim),
         half_(spec.rotary.dim / 2),
+        window_(spec.window),
+        scale_(spec.scale ? static_cast<float>(*spec.scale)
+                          : 1.0F / std::sqrt(static_cast<float>(spec.head_dim))),
         cos_(session.rotary_table(layer).cos.data_ptr<float>()),
         sin_(session.rotary_table(layer).sin.data_ptr<float>()),
         rows_(batch.rows) {
@@ -97,19 +100,24 @@ class CachedAttention {
     return h / (n_heads_ / n_kv_heads_) * cache.capacity * d_;
   }
 
-  // n scores become softmax(scores / √d), but for the division: returns what to divide by.
+  // The first position that the query at `pos` sees, and how many it sees from there to its own.
+  std::int64_t first_seen(std::int64_t pos) const {
+    return window_ == 0 ? 0 : std::max<std::int64_t>(0, pos - window_ + 1);
+  }
+  std::int64_t seen_by(std::int64_t pos) const { return pos + 1 - first_seen(pos); }
+
+  // n scores become softmax(scores · scale), but for the division: returns what to divide by.
   float exponentials(float* scores, std::int64_t n) const {
-    const float scale = 1.0F / std::sqrt(static_cast<float>(d_));
-    for (std::int64_t t = 0; t < n; ++t) scores[t] *= scale;
+    for (std::int64_t t = 0; t < n; ++t) scores[t] *= scale_;
     return kernels_.exp_sum(scores, n, kernels_.max(scores, n));
   }
 
-  // softmax(q · keys / √d) · values over positions 0 … pos.
+  // softmax(q · keys · scale) · values over the positions that the query sees.
   void attend_one(const RowPlace& place, std::int64_t h, const std::vector<float>& q,
                   std::vector<float>& scores, std::vector<float>& sum) const {
     const Cache& cache = caches_[static_cast<std::size_t>(place.slot)];
-    const std::int64_t n = place.pos + 1;
-    const std::int64_t offset = offset_of(cache, h);
+    const std::int64_t n = seen_by(place.pos);
+    const std::int64_t offset = offset_of(cache, h) + first_seen(place.pos) * d_;
     scores.resize(static_cast<std::size_t>(n));
     dots(kernels_, q.data(), d_, cache.keys + offset, n, scores.data());
     const float total = exponentials(scores.data(), n);
@@ -121,7 +129,8 @@ class CachedAttention {
   }
 
   const kernels::RowKernels& kernels_;
-  std::int64_t n_heads_, n_kv_heads_, d_, half_;
+  std::int64_t n_heads_, n_kv_heads_, d_, half_, window_;
+  float scale_;
   const float* cos_;
   const float* sin_;
   const std::vector<RowPlace>& rows_;

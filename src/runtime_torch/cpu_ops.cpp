@@ -26,9 +26,9 @@ constexpr std::int64_t min_parallel_experts = 4;
 constexpr std::int64_t row_block = 64;
 
 void linear_into(const float* x, std::int64_t n_rows, std::int64_t n_in, const at::Tensor& w,
-                 float* y) {
+                 const at::Tensor& bias, float* y) {
   const auto& kernels = kernels::row_kernels();
-  const kernels::Weights weights = weights_of(w);
+  const kernels::Weights weights = weights_of(w, bias);
   const std::int64_t n_out = w.size(0);
   constexpr std::int64_t tile = 4;
   const std::int64_t grain =
@@ -78,6 +78,24 @@ at::Tensor gated(const at::Tensor& gate, const at::Tensor& up) {
   return out.to(gate.scalar_type());
 }
 
+template <typename T>
+void sigmoid_times_rows(const std::vector<float>& factors, const at::Tensor& x, at::Tensor& y) {
+  const std::int64_t n = x.size(0), d = x.size(1);
+  const T* px = x.data_ptr<T>();
+  T* py = y.data_ptr<T>();
+  at::parallel_for(0, n, std::max<std::int64_t>(1, parallel_grain / d),
+                   [&](std::int64_t begin, std::int64_t end) {
+                     for (std::int64_t r = begin; r < end; ++r) {
+                       // Rounded as libtorch rounds between its operations.
+                       const auto factor =
+                           static_cast<float>(static_cast<T>(factors[static_cast<std::size_t>(r)]));
+                       for (std::int64_t i = r * d; i < (r + 1) * d; ++i) {
+                         py[i] = static_cast<T>(factor * static_cast<float>(px[i]));
+                       }
+                     }
+                   });
+}
+
 // The rows of x that an expert's entries name, as one block.
 at::Tensor gather(const at::Tensor& x, const std::int64_t* entries, std::int64_t n,
                   std::int64_t k) {
@@ -94,21 +112,22 @@ at::Tensor gather(const at::Tensor& x, const std::int64_t* entries, std::int64_t
 
 }  // namespace
 
-kernels::Weights weights_of(const at::Tensor& w) {
+kernels::Weights weights_of(const at::Tensor& w, const at::Tensor& bias) {
   TORCH_CHECK(w.size(1) == 1 || w.stride(1) == 1, "the rows of a matrix of weights have gaps");
   const bool is_bfloat16 = w.scalar_type() == at::kBFloat16;
   TORCH_CHECK(is_bfloat16 || w.scalar_type() == at::kFloat, "weights of type ", w.scalar_type());
   return {w.data_ptr(), w.stride(0),
-          is_bfloat16 ? kernels::WeightFormat::bfloat16 : kernels::WeightFormat::float32};
+          is_bfloat16 ? kernels::WeightFormat::bfloat16 : kernels::WeightFormat::float32,
+          bias.defined() ? bias.data_ptr<float>() : nullptr};
 }
 
-at::Tensor CpuOps::linear(const at::Tensor& x, const at::Tensor& w) {
-  if (x.scalar_type() != at::kFloat) {
-    return w.numel() > own_product_weights ? at::linear(x, w)
-                                           : linear(x.to(at::kFloat), w).to(x.scalar_type());
+at::Tensor CpuOps::linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias) {
+  if (const auto type = x.scalar_type(); type != at::kFloat) {
+    return w.numel() > own_product_weights ? at::linear(x, w, bias.defined() ? bias.to(type) : bias)
+                                           : linear(x.to(at::kFloat), w, bias).to(type);
   }
   auto y = at::empty({x.size(0), w.size(0)}, x.options());
-  linear_into(x.data_ptr<float>(), x.size(0), x.size(1), w, y.data_ptr<float>());
+  linear_into(x.data_ptr<float>(), x.size(0), x.size(1), w, bias, y.data_ptr<float>());
   return y;
 }
 
@@ -124,6 +143,19 @@ at::Tensor CpuOps::rms_norm(const NormSpec& spec, const at::Tensor& x, const at:
 
 at::Tensor CpuOps::silu_times(const at::Tensor& gate, const at::Tensor& up) {
   return gated(gate, up);
+}
+
+at::Tensor CpuOps::sigmoid_times(const at::Tensor& z, const at::Tensor& x) {
+  const auto values = z.to(at::kFloat);
+  std::vector<float> factors(static_cast<std::size_t>(values.numel()));
+  kernels::row_kernels().sigmoid(values.data_ptr<float>(), values.numel(), factors.data());
+  auto y = at::empty_like(x);
+  if (x.scalar_type() == at::kFloat) {
+    sigmoid_times_rows<float>(factors, x, y);
+  } else {
+    sigmoid_times_rows<BFloat16>(factors, x, y);
+  }
+  return y;
 }
 
 at::Tensor CpuOps::attention(const AttentionSpec& spec, int layer, const at::Tensor& q,

@@ -12,24 +12,36 @@ at::Tensor normed(const QkNormSpec& spec, const at::Tensor& x, const at::Tensor&
 
 at::Tensor attention_block(const AttentionSpec& spec, const LayerWeights& weights, int layer,
                            const at::Tensor& x, Ops& ops) {
-  auto q = ops.linear(x, weights.query), k = ops.linear(x, weights.key);
+  auto q = ops.linear(x, weights.query, weights.query_bias),
+       k = ops.linear(x, weights.key, weights.key_bias);
   if (spec.qk_norm) {
     q = normed(*spec.qk_norm, q, weights.query_norm, ops);
     k = normed(*spec.qk_norm, k, weights.key_norm, ops);
   }
-  auto v = ops.linear(x, weights.value);
+  auto v = ops.linear(x, weights.value, weights.value_bias);
   if (spec.clip) {
     const double bound = *spec.clip;
     q = q.clamp(-bound, bound);
     k = k.clamp(-bound, bound);
     v = v.clamp(-bound, bound);
   }
-  return ops.linear(ops.attention(spec, layer, q, k, v), weights.output);
+  return ops.linear(ops.attention(spec, layer, q, k, v), weights.output, weights.output_bias);
 }
 
 at::Tensor feed_forward(const FeedForwardWeights& weights, const at::Tensor& x, Ops& ops) {
   const auto gate = ops.linear(x, weights.gate), up = ops.linear(x, weights.up);
   return ops.linear(ops.silu_times(gate, up), weights.down);
+}
+
+at::Tensor shared_expert(const SharedExpertSpec& spec, const LayerWeights& weights,
+                         const at::Tensor& x, Ops& ops) {
+  const auto out = feed_forward(weights.network, x, ops);
+  return spec.gated ? ops.sigmoid_times(ops.linear(x, weights.shared_router), out) : out;
+}
+
+// x · scale, rounded once: libtorch 1.13 would round the scale to bfloat16 too.
+at::Tensor scaled(const at::Tensor& x, double scale) {
+  return scale == 1 ? x : (x.to(at::kFloat) * scale).to(x.scalar_type());
 }
 
 }  // namespace
@@ -56,6 +68,14 @@ at::Tensor& Decoder::weight(WeightRole role, int layer) {
       return own.value;
     case WeightRole::output:
       return own.output;
+    case WeightRole::query_bias:
+      return own.query_bias;
+    case WeightRole::key_bias:
+      return own.key_bias;
+    case WeightRole::value_bias:
+      return own.value_bias;
+    case WeightRole::output_bias:
+      return own.output_bias;
     case WeightRole::query_norm:
       return own.query_norm;
     case WeightRole::key_norm:
@@ -73,6 +93,8 @@ at::Tensor& Decoder::weight(WeightRole role, int layer) {
     case WeightRole::down:
     case WeightRole::shared_down:
       return own.network.down;
+    case WeightRole::shared_router:
+      return own.shared_router;
     default:
       TORCH_CHECK(false, "a weight that belongs to no layer");
   }
@@ -85,27 +107,37 @@ std::vector<at::Tensor>& Decoder::expert_weights(WeightRole role, int layer) {
 }
 
 at::Tensor Decoder::forward(at::Tensor x, Ops& ops, const RouterHook& hook) const {
+  x = scaled(x, spec.embedding_scale);
   int moe_layer = 0;
   for (int layer = 0; layer < static_cast<int>(layers.size()); ++layer) {
     const LayerSpec& own = spec.layers[static_cast<std::size_t>(layer)];
     const LayerWeights& weights = layers[static_cast<std::size_t>(layer)];
-    x = x + attention_block(own.attention, weights, layer,
-                            ops.rms_norm(own.norm, x, weights.attention_norm), ops);
-    const auto h = ops.rms_norm(own.norm, x, weights.mlp_norm);
-    const MoeSpec* moe = own.moe();
-    if (moe == nullptr) {
-      x = x + feed_forward(weights.network, h, ops);
-      continue;
-    }
-    const auto routing =
-        ops.route(moe->router, moe_layer, h, router_logits(h, weights.router, ops));
-    if (hook) hook(moe_layer, h, routing);
-    ++moe_layer;
-    auto mixed = ops.mix_experts(*moe, h, routing, weights.experts);
-    if (moe->shared) mixed = mixed + feed_forward(weights.network, h, ops);
-    x = x + mixed;
+    const auto add = [&](const at::Tensor& norm, const auto& branch) {
+      const bool is_before = own.norm_place == NormPlace::before;
+      auto y = branch(is_before ? ops.rms_norm(own.norm, x, norm) : x);
+      if (!is_before) y = ops.rms_norm(own.norm, y, norm);
+      x = x + scaled(y, spec.residual_scale);
+    };
+    add(weights.attention_norm, [&](const at::Tensor& h) {
+      return attention_block(own.attention, weights, layer, h, ops);
+    });
+    add(weights.mlp_norm, [&](const at::Tensor& h) {
+      const MoeSpec* moe = own.moe();
+      if (moe == nullptr) return feed_forward(weights.network, h, ops);
+      const auto routing =
+          ops.route(moe->router, moe_layer, h, router_logits(h, weights.router, ops));
+      if (hook) hook(moe_layer, h, routing);
+      ++moe_layer;
+      const auto mixed = ops.mix_experts(*moe, h, routing, weights.experts);
+      return moe->shared ? mixed + shared_expert(*moe->shared, weights, h, ops) : mixed;
+    });
   }
   return ops.rms_norm(spec.final_norm, x, final_norm);
+}
+
+at::Tensor Decoder::logits(const at::Tensor& hidden, Ops& ops) const {
+  const auto logits = ops.linear(hidden, head);
+  return spec.logit_divisor == 1 ? logits : logits.to(at::kFloat) / spec.logit_divisor;
 }
 
 }  // namespace moexray::torch_runtime

@@ -142,7 +142,9 @@ class BlockAttention : public CachedAttention<at::BFloat16> {
                     at::BFloat16* out) const {
     const Cache& cache = caches_[static_cast<std::size_t>(row(block.first).slot)];
     const std::int64_t offset = offset_of(cache, h), width = n_heads_ * d_;
-    const std::int64_t n_common = row(block.first).pos + 1, n_all = n_common + block.n - 1;
+    // Of the sequence's positions: the first query's, and what any query of the block sees.
+    const std::int64_t pos = row(block.first).pos, first = first_seen(pos),
+                       n_all = pos + block.n - first;
     thread_local std::vector<float> queries, scores, sums;
     thread_local std::vector<std::uint16_t> query_bits, packed;
     queries.resize(static_cast<std::size_t>(block.n * d_));
@@ -150,12 +152,11 @@ class BlockAttention : public CachedAttention<at::BFloat16> {
     sums.assign(queries.size(), 0.0F);
     scores.resize(static_cast<std::size_t>(block.n * n_all));
     for (std::int64_t i = 0; i < block.n; ++i) {
-      take_rotated(q + (block.first + i) * width + h * d_, n_common - 1 + i,
-                   queries.data() + i * d_);
+      take_rotated(q + (block.first + i) * width + h * d_, pos + i, queries.data() + i * d_);
     }
     kernels::round_to_bf16(queries.data(), block.n * d_, query_bits.data());
-    const auto* keys = reinterpret_cast<const std::uint16_t*>(cache.keys) + offset;
-    const auto* values = reinterpret_cast<const std::uint16_t*>(cache.values) + offset;
+    const auto* keys = reinterpret_cast<const std::uint16_t*>(cache.keys) + offset + first * d_;
+    const auto* values = reinterpret_cast<const std::uint16_t*>(cache.values) + offset + first * d_;
     const std::uint16_t* x = query_bits.data();
     if (set_.pack != nullptr) {
       packed.resize(static_cast<std::size_t>(kernels::packed_values(set_, block.n, d_)));
@@ -165,10 +166,14 @@ class BlockAttention : public CachedAttention<at::BFloat16> {
     set_.linear(x, block.n, d_, {keys, d_}, n_all, scores.data(), false);
     for (std::int64_t i = 0; i < block.n; ++i) {
       float* s = scores.data() + i * n_all;
-      const float total = exponentials(s, n_common + i);
-      for (std::int64_t t = 0; t < n_common + i; ++t) s[t] /= total;
+      const std::int64_t n_hidden = first_seen(pos + i) - first, n_seen = seen_by(pos + i);
+      // A weight of 0 adds nothing to a sum, so that it is the same with more keys in the block.
+      std::fill_n(s, n_hidden, 0.0F);
+      const float total = exponentials(s + n_hidden, n_seen);
+      for (std::int64_t t = n_hidden; t < n_hidden + n_seen; ++t) s[t] /= total;
     }
-    // What all queries of the block see, then what only the later ones do.
+    // What all queries of the block may see, then what only the later ones do.
+    const std::int64_t n_common = pos + 1 - first;
     kernels_.combine_bf16(scores.data(), block.n, n_all, values, n_common, d_, sums.data());
     for (std::int64_t i = 1; i < block.n; ++i) {
       kernels_.combine_bf16(scores.data() + i * n_all + n_common, 1, n_all, values + n_common * d_,
@@ -196,13 +201,13 @@ at::Tensor FastOps::attention(const AttentionSpec& spec, int layer, const at::Te
   return out;
 }
 
-at::Tensor FastOps::linear(const at::Tensor& x, const at::Tensor& w) {
+at::Tensor FastOps::linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias) {
   const std::int64_t n_rows = x.size(0), n_in = x.size(1), n_out = w.size(0);
   const at::Tensor rows = x.contiguous();
   auto y = at::empty({n_rows, n_out}, x.options());
   const RowBlock all[] = {{0, 0, n_rows}};
   const PackedBlocks packed(set_, rows, all);
-  const kernels::Weights weights = weights_of(w);
+  const kernels::Weights weights = weights_of(w, bias);
   std::uint16_t* py = bits_of(y);
   const std::int64_t width = column_block(n_in);
   for_each_task(set_, (n_out + width - 1) / width, [&](std::int64_t task) {

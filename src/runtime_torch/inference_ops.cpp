@@ -26,7 +26,8 @@ void weigh_again(const RouterSpec& spec, const at::Tensor& probabilities, Router
 // The router's output in the type that it multiplied in.
 RouterOutput with_logits(RouterOutput output, const at::Tensor& logits) {
   output.logits = logits;  // the router's own, whatever a policy made of them
-  output.weights = output.weights.to(logits.options());
+  const auto type = spec.float32_weights ? at::kFloat : logits.scalar_type();
+  output.weights = output.weights.to(logits.options().dtype(type));
   return output;
 }
 

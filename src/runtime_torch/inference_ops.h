@@ -55,8 +55,8 @@ class InferenceOps : public Ops {
 };
 
 /// A matrix [out, in] in bfloat16 or float32 as the kernels take it, where it lies: its rows are
-/// contiguous, not necessarily the whole.
-kernels::Weights weights_of(const at::Tensor& w);
+/// contiguous, not necessarily the whole. `bias` [out] is float32, or undefined.
+kernels::Weights weights_of(const at::Tensor& w, const at::Tensor& bias = {});
 
 /// The operations of inference on the CPU. In float32 every row's result depends on that row and
 /// its sequence alone, whatever the batch and the number of threads (kernels/row_kernels.h). In
@@ -66,11 +66,13 @@ class CpuOps : public InferenceOps {
  public:
   using InferenceOps::InferenceOps;
 
-  at::Tensor linear(const at::Tensor& x, const at::Tensor& w) override;
+  using Ops::linear;
+  at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias) override;
   at::Tensor rms_norm(const NormSpec& spec, const at::Tensor& x, const at::Tensor& w) override;
   at::Tensor attention(const AttentionSpec& spec, int layer, const at::Tensor& q,
                        const at::Tensor& k, const at::Tensor& v) override;
   at::Tensor silu_times(const at::Tensor& gate, const at::Tensor& up) override;
+  at::Tensor sigmoid_times(const at::Tensor& z, const at::Tensor& x) override;
   at::Tensor mix_experts(const MoeSpec& spec, const at::Tensor& x, const RouterOutput& routing,
                          const ExpertWeights& experts) override;
 };
@@ -83,7 +85,8 @@ class FastOps : public CpuOps {
   FastOps(TorchSession& session, const RaggedBatch& batch, const kernels::KernelSet& set)
       : CpuOps(session, batch), set_(set) {}
 
-  at::Tensor linear(const at::Tensor& x, const at::Tensor& w) override;
+  using Ops::linear;
+  at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias) override;
   at::Tensor attention(const AttentionSpec& spec, int layer, const at::Tensor& q,
                        const at::Tensor& k, const at::Tensor& v) override;
   at::Tensor mix_experts(const MoeSpec& spec, const at::Tensor& x, const RouterOutput& routing,
@@ -99,11 +102,13 @@ class ReferenceOps : public InferenceOps {
  public:
   using InferenceOps::InferenceOps;
 
-  at::Tensor linear(const at::Tensor& x, const at::Tensor& w) override;
+  using Ops::linear;
+  at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias) override;
   at::Tensor rms_norm(const NormSpec& spec, const at::Tensor& x, const at::Tensor& w) override;
   at::Tensor attention(const AttentionSpec& spec, int layer, const at::Tensor& q,
                        const at::Tensor& k, const at::Tensor& v) override;
   at::Tensor silu_times(const at::Tensor& gate, const at::Tensor& up) override;
+  at::Tensor sigmoid_times(const at::Tensor& z, const at::Tensor& x) override;
   at::Tensor mix_experts(const MoeSpec& spec, const at::Tensor& x, const RouterOutput& routing,
                          const ExpertWeights& experts) override;
 };

@@ -17,6 +17,14 @@ at::ScalarType scalar_type(WeightType type) {
   return at::kFloat;
 }
 
+// Sums are rounded after a bias is added to them.
+at::Tensor loaded_weight(const WeightSlot& slot, const TensorView& view, at::ScalarType dtype,
+                         const at::Device& device) {
+  if (is_bias(slot.role)) return mapped_tensor(view).to(device, at::kFloat);
+  return slot.shape.size() == 1 ? mapped_tensor(view).to(device, dtype)
+                                : loaded_matrix(view, dtype, device);
+}
+
 }  // namespace
 
 at::Tensor mapped_tensor(const TensorView& view) {
@@ -41,9 +49,7 @@ at::Tensor loaded_matrix(const TensorView& view, at::ScalarType dtype, const at:
 Decoder load_decoder(const Checkpoint& checkpoint, at::ScalarType dtype, const at::Device& device) {
   Decoder decoder(checkpoint.config().spec);
   for (const WeightSlot& slot : checkpoint.weights()) {
-    const TensorView& view = checkpoint.tensor(slot.name);
-    const auto tensor = slot.shape.size() == 1 ? mapped_tensor(view).to(device, dtype)
-                                               : loaded_matrix(view, dtype, device);
+    const auto tensor = loaded_weight(slot, checkpoint.tensor(slot.name), dtype, device);
     if (slot.expert < 0) {
       decoder.weight(slot.role, slot.layer) = tensor;
     } else {

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "moexray/architecture/rotary.h"
+
 namespace moexray::torch_runtime {
 
 RouterOutput select_rows(const RouterSpec& router, const at::Tensor& logits,
@@ -50,7 +52,9 @@ void sum_over_ranks(const float* parts, std::int64_t n, std::int64_t k, std::int
 }
 
 RotaryTable make_rotary_table(const RotarySpec& rotary, std::int64_t n_positions) {
-  // As transformers computes it: the inverse frequencies and the angles are rounded to float32.
+  // As transformers computes it: the frequencies and the angles are rounded to float32.
+  const std::vector<float> frequencies = rotary_frequencies(rotary);
+  const float amplitude = rotary_amplitude(rotary);
   const std::int64_t half = rotary.dim / 2;
   const auto options = at::TensorOptions(at::kFloat);
   RotaryTable table{at::empty({n_positions, half}, options),
@@ -58,12 +62,10 @@ RotaryTable make_rotary_table(const RotarySpec& rotary, std::int64_t n_positions
   auto* cos = table.cos.data_ptr<float>();
   auto* sin = table.sin.data_ptr<float>();
   for (std::int64_t i = 0; i < half; ++i) {
-    const float exponent = static_cast<float>(2 * i) / static_cast<float>(rotary.dim);
-    const float frequency = 1.0F / std::pow(static_cast<float>(rotary.theta), exponent);
     for (std::int64_t pos = 0; pos < n_positions; ++pos) {
-      const float angle = static_cast<float>(pos) * frequency;
-      cos[pos * half + i] = std::cos(angle);
-      sin[pos * half + i] = std::sin(angle);
+      const float angle = static_cast<float>(pos) * frequencies[static_cast<std::size_t>(i)];
+      cos[pos * half + i] = std::cos(angle) * amplitude;
+      sin[pos * half + i] = std::sin(angle) * amplitude;
     }
   }
   return table;

@@ -30,8 +30,8 @@ struct FeedForwardWeights {
 /// What a router decided for n tokens.
 struct RouterOutput {
   at::Tensor logits;   ///< [n, E]
-  at::Tensor experts;  ///< [n, k], int32 on the CPU, most probable first; ties: lower id first
-  at::Tensor weights;  ///< [n, k] in the type of the computation, as the model applies them
+  at::Tensor experts;  ///< [n, k], int32 on the CPU, in the order of the choice
+  at::Tensor weights;  ///< [n, k] as the model applies them: float32, or in the computation's type
 };
 
 /// The operations a model is written in, each with the spec of its part. Inference and training
@@ -40,8 +40,9 @@ struct RouterOutput {
 class Ops {
  public:
   virtual ~Ops() = default;
-  /// x [n, in] · wᵀ, w [out, in].
-  virtual at::Tensor linear(const at::Tensor& x, const at::Tensor& w) = 0;
+  /// x [n, in] · wᵀ + bias, w [out, in], bias [out] in float32 or undefined: none.
+  virtual at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias) = 0;
+  at::Tensor linear(const at::Tensor& x, const at::Tensor& w) { return linear(x, w, {}); }
   /// x / √(mean(x²) + eps) · w over the last dimension.
   virtual at::Tensor rms_norm(const NormSpec& spec, const at::Tensor& x, const at::Tensor& w) = 0;
   /// Rotary embedding of q and k, then causal attention in transformer layer `layer`.
@@ -50,6 +51,8 @@ class Ops {
                                const at::Tensor& k, const at::Tensor& v) = 0;
   /// silu(gate) · up, both [n, width].
   virtual at::Tensor silu_times(const at::Tensor& gate, const at::Tensor& up) = 0;
+  /// sigmoid(z) · x, z [n, 1] and x [n, width].
+  virtual at::Tensor sigmoid_times(const at::Tensor& z, const at::Tensor& x) = 0;
   /// What select_experts() chooses in MoE layer `moe_layer`. h [n, hidden] is what the router has
   /// multiplied to logits [n, E].
   virtual RouterOutput route(const RouterSpec& spec, int moe_layer, const at::Tensor& h,
@@ -88,7 +91,8 @@ ExpertGroups group_by_expert(const at::Tensor& experts, int n_experts);
 /// d].
 void sum_over_ranks(const float* parts, std::int64_t n, std::int64_t k, std::int64_t d, float* out);
 
-/// cos and sin of position · θ^(−2i/dim): two tensors [n_positions, dim / 2] in float32.
+/// cos and sin of position · f_i (moexray/architecture/rotary.h): two tensors
+/// [n_positions, dim / 2] in float32.
 struct RotaryTable {
   at::Tensor cos;
   at::Tensor sin;

@@ -17,8 +17,9 @@ at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& 
 
 }  // namespace
 
-at::Tensor ReferenceOps::linear(const at::Tensor& x, const at::Tensor& w) {
-  return at::linear(x, w.to(x.scalar_type()));
+at::Tensor ReferenceOps::linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias) {
+  const auto type = x.scalar_type();
+  return at::linear(x, w.to(type), bias.defined() ? bias.to(type) : bias);
 }
 
 at::Tensor ReferenceOps::rms_norm(const NormSpec& spec, const at::Tensor& x, const at::Tensor& w) {
@@ -28,6 +29,10 @@ at::Tensor ReferenceOps::rms_norm(const NormSpec& spec, const at::Tensor& x, con
 
 at::Tensor ReferenceOps::silu_times(const at::Tensor& gate, const at::Tensor& up) {
   return at::silu(gate) * up;
+}
+
+at::Tensor ReferenceOps::sigmoid_times(const at::Tensor& z, const at::Tensor& x) {
+  return at::sigmoid(z) * x;
 }
 
 at::Tensor ReferenceOps::attention(const AttentionSpec& spec, int layer, const at::Tensor& q,
@@ -55,10 +60,14 @@ at::Tensor ReferenceOps::attention(const AttentionSpec& spec, int layer, const a
     const auto keys = cache.keys.narrow(1, 0, total).repeat_interleave(heads / kv, 0);
     const auto values = cache.values.narrow(1, 0, total).repeat_interleave(heads / kv, 0);
     const auto queries = rotate(rows(q, heads), cos, sin).transpose(0, 1);
-    const auto future = at::ones({n, total}, q.options().dtype(at::kBool)).triu(start.pos + 1);
-    const auto scores = (queries.matmul(keys.transpose(1, 2)) / std::sqrt(static_cast<double>(d)))
-                            .to(at::kFloat)
-                            .masked_fill(future, -INFINITY);
+    const auto all = at::ones({n, total}, q.options().dtype(at::kBool));
+    auto hidden = all.triu(start.pos + 1);
+    if (spec.window > 0) hidden = hidden.logical_or(all.tril(start.pos - spec.window));
+    const auto products = queries.matmul(keys.transpose(1, 2));
+    const auto scores =
+        (spec.scale ? products * *spec.scale : products / std::sqrt(static_cast<double>(d)))
+            .to(at::kFloat)
+            .masked_fill(hidden, -INFINITY);
     const auto mixed = scores.softmax(-1).to(q.scalar_type()).matmul(values);
     outputs.push_back(mixed.transpose(0, 1).reshape({n, heads * d}));
     first = last;
@@ -80,8 +89,9 @@ at::Tensor ReferenceOps::mix_experts(const MoeSpec& spec, const at::Tensor& x,
     const auto rows = entries.div(k, "floor");
     const auto xe = x.index_select(0, rows);
     const auto hidden = silu_times(linear(xe, experts.gate[e]), linear(xe, experts.up[e]));
-    out.index_add_(0, rows,
-                   linear(hidden, experts.down[e]) * weights.index_select(0, entries).unsqueeze(1));
+    const auto weighted =
+        linear(hidden, experts.down[e]) * weights.index_select(0, entries).unsqueeze(1);
+    out.index_add_(0, rows, weighted.to(out.scalar_type()));
   }
   return out;
 }

@@ -208,7 +208,7 @@ std::vector<float> TorchModel::run_pass(Session& session, std::span<const Sequen
   check_shadows(passage.shadows);
   const auto embedded = decoder_.embedding.index_select(0, rows.token_ids.to(device_)).to(dtype_);
   const auto logits_of = [&](Ops& ops, const at::Tensor& h, std::span<const RowPlace> places) {
-    const auto logits = ops.linear(h, decoder_.head).to(at::kCPU, at::kFloat).contiguous();
+    const auto logits = decoder_.logits(h, ops).to(at::kCPU, at::kFloat).contiguous();
     std::vector<float> values(logits.data_ptr<float>(), logits.data_ptr<float>() + logits.numel());
     require_finite(values, places);
     return values;

@@ -70,11 +70,14 @@ TEST(ModelCommand, WritesJsonAndNothingElseToStdout) {
   ASSERT_EQ(facts["model"]["layers"].size(), 16U);
   EXPECT_EQ(facts["model"]["layers"][15], json::parse(R"({
     "norm_eps": 1e-05,
+    "norm_place": "before",
     "attention": {"n_heads": 16, "n_kv_heads": 16, "head_dim": 128, "clip": null,
-                  "qk_norm": {"over": "all heads", "eps": 1e-05},
-                  "rotary": {"dim": 128, "theta": 10000.0}},
+                  "qk_norm": {"over": "all heads", "eps": 1e-05}, "scale": null, "window": null,
+                  "qkv_bias": false, "output_bias": false,
+                  "rotary": {"dim": 128, "theta": 10000.0, "scaling": null}},
     "mlp": {"kind": "moe", "n_experts": 64, "top_k": 8, "scores": "softmax",
-            "normalise": false, "expert_width": 1024, "shared_width": null}})"));
+            "normalise": false, "expert_width": 1024, "shared_width": null,
+            "shared_gated": null}})"));
   EXPECT_EQ(facts["parameters"], (json{{"total", 6919161856}, {"active", 1282017280}}));
   EXPECT_EQ(facts["memory"]["bfloat16"]["weights_bytes"], 13838323712);
   EXPECT_EQ(facts["memory"]["bfloat16"]["kv_cache_bytes_per_token"], 131072);
@@ -228,6 +231,64 @@ TEST(ModelCommand, DescribesTheRestWhenTheTokenizerIsBroken) {
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_NE(result.err.find("tokenizer.json"), std::string::npos) << result.err;
   EXPECT_EQ(row(result, "tokenizer"), "not usable (see the message)");
+}
+
+// The totals that the models' authors, or the indexes of their files, state; how far the configs
+// are verified is in tests/data/configs/README.md.
+TEST(ModelCommand, CountsTheParametersOfPublishedCheckpoints) {
+  struct Published {
+    const char* config;
+    const char* total;
+    const char* router;
+  };
+  constexpr const char* all_8 = "softmax over all experts, then the top 8, scaled to sum 1";
+  const Published table[] = {
+      {"granite-3.0-1b-a400m", "1,334,628,352", "the top 8 logits, then softmax over these"},
+      {"granite-3.1-3b-a800m", "3,298,793,472", "the top 8 logits, then softmax over these"},
+      {"qwen1.5-moe-a2.7b", "14,315,784,192", "softmax over all experts, then the top 4"},
+      {"qwen2-57b-a14b", "57,408,658,944", "softmax over all experts, then the top 8"},
+      {"qwen3-30b-a3b", "30,532,122,624", all_8},
+      {"qwen3-235b-a22b", "235,093,634,560", all_8},
+      {"mixtral-8x7b", "46,702,792,704",
+       "softmax over all experts, then the top 2, scaled to sum 1"},
+      {"mixtral-8x22b", "140,620,634,112",
+       "softmax over all experts, then the top 2, scaled to sum 1"},
+      {"flexolmo-7x7b-1t", "33,270,665,216", "softmax over all experts, then the top 5"},
+  };
+  for (const Published& model : table) {
+    SCOPED_TRACE(model.config);
+    const test::TemporaryDirectory directory;
+    std::filesystem::copy_file(std::string(MOEXRAY_TEST_DATA "/configs/") + model.config + ".json",
+                               directory.path() / "config.json");
+    const CommandResult result = run_moexray({"model", directory.path().string()});
+    EXPECT_EQ(result.exit_code, 0);
+    EXPECT_EQ(result.err, "");
+    EXPECT_EQ(row(result, "parameters"), model.total);
+    EXPECT_EQ(row(result, "router"), model.router);
+  }
+}
+
+TEST(ModelCommand, DescribesWhatOtherFamiliesHave) {
+  const CommandResult granite =
+      run_moexray({"model", MOEXRAY_TEST_DATA "/parity/granitemoeshared"});
+  EXPECT_EQ(granite.exit_code, 0);
+  EXPECT_EQ(row(granite, "experts"), "7 per layer, 3 selected, weights of the selected alone");
+  EXPECT_EQ(row(granite, "shared experts"), "width 14, sees every token");
+  EXPECT_EQ(row(granite, "attention"), "4 heads of 6, 2 key-value heads, scaled by 0.3");
+  EXPECT_EQ(row(granite, "multipliers"), "attention and network times 0.7");
+  EXPECT_NE(row(granite, "weights").find("fused experts"), std::string::npos);
+  const CommandResult qwen = run_moexray({"model", MOEXRAY_TEST_DATA "/parity/qwen2_moe"});
+  EXPECT_EQ(row(qwen, "dense layers"), "1 of 4 (layer 1), width 20");
+  EXPECT_EQ(row(qwen, "shared experts"), "width 14, sees every token, times a sigmoid gate");
+  EXPECT_EQ(row(qwen, "attention"),
+            "layer 0: 4 heads of 6, 2 key-value heads, window of 4 tokens, biases of queries, keys "
+            "and values; layers 1-3: 4 heads of 6, 2 key-value heads, biases of queries, keys and "
+            "values");
+  const CommandResult flex = run_moexray({"model", MOEXRAY_TEST_DATA "/parity/flex_olmo"});
+  EXPECT_EQ(row(flex, "norms"), "RMS after attention and network, eps 0.03");
+  const CommandResult mixtral = run_moexray({"model", MOEXRAY_TEST_DATA "/parity/mixtral"});
+  EXPECT_EQ(row(mixtral, "rotary embedding"),
+            "whole heads, half-split, theta 10000, llama3 scaling by 8 from 32 tokens");
 }
 
 }  // namespace

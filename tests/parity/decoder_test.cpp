@@ -3,19 +3,25 @@
 
 #include "decoder.h"
 
+#include <ATen/record_function.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <map>
+#include <mutex>
 #include <numeric>
+#include <set>
+#include <string>
 #include <tuple>
 #include <vector>
 
 #include "inference_ops.h"
 #include "loader.h"
+#include "moexray/checkpoint/safetensors_writer.h"
 #include "moexray/runtime/generate.h"
 #include "support/double_architecture.h"
 #include "support/double_kernels.h"
@@ -23,6 +29,7 @@
 #include "support/expect_error.h"
 #include "support/fused_checkpoint.h"
 #include "support/temporary_directory.h"
+#include "support/tiny_checkpoint.h"
 #include "torch_model.h"
 #include "training/parameters.h"
 
@@ -216,6 +223,21 @@ class Naive {
   std::map<std::tuple<WeightRole, int, int>, const WeightSlot*> slots_;
 };
 
+// The logits of all tokens, `chunk_size` of which go through the model at a time.
+std::vector<float> logits_of(TorchModel& model, const std::vector<TokenId>& ids,
+                             std::size_t chunk_size) {
+  const auto capacity = static_cast<std::int64_t>(ids.size());
+  const auto session = model.new_session({&capacity, 1});
+  std::vector<float> all;
+  for (std::size_t begin = 0; begin < ids.size(); begin += chunk_size) {
+    const std::size_t n = std::min(chunk_size, ids.size() - begin);
+    const SequenceChunk chunk{0, std::span(ids).subspan(begin, n)};
+    const auto logits = test::every_logit(model, *session, {&chunk, 1});
+    all.insert(all.end(), logits.begin(), logits.end());
+  }
+  return all;
+}
+
 class DoubleArchitecture : public testing::Test {
  protected:
   static std::filesystem::path written(const std::filesystem::path& directory) {
@@ -227,21 +249,6 @@ class DoubleArchitecture : public testing::Test {
                          const kernels::KernelSet* set = nullptr) {
     return {
         checkpoint.config(), load_decoder(checkpoint, dtype, at::kCPU), dtype, at::kCPU, 1, set};
-  }
-
-  // The logits of all tokens, `chunk_size` of which go through the model at a time.
-  static std::vector<float> logits_of(TorchModel& model, const std::vector<TokenId>& ids,
-                                      std::size_t chunk_size) {
-    const auto capacity = static_cast<std::int64_t>(ids.size());
-    const auto session = model.new_session({&capacity, 1});
-    std::vector<float> all;
-    for (std::size_t begin = 0; begin < ids.size(); begin += chunk_size) {
-      const std::size_t n = std::min(chunk_size, ids.size() - begin);
-      const SequenceChunk chunk{0, std::span(ids).subspan(begin, n)};
-      const auto logits = test::every_logit(model, *session, {&chunk, 1});
-      all.insert(all.end(), logits.begin(), logits.end());
-    }
-    return all;
   }
 
   void expect_close(const std::vector<float>& logits, double bound) const {
@@ -334,6 +341,155 @@ TEST_F(DoubleArchitecture, IsNotTrained) {
                      "training is implemented for OLMoE alone: expected [\"OlmoeForCausalLM\"], "
                      "found \"DoubleForCausalLM\"",
                      [&] { make_parameters(checkpoint_.config(), 1); });
+}
+
+// Counts libtorch's own products while it lives.
+class LibtorchProducts {
+ public:
+  LibtorchProducts() {
+    count() = 0;
+    handle_ = at::addGlobalCallback(
+        at::RecordFunctionCallback([](const at::RecordFunction& function) {
+          const std::string name = function.name();
+          for (const char* product : {"linear", "mm", "matmul", "einsum", "mv", "aten::dot"}) {
+            if (name.find(product) == std::string::npos) continue;
+            ++count();
+            break;
+          }
+          return std::unique_ptr<at::ObserverContext>();
+        }).scopes({at::RecordScope::FUNCTION}));
+  }
+  ~LibtorchProducts() { at::removeCallback(handle_); }
+  static std::atomic<int>& count() {
+    static std::atomic<int> value = 0;
+    return value;
+  }
+
+ private:
+  at::CallbackHandle handle_;
+};
+
+// The best set of kernels, and the matrices that it has multiplied by.
+struct Multiplied {
+  std::mutex mutex;
+  std::set<const void*> matrices;
+  const kernels::KernelSet* best = kernels::usable_kernel_sets().front();
+};
+Multiplied& multiplied() {
+  static Multiplied value;
+  return value;
+}
+kernels::KernelSet counting_set() {
+  kernels::KernelSet set = *multiplied().best;
+  set.linear = [](const std::uint16_t* packed, std::int64_t n_rows, std::int64_t n_in,
+                  const kernels::Weights& w, std::int64_t n_out, float* y, bool near) {
+    {
+      const std::lock_guard lock(multiplied().mutex);
+      multiplied().matrices.insert(w.data);
+    }
+    multiplied().best->linear(packed, n_rows, n_in, w, n_out, y, near);
+  };
+  return set;
+}
+
+bool was_multiplied(const TensorView& matrix) {
+  const auto& all = multiplied().matrices;
+  const auto at = all.lower_bound(matrix.bytes.data());
+  return at != all.end() &&
+         *at < static_cast<const void*>(matrix.bytes.data() + matrix.bytes.size());
+}
+
+std::vector<std::filesystem::path> parity_checkpoints() {
+  std::vector<std::filesystem::path> directories;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::string(MOEXRAY_TEST_DATA) + "/parity")) {
+    directories.push_back(entry.path());
+  }
+  std::sort(directories.begin(), directories.end());
+  return directories;
+}
+
+// Written anew with all weights in bfloat16, which is what checkpoints are stored in.
+void write_in_bfloat16(const Checkpoint& from, const std::filesystem::path& to) {
+  std::vector<std::vector<std::byte>> storage;
+  std::vector<TensorToWrite> tensors;
+  for (const TensorSpec& spec : expected_tensors(from.config())) {
+    storage.push_back(test::random_bytes(spec, {.type = WeightType::bf16, .scale = 0.3}));
+    tensors.push_back({spec.name, "BF16", spec.shape, storage.back()});
+  }
+  std::filesystem::create_directories(to);
+  std::filesystem::copy_file(from.directory() / "config.json", to / "config.json");
+  write_safetensors(to / "model.safetensors", tensors, {});
+}
+
+// Ids that every one of the checkpoints has.
+std::vector<TokenId> many_ids() {
+  std::vector<TokenId> ids(40);
+  for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<TokenId>(3 + i * 7 % 80);
+  return ids;
+}
+
+TEST(EveryArchitecture, IsMultipliedByTheKernels) {
+  const test::TemporaryDirectory directory;
+  const kernels::KernelSet set = counting_set();
+  const auto ids = many_ids();
+  for (const auto& source : parity_checkpoints()) {
+    SCOPED_TRACE(source.filename().string());
+    const auto copy = directory.path() / source.filename();
+    write_in_bfloat16(Checkpoint(source), copy);
+    const Checkpoint checkpoint(copy);
+    for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+      const bool is_fast = type == at::kBFloat16;
+      TorchModel model(checkpoint.config(), load_decoder(checkpoint, type, at::kCPU), type,
+                       at::kCPU, 1, is_fast ? &set : nullptr);
+      multiplied().matrices.clear();
+      const LibtorchProducts products;
+      logits_of(model, ids, 16);
+      EXPECT_EQ(LibtorchProducts::count(), 0) << "libtorch multiplied";
+      if (!is_fast) continue;
+      std::map<std::pair<int, WeightRole>, int> experts;
+      for (const WeightSlot& slot : checkpoint.weights()) {
+        if (slot.shape.size() != 2) continue;
+        const bool found = was_multiplied(checkpoint.tensor(slot.name));
+        if (slot.expert >= 0) {
+          experts[{slot.layer, slot.role}] += found ? 1 : 0;
+        } else if (slot.role != WeightRole::embedding) {
+          EXPECT_TRUE(found) << slot.name;
+        }
+      }
+      for (const auto& [place, n] : experts) EXPECT_GE(n, checkpoint.config().spec.router().top_k);
+    }
+  }
+}
+
+// What the counter is worth: where libtorch multiplies, it counts.
+TEST(EveryArchitecture, WouldBeFoundToFallBack) {
+  const at::NoGradGuard no_grad;
+  const Checkpoint checkpoint(std::string(MOEXRAY_TEST_DATA) + "/parity/base");
+  const Decoder decoder = load_decoder(checkpoint, at::kFloat, at::kCPU);
+  const std::int64_t capacity = 1;
+  TorchSession session(decoder.spec, 64, {&capacity, 1}, at::TensorOptions(at::kFloat));
+  const RaggedBatch batch{{{0, 0, 0}}};
+  ReferenceOps ops(session, batch);
+  const LibtorchProducts products;
+  decoder.forward(decoder.embedding.narrow(0, 3, 1), ops, {});
+  EXPECT_GT(LibtorchProducts::count(), 10);
+}
+
+// Windows, biases, gates and multipliers too: a row's bits depend on its sequence alone.
+TEST(EveryArchitecture, DoesNotDependOnChunksInBfloat16) {
+  const auto ids = many_ids();
+  for (const auto& source : parity_checkpoints()) {
+    SCOPED_TRACE(source.filename().string());
+    const Checkpoint checkpoint(source);
+    for (const kernels::KernelSet* set : kernels::usable_kernel_sets()) {
+      TorchModel model(checkpoint.config(), load_decoder(checkpoint, at::kBFloat16, at::kCPU),
+                       at::kBFloat16, at::kCPU, 1, set);
+      const auto whole = logits_of(model, ids, ids.size());
+      EXPECT_EQ(logits_of(model, ids, 3), whole) << set->name;
+      EXPECT_EQ(logits_of(model, ids, 1), whole) << set->name;
+    }
+  }
 }
 
 }  // namespace

@@ -79,7 +79,10 @@ std::vector<ExpectedPrompt> read_expected(const std::string& variant) {
     prompts.push_back(
         {read_integers(file, prefix + "prompt"), read_integers(file, prefix + "generated"),
          read_floats(file, prefix + "logits"), read_integers(file, prefix + "experts"),
-         read_floats(file, prefix + "weights"), read_integers(file, prefix + "experts_bf16")});
+         read_floats(file, prefix + "weights"), read_integers(file, prefix + "experts_bf16"),
+         file.find(prefix + "router_logits") == nullptr
+             ? std::vector<float>()
+             : read_floats(file, prefix + "router_logits")});
   }
   return prompts;
 }

@@ -9,7 +9,8 @@
 
 namespace moexray::parity {
 
-/// What `transformers` computed for one prompt: see scripts/make_model_fixtures.py.
+/// What `transformers` computed for one prompt: see scripts/make_model_fixtures.py and
+/// scripts/make_family_fixtures.py.
 struct ExpectedPrompt {
   std::vector<TokenId> prompt;         ///< [P]
   std::vector<TokenId> generated;      ///< [G]
@@ -17,6 +18,7 @@ struct ExpectedPrompt {
   std::vector<ExpertId> experts;       ///< [layers, T, k]
   std::vector<float> weights;          ///< [layers, T, k]
   std::vector<ExpertId> experts_bf16;  ///< [layers, T, k]
+  std::vector<float> router_logits;    ///< [layers, T, E]; empty where the fixture has none
 
   /// The T tokens that go through the model: all but the last one generated.
   std::vector<TokenId> tokens() const;

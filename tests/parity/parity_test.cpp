@@ -1,5 +1,5 @@
-// The model against transformers, on small random checkpoints of every kind that OLMoE's config
-// allows.
+// The models against transformers, on small random checkpoints of every kind that OLMoE's config
+// allows, and of every other family with the settings that it has.
 
 #include <gtest/gtest.h>
 
@@ -203,7 +203,8 @@ TEST_P(Parity, router_logits_explain_experts_and_weights) {
       double selected = 0;
       for (int e = 0; e < router.n_experts; ++e) total += std::exp(values[e]);
       for (int j = 0; j < router.top_k; ++j) selected += std::exp(values[experts[at + j]]);
-      const double divisor = router.normalise ? selected : total;
+      const bool sum_to_1 = router.normalise || router.softmax == SoftmaxOver::chosen;
+      const double divisor = sum_to_1 ? selected : total;
       for (int j = 0; j < router.top_k; ++j, ++at) {
         ASSERT_NEAR(weights[at], std::exp(values[experts[at]]) / divisor, 1e-5);
       }
@@ -211,11 +212,42 @@ TEST_P(Parity, router_logits_explain_experts_and_weights) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Variants, Parity,
+// Whose fixtures hold router logits too.
+class FamilyParity : public Parity {};
+
+TEST_P(FamilyParity, router_logits_are_those_of_transformers) {
+  const auto model = load();
+  const ModelConfig& config = checkpoint_->config();
+  for (const ExpectedPrompt& expected : expected_) {
+    const auto tokens = expected.tokens();
+    const auto capacity = static_cast<std::int64_t>(tokens.size());
+    const auto session = model->new_session({&capacity, 1});
+    const SequenceChunk chunk{0, tokens};
+    RouterRecorder recorder(config, /*wants_logits=*/true);
+    model->forward(*session, {&chunk, 1}, {&recorder});
+    std::vector<float> logits;
+    for (int layer = 0; layer < config.routing_shape().n_layers; ++layer) {
+      const auto& own = recorder.logits(layer);
+      logits.insert(logits.end(), own.begin(), own.end());
+    }
+    EXPECT_LE(largest_difference(logits, expected.router_logits), 5e-5);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Olmoe, Parity,
                          testing::Values("base", "norm_topk_prob", "grouped_query", "multi_query",
                                          "tied_embeddings", "clip_qkv", "float16", "bfloat16",
                                          "sharded", "rope_and_eps", "odd_widths", "top_1",
                                          "top_all", "experts_256", "config_v5", "ends_early"),
+                         [](const auto& info) { return info.param; });
+
+const auto families =
+    testing::Values("qwen3_moe", "qwen3_moe_window", "qwen2_moe", "qwen2_moe_layer_types",
+                    "mixtral", "mixtral_linear", "granitemoe", "granitemoe_fused",
+                    "granitemoeshared", "granitemoeshared_fused", "flex_olmo", "flex_olmo_fused");
+
+INSTANTIATE_TEST_SUITE_P(Families, Parity, families, [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Families, FamilyParity, families,
                          [](const auto& info) { return info.param; });
 
 class ModelUse : public testing::Test {

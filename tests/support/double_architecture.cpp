@@ -61,7 +61,7 @@ void double_weights(const ModelSpec& spec, WeightList& list) {
       continue;
     }
     list.add(WeightRole::router, prefix + "router", l);
-    list.add_experts(l, prefix + "e.", {"w1", "w3", "w2", "w13", "w2"});
+    list.add_experts(l, {prefix + "e.", "w1", "w3", "w2", prefix + "e.w13", prefix + "e.w2"});
     if (!moe->shared) continue;
     list.add(WeightRole::shared_gate, prefix + "shared.gate", l);
     list.add(WeightRole::shared_up, prefix + "shared.up", l);

@@ -14,14 +14,18 @@ enum class WeightRole {
   embedding,       ///< [vocab, hidden]
   head,            ///< [vocab, hidden]
   final_norm,      ///< [hidden]
-  attention_norm,  ///< [hidden], before attention
+  attention_norm,  ///< [hidden], before or after attention
   query,           ///< [heads · d, hidden]
   key,             ///< [kv heads · d, hidden]
   value,           ///< [kv heads · d, hidden]
   output,          ///< [hidden, heads · d]
+  query_bias,      ///< [heads · d]
+  key_bias,        ///< [kv heads · d]
+  value_bias,      ///< [kv heads · d]
+  output_bias,     ///< [hidden]
   query_norm,      ///< [d] for each head alike, or [heads · d]
   key_norm,        ///< [d] for each head alike, or [kv heads · d]
-  mlp_norm,        ///< [hidden], before the network
+  mlp_norm,        ///< [hidden], before or after the network
   router,          ///< [E, hidden]
   gate,            ///< [width, hidden], of an expert or of a dense layer; so up and down
   up,              ///< [width, hidden]
@@ -29,17 +33,22 @@ enum class WeightRole {
   shared_gate,     ///< as gate, of the shared expert
   shared_up,
   shared_down,
+  shared_router,  ///< [1, hidden]: its sigmoid multiplies what the shared expert gives
 };
+
+/// Whether it is added to a product.
+bool is_bias(WeightRole role);
 
 /// The shape of a weight with this role, in transformer layer `layer` where it belongs to one.
 std::vector<std::int64_t> weight_shape(const ModelSpec& spec, WeightRole role, int layer = -1);
 
 /// How a checkpoint stores the experts of a layer.
 enum class ExpertLayout {
-  separate,  ///< three tensors for each: `experts.N.gate_proj.weight`, …
-  fused,     ///< two for all of them, as transformers 5 can save them: `experts.gate_up_proj`
-             ///< [E, 2I, H], in which the rows of gate come first, and `experts.down_proj`
-             ///< [E, H, I]
+  separate,  ///< as the family's published checkpoints do: mostly three tensors for each,
+             ///< `experts.N.gate_proj.weight`, …
+  fused,     ///< two for all of them, as transformers 5 can save every family:
+             ///< `experts.gate_up_proj` [E, 2I, H], in which the rows of gate come first, and
+             ///< `experts.down_proj` [E, H, I]
 };
 
 /// A weight that a model has, and where a checkpoint stores it.
@@ -65,19 +74,29 @@ class WeightList {
   WeightList(const ModelSpec& spec, ExpertLayout layout) : spec_(spec), layout_(layout) {}
 
   /// A weight of the model, or of a layer, in a tensor of its own.
-  void add(WeightRole role, std::string name, int layer = -1);
+  /// @param fused_name what the tensor is called in the fused layout, where that is another name
+  void add(WeightRole role, std::string name, int layer = -1, std::string fused_name = {});
 
-  /// What the tensors of a layer's experts are called, without the prefix: "0.gate_proj.weight" is
-  /// the number, a point and `gate`.
+  /// The networks of a layer that are stored like experts, one or E of them.
   struct ExpertNames {
-    std::string gate, up, down;
-    std::string fused_gate_up, fused_down;
+    std::string prefix;          ///< of the names of single weights: "….mlp.experts."
+    std::string gate, up, down;  ///< behind it, for an expert its number and a point between
+    std::string gate_up_tensor;  ///< holds gate and up of all experts of the layer
+    std::string down_tensor;     ///< holds down of all
   };
-  void add_experts(int layer, const std::string& prefix, const ExpertNames& names);
+  /// The experts of a layer, where the layout says they lie.
+  void add_experts(int layer, const ExpertNames& names);
+  /// The experts of a layer that lie in the two tensors in every layout.
+  void add_fused_experts(int layer, const ExpertNames& names);
+  /// The shared expert of a layer: gate [S, H] above up in one tensor, down in its own.
+  void add_fused_shared(int layer, const ExpertNames& names);
 
+  ExpertLayout layout() const { return layout_; }
   std::vector<WeightSlot> take() { return std::move(slots_); }
 
  private:
+  int n_experts(int layer) const;
+
   const ModelSpec& spec_;
   ExpertLayout layout_;
   std::vector<WeightSlot> slots_;

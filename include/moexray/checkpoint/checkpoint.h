@@ -38,9 +38,11 @@ class Checkpoint {
   /// 100 MB, offsets inside the file, no overlap, no duplicates, sizes that agree with shape and
   /// type), the shard index (plain names, every tensor where the index says), and every tensor of
   /// the architecture with the shape that the config demands. Buffers of old checkpoints
-  /// (`rotary_emb.inv_freq`) are ignored. With tied embeddings `lm_head.weight` may be there if it
-  /// equals the embedding, as transformers demands too; it is not listed in `tensors()`. Fused
-  /// experts are listed as if they were separate, each matrix a view into the fused tensor.
+  /// (`rotary_emb.inv_freq`) are ignored, and with a notice in the config those of multi-token
+  /// prediction (prefix `mtp.`, and the `num_nextn_predict_layers` layers behind the last). With
+  /// tied embeddings `lm_head.weight` may be there if it equals the embedding, as transformers
+  /// demands too; it is not listed in `tensors()`. Fused experts are listed as if they were
+  /// separate, each matrix a view into the fused tensor.
   /// @throws Error (data) that lists all missing, extra and mis-shaped tensors together.
   /// @param table the architectures to choose from; its rows must outlive the checkpoint.
   explicit Checkpoint(const std::filesystem::path& directory,

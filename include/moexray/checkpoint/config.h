@@ -18,6 +18,7 @@ struct ModelConfig {
   std::string name;                            ///< of the checkpoint, as checkpoint_name() gives it
   ModelSpec spec;
   int max_position_embeddings = 0;
+  int n_prediction_layers = 0;    ///< that predict tokens further ahead, behind the others: not run
   std::string dtype = "float32";  ///< of the stored weights, as `torch_dtype` or `dtype` says
   /// Each once, those of the vocabulary; generation_config.json has precedence over config.json.
   std::vector<TokenId> eos_token_ids;
@@ -39,8 +40,9 @@ ModelConfig parse_model_config(std::string_view text, std::string_view where,
 /// `DIR/generation_config.json` where it exists.
 /// @param table the architectures to choose from; its rows must outlive the config.
 /// @throws Error (data) naming the file, the key, what was expected and what was found; also for
-///   settings that would change the computation and are not implemented (rope scaling, another
-///   `hidden_act`, attention bias, another architecture), and sizes beyond sane bounds.
+///   settings that would change the computation and are not implemented (another `hidden_act`,
+///   rope scaling of an unknown type, quantised weights, another architecture, with what is missing
+///   in it), and sizes beyond sane bounds.
 ModelConfig read_model_config(const std::filesystem::path& directory,
                               std::span<const Architecture> table = architectures());
 
@@ -54,9 +56,13 @@ std::vector<TensorSpec> expected_tensors(const ModelConfig& config,
 
 ParameterCount count_parameters(const ModelConfig& config);
 
+/// True if the keys that olmoe_config_json() writes say all that a spec does: no rope scaling, no
+/// biases, heads of hidden_size / n_heads, all layers alike.
+bool has_olmoe_form(const ModelSpec& spec);
+
 /// The text of a `config.json` for an OLMoE model as transformers 4 writes it; read_model_config()
 /// gives the config back, apart from `name` and `sha256`.
-/// @throws Error (data) for a spec that no OLMoE config describes.
+/// @throws Error (data) for another architecture and a spec without has_olmoe_form().
 std::string olmoe_config_json(const ModelConfig& config);
 
 /// The settings that decide what a model computes, a line "KEY VALUE" each: the same for every text

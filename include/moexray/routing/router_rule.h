@@ -8,13 +8,17 @@
 
 namespace moexray {
 
-/// Chooses the experts of rows of logits: the top k of p = softmax(logits) over all experts, in
-/// float32, of equal values the lower id first; their weights are p, or p / Σ p of the chosen.
+/// Chooses the experts of rows of logits, in float32, of equal values the lower id first.
+///
+/// - SoftmaxOver::all_experts: the top k of p = softmax(logits) over all experts; their weights are
+///   p, or with `normalise` p / Σ p of the chosen.
+/// - SoftmaxOver::chosen: the top k of the logits; their weights are the softmax of these k.
+///
 /// What a row gives depends on that row alone.
 /// @param logits [rows, n_experts]
-/// @param experts [rows, top_k], most probable first
+/// @param experts [rows, top_k], the one that the router ranks highest first
 /// @param weights [rows, top_k]
-/// @param probabilities p, [rows, n_experts], or empty: not wanted
+/// @param probabilities softmax(logits), [rows, n_experts], or empty: not wanted
 void select_experts(const RouterSpec& router, std::span<const float> logits,
                     std::span<ExpertId> experts, std::span<float> weights,
                     std::span<float> probabilities = {});

@@ -131,8 +131,8 @@ struct CrossEntropy : Function<CrossEntropy> {
 
 }  // namespace
 
-at::Tensor TrainingOps::linear(const at::Tensor& x, const at::Tensor& w) {
-  return at::linear(x, w);
+at::Tensor TrainingOps::linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias) {
+  return at::linear(x, w, bias);
 }
 
 at::Tensor TrainingOps::rms_norm(const NormSpec& spec, const at::Tensor& x, const at::Tensor& w) {
@@ -141,6 +141,10 @@ at::Tensor TrainingOps::rms_norm(const NormSpec& spec, const at::Tensor& x, cons
 
 at::Tensor TrainingOps::silu_times(const at::Tensor& gate, const at::Tensor& up) {
   return at::silu(gate) * up;
+}
+
+at::Tensor TrainingOps::sigmoid_times(const at::Tensor& z, const at::Tensor& x) {
+  return at::sigmoid(z) * x;
 }
 
 at::Tensor cross_entropy(const at::Tensor& h, const at::Tensor& w, const at::Tensor& targets) {

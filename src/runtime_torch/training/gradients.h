@@ -24,11 +24,13 @@ class TrainingOps : public Ops {
   TrainingOps(const RotaryTable& table, TrainingBatch batch, RouterLosses losses)
       : table_(table), batch_(batch), losses_(losses) {}
 
-  at::Tensor linear(const at::Tensor& x, const at::Tensor& w) override;
+  using Ops::linear;
+  at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias) override;
   at::Tensor rms_norm(const NormSpec& spec, const at::Tensor& x, const at::Tensor& w) override;
   at::Tensor attention(const AttentionSpec& spec, int layer, const at::Tensor& q,
                        const at::Tensor& k, const at::Tensor& v) override;
   at::Tensor silu_times(const at::Tensor& gate, const at::Tensor& up) override;
+  at::Tensor sigmoid_times(const at::Tensor& z, const at::Tensor& x) override;
   RouterOutput route(const RouterSpec& spec, int moe_layer, const at::Tensor& h,
                      const at::Tensor& logits) override;
   at::Tensor mix_experts(const MoeSpec& spec, const at::Tensor& x, const RouterOutput& routing,

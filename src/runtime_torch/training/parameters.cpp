@@ -55,6 +55,12 @@ void require_trainable(const ModelConfig& config) {
                 {"training is implemented for OLMoE alone", "config.json: key \"architectures\"",
                  "[\"OlmoeForCausalLM\"]", '"' + std::string(config.architecture->name) + '"'});
   }
+  if (!has_olmoe_form(config.spec)) {
+    throw Error(ErrorKind::data, {"training is implemented for plain OLMoE models alone",
+                                  "config.json",
+                                  "no rope scaling, no biases, no heads of another width",
+                                  {}});
+  }
   if (config.spec.tied_embeddings) {
     throw Error(ErrorKind::data, {"cannot train with tied embeddings",
                                   "config.json: key \"tie_word_embeddings\"", "false", "true"});

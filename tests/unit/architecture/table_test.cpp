@@ -39,12 +39,13 @@ TEST(Architectures, AreFoundByNameOrType) {
             "OlmoeForCausalLM");
   expect_error(ErrorKind::data,
                "f: key \"architectures\": missing: expected "
-               "[\"OlmoeForCausalLM\"]",
+               "[\"OlmoeForCausalLM\"], [\"FlexOlmoForCausalLM\"], ",
                [&] { find("{}"); });
   expect_error(ErrorKind::data,
-               "f: key \"model_type\": architecture is not implemented: expected "
-               "\"olmoe\", found \"mamba\"",
-               [&] { find(R"({"model_type": "mamba"})"); });
+               "f: key \"model_type\": architecture is not implemented: expected \"olmoe\", "
+               "\"flex_olmo\", \"mixtral\", \"qwen2_moe\", \"qwen3_moe\", \"granitemoe\" or "
+               "\"granitemoeshared\", found \"x\"",
+               [&] { find(R"({"model_type": "x", "num_experts": 8})"); });
 }
 
 TEST(Architectures, MustNotContradictTheType) {
@@ -66,7 +67,7 @@ TEST(Architectures, NeedAFileAndARow) {
   EXPECT_EQ(config.routing_shape(), (RoutingShape{2, 5, 2}));
   EXPECT_EQ(config.eos_token_ids, (std::vector<TokenId>{2}));
   EXPECT_EQ(config.max_position_embeddings, 64);
-  expect_error(ErrorKind::data, "not an OLMoE model", [&] { olmoe_config_json(config); });
+  expect_error(ErrorKind::data, "not a plain OLMoE model", [&] { olmoe_config_json(config); });
 }
 
 TEST(Spec, DecidesSizes) {
@@ -188,12 +189,35 @@ TEST(Spec, DecidesTheHashOfTheConfig) {
   attention([](AttentionSpec& a) { a.qk_norm->norm.eps = 1e-3; });
   attention([](AttentionSpec& a) { a.rotary.dim = 2; });
   attention([](AttentionSpec& a) { a.rotary.theta = 7; });
+  attention([](AttentionSpec& a) { a.rotary.scaling = LinearScaling{2}; });
+  attention([](AttentionSpec& a) { a.rotary.scaling = LinearScaling{3}; });
+  attention([](AttentionSpec& a) { a.rotary.scaling = Llama3Scaling{2, 1, 4, 8}; });
+  attention([](AttentionSpec& a) { a.rotary.scaling = Llama3Scaling{2, 2, 4, 8}; });
+  attention([](AttentionSpec& a) { a.rotary.scaling = Llama3Scaling{2, 1, 5, 8}; });
+  attention([](AttentionSpec& a) { a.rotary.scaling = Llama3Scaling{2, 1, 4, 9}; });
+  attention([](AttentionSpec& a) { a.rotary.scaling = YarnScaling{2, 32, 1, true, 1, 8}; });
+  attention([](AttentionSpec& a) { a.rotary.scaling = YarnScaling{2, 31, 1, true, 1, 8}; });
+  attention([](AttentionSpec& a) { a.rotary.scaling = YarnScaling{2, 32, 2, true, 1, 8}; });
+  attention([](AttentionSpec& a) { a.rotary.scaling = YarnScaling{2, 32, 1, false, 1, 8}; });
+  attention([](AttentionSpec& a) { a.rotary.scaling = YarnScaling{2, 32, 1, true, 2, 8}; });
+  attention([](AttentionSpec& a) { a.rotary.scaling = YarnScaling{2, 32, 1, true, 1, 9}; });
+  attention([](AttentionSpec& a) { a.scale = 0.5; });
+  attention([](AttentionSpec& a) { a.window = 5; });
+  attention([](AttentionSpec& a) { a.qkv_bias = true; });
+  attention([](AttentionSpec& a) { a.output_bias = true; });
+  expect_new([](ModelSpec& s) { s.layers[1].norm_place = NormPlace::after; });
+  expect_new([](ModelSpec& s) { s.embedding_scale = 2; });
+  expect_new([](ModelSpec& s) { s.residual_scale = 2; });
+  expect_new([](ModelSpec& s) { s.logit_divisor = 2; });
   moe([](MoeSpec& m) { m.router.n_experts = 6; });
   moe([](MoeSpec& m) { m.router.top_k = 1; });
   moe([](MoeSpec& m) { m.router.normalise = false; });
   moe([](MoeSpec& m) { m.expert.width = 11; });
   moe([](MoeSpec& m) { m.shared.reset(); });
   moe([](MoeSpec& m) { m.shared->width = 15; });
+  moe([](MoeSpec& m) { m.shared->gated = true; });
+  moe([](MoeSpec& m) { m.router.softmax = SoftmaxOver::chosen; });
+  moe([](MoeSpec& m) { m.router.float32_weights = true; });
 }
 
 }  // namespace

@@ -59,7 +59,7 @@ TEST(ModelConfig, ReadsThePublishedConfig) {
   EXPECT_EQ(attention.head_dim, 128);
   EXPECT_EQ(attention.qk_norm, (QkNormSpec{{1e-5}, false}));
   EXPECT_EQ(attention.clip, std::nullopt);
-  EXPECT_EQ(attention.rotary, (RotarySpec{128, 10000}));
+  EXPECT_EQ(attention.rotary, (RotarySpec{128, 10000, {}}));
   EXPECT_EQ(*spec.layers[0].moe(), (MoeSpec{{64, 8, false}, {1024}, {}}));
   EXPECT_EQ(config.routing_shape(), (RoutingShape{16, 64, 8}));
   EXPECT_EQ(config.max_position_embeddings, 4096);
@@ -143,13 +143,16 @@ TEST(ModelConfig, RefusesSizesThatDoNotFitTogether) {
   refuse("does not divide num_attention_heads", "num_key_value_heads", 3);
   refuse("integer from 1 to 4, found 8", "num_key_value_heads", 8);
   refuse("integer from 1 to 8, found 9", "num_experts_per_tok", 9);
-  refuse("head_dim", "head_dim", 8);
+  refuse("\"head_dim\": the rotary embedding needs heads of even width", "head_dim", 7);
+  refuse("\"num_local_experts\": disagrees with num_experts: expected 8, found 9",
+         "num_local_experts", 9);
   json many = json::parse(test::config_json(test::tiny_config()));
   many["num_hidden_layers"] = 1000;
   many["num_experts"] = 60000;
   expect_error(ErrorKind::data, "too many experts in all layers together",
                [&] { file.read_json(many); });
   EXPECT_EQ(file.read_with("head_dim", 4).spec.layers.at(0).attention.head_dim, 4);
+  EXPECT_EQ(file.read_with("head_dim", 8).spec.layers.at(0).attention.head_dim, 8);
 }
 
 TEST(ModelConfig, RefusesWhatWouldChangeTheComputation) {
@@ -157,24 +160,21 @@ TEST(ModelConfig, RefusesWhatWouldChangeTheComputation) {
   const auto refuse = [&](std::string_view part, std::string_view key, const json& value) {
     expect_error(ErrorKind::data, part, [&] { file.read_with(key, value); });
   };
-  refuse("\"architectures\": architecture is not implemented", "architectures",
-         {"MixtralForCausalLM"});
+  refuse("\"architectures\": architecture is not implemented", "architectures", {"MixtralModel"});
   refuse("\"architectures\": architecture is not implemented", "architectures", {"OlmoeModel"});
   refuse("\"architectures\": architecture is not implemented", "architectures", json::array());
   refuse("\"architectures\": architecture is not implemented", "architectures", "OlmoeForCausalLM");
-  refuse("\"model_type\": architecture is not implemented", "model_type", "qwen2_moe");
+  refuse("\"model_type\": architecture is not implemented", "model_type", "qwen7_moe");
   refuse("\"hidden_act\": not implemented: expected \"silu\", found \"gelu\"", "hidden_act",
          "gelu");
-  refuse("\"attention_bias\": not implemented", "attention_bias", true);
   refuse("\"quantization_config\"", "quantization_config", {{"bits", 4}});
-  refuse("rope scaling is not implemented", "rope_scaling",
-         {{"rope_type", "linear"}, {"factor", 2.0}});
-  refuse("rope scaling is not implemented", "rope_scaling", {{"type", "dynamic"}, {"factor", 2.0}});
-  refuse("rope scaling is not implemented", "rope_scaling", {{"factor", 2.0}});
-  refuse("rope scaling is not implemented", "rope_parameters",
-         {{"rope_type", "yarn"}, {"rope_theta", 1e4}});
-  refuse("rope scaling is not implemented", "rope_parameters",
+  refuse("this rope scaling is not implemented", "rope_scaling",
+         {{"type", "dynamic"}, {"factor", 2.0}});
+  refuse("this rope scaling is not implemented", "rope_scaling", {{"factor", 2.0}});
+  refuse("this rope scaling is not implemented", "rope_parameters",
          {{"full_attention", {{"rope_type", "default"}}}});
+  refuse("\"type\": disagrees with rope_type", "rope_scaling",
+         {{"type", "yarn"}, {"rope_type", "linear"}, {"factor", 2.0}});
   refuse("disagrees", "rope_parameters", {{"rope_type", "default"}, {"rope_theta", 5e5}});
   refuse("partial_rotary_factor", "rope_parameters",
          {{"rope_type", "default"}, {"partial_rotary_factor", 0.5}});

@@ -86,6 +86,44 @@ TEST(SelectExperts, AForbiddenExpertIsBehindOneOfProbabilityZero) {
   EXPECT_EQ(p, (Floats{0.0F, 1.0F, 0.0F, 0.0F}));
 }
 
+RouterSpec by_logits(int n_experts, int top_k) {
+  RouterSpec router{n_experts, top_k};
+  router.softmax = SoftmaxOver::chosen;
+  return router;
+}
+
+TEST(SelectExpertsByLogits, WeighsTheChosenAlone) {
+  Ids experts(3);
+  Floats weights(3), p(5);
+  const Floats logits{2.0F, -1.0F, 4.0F, 2.0F, 3.0F};
+  select_experts(by_logits(5, 3), logits, experts, weights, p);
+  EXPECT_EQ(experts, (Ids{2, 4, 0}));
+  const double total = 1 + std::exp(-1.0) + std::exp(-2.0);
+  for (std::size_t j = 0; j < 3; ++j) {
+    EXPECT_NEAR(weights[j], std::exp(-static_cast<double>(j)) / total, 1e-6);
+  }
+  EXPECT_NEAR(p[0] + p[1] + p[2] + p[3] + p[4], 1.0, 1e-6);
+}
+
+// The probabilities of these are all 0 but for one: the logits still have an order.
+TEST(SelectExpertsByLogits, TellsApartWhatASoftmaxOverAllCannot) {
+  Ids experts(2);
+  Floats weights(2);
+  const Floats logits{-300.0F, 100.0F, -200.0F, -250.0F};
+  select_experts(by_logits(4, 2), logits, experts, weights);
+  EXPECT_EQ(experts, (Ids{1, 2}));
+  select_experts({4, 2}, logits, experts, weights);
+  EXPECT_EQ(experts, (Ids{1, 0}));
+}
+
+TEST(SelectExpertsByLogits, LeavesOutForbiddenOnes) {
+  Ids experts(2);
+  Floats weights(2);
+  select_experts(by_logits(4, 2), Floats{never, 1.0F, never, 3.0F}, experts, weights);
+  EXPECT_EQ(experts, (Ids{3, 1}));
+  EXPECT_NEAR(weights[0] + weights[1], 1.0, 1e-6);
+}
+
 // Does what the test says.
 struct MadePolicy : RoutingPolicy {
   std::function<void(const RouterRow&, std::span<float>)> logits = {};
