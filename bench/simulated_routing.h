@@ -33,6 +33,13 @@ struct SimulatedRoutingOptions {
   double context_effect = 0;   ///< how much categories do
   int min_tokens = 25;
   int max_tokens = 60;
+  std::vector<int> prompt_tokens = {};     ///< [K] in place of min_tokens to max_tokens, or empty
+  std::vector<int> generated_tokens = {};  ///< [K] that follow the prompt's; empty: none
+  double first_shift = 0;      ///< how much the first ten tokens of a prompt differ from others
+  double generated_shift = 0;  ///< how much generated tokens do
+  double previous = 0;         ///< weight of the previous token's type
+  double earlier = 0;          ///< of the sum of all earlier tokens' types, over its root number
+  double autocorrelation = 0;  ///< of a token's noise with the next
 };
 
 struct SimulatedRouting {
@@ -46,6 +53,7 @@ inline SimulatedRouting simulated_routing(const SimulatedRoutingOptions& o, std:
   RandomStream random(seed);
   const auto normals = [&](int n, double size) {
     std::vector<double> values(static_cast<std::size_t>(n));
+    if (size == 0) return values;
     for (double& value : values) value = size * random.normal();
     return values;
   };
@@ -82,6 +90,8 @@ inline SimulatedRouting simulated_routing(const SimulatedRoutingOptions& o, std:
       of_types[v] = sum;
     }
   }
+  const std::vector<double> at_start = normals(d, o.first_shift);
+  const std::vector<double> generated = normals(d, o.generated_shift);
   const RoutingShape shape{o.n_layers, o.n_experts, o.top_k};
   const int n = o.n_categories * o.n_prompts;
   std::vector<stats::PromptLabel> labels;
@@ -93,18 +103,40 @@ inline SimulatedRouting simulated_routing(const SimulatedRoutingOptions& o, std:
   for (int i = 0; i < n; ++i) {
     const auto c = static_cast<std::size_t>(i % o.n_categories);
     const std::vector<double> own = normals(d, o.prompt_effect);
-    const int n_tokens =
+    const int n_drawn =
         o.min_tokens +
         static_cast<int>(random.below(static_cast<std::uint64_t>(o.max_tokens - o.min_tokens + 1)));
+    const int n_own = o.prompt_tokens.empty() ? n_drawn : o.prompt_tokens[c];
+    const int n_tokens = n_own + (o.generated_tokens.empty() ? 0 : o.generated_tokens[c]);
+    std::vector<double> previous(static_cast<std::size_t>(d));
+    std::vector<double> earlier(previous.size());
+    std::vector<double> drift(previous.size());
     for (int t = 0; t < n_tokens; ++t) {
       const double u = random.uniform() * taste[c].back();
       const auto type = static_cast<std::size_t>(
           std::upper_bound(taste[c].begin(), taste[c].end() - 1, u) - taste[c].begin());
+      std::vector<double> liking(previous.size());
+      for (std::size_t j = 0; j < liking.size(); ++j) {
+        liking[j] = routing[type][j] + own[j] + context[c][j] + o.previous * previous[j] +
+                    (t > 0 ? o.earlier * earlier[j] / std::sqrt(t) : 0);
+        if (t < 10) liking[j] += at_start[j];
+        if (t >= n_own) liking[j] += generated[j];
+        earlier[j] += routing[type][j];
+      }
+      previous = routing[type];
+      if (o.autocorrelation > 0) {
+        const double rest = 1.28 * std::sqrt(1 - o.autocorrelation * o.autocorrelation);
+        for (std::size_t j = 0; j < liking.size(); ++j) {
+          drift[j] = t == 0 ? 1.28 * random.normal()
+                            : o.autocorrelation * drift[j] + rest * random.normal();
+          liking[j] += drift[j];
+        }
+      }
       for (int layer = 0; layer < o.n_layers; ++layer) {
         std::vector<std::pair<double, ExpertId>> order;
         for (int e = 0; e < o.n_experts; ++e) {
           const auto j = static_cast<std::size_t>(layer * o.n_experts + e);
-          order.emplace_back(-(routing[type][j] + own[j] + context[c][j] + gumbel()), e);
+          order.emplace_back(-(liking[j] + gumbel()), e);
         }
         std::sort(order.begin(), order.end());
         std::vector<ExpertId> experts;
@@ -114,6 +146,7 @@ inline SimulatedRouting simulated_routing(const SimulatedRoutingOptions& o, std:
         record.layer = layer;
         record.pos = t;
         record.token_id = static_cast<TokenId>(type);
+        record.type = t < n_own ? TokenType::prompt : TokenType::generation;
         record.experts = experts;
         signatures.add(static_cast<std::size_t>(i), record);
         tokens.add(static_cast<std::size_t>(i), record);

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "feature_sets.h"
+#include "moexray/stats/compared_prompts.h"
+#include "type_routing.h"
+
+namespace moexray::stats {
+
+/// The rung that the verdict rests on, see ladder_sets.
+inline constexpr const char* decisive_rung = "types_and_positions";
+
+/// What is left of the signatures on the compared positions once more and more is held fixed, each a
+/// set of features of the prompts in `compared.signatures`: nothing ("signature"); token types
+/// ("types"); types, place and part jointly (decisive_rung); and from that what goes with the
+/// previous token's type ("previous_token"), or with the mean of the earlier tokens' types
+/// ("earlier_tokens"). What tokens are expected to do is learned from all selected tokens, without
+/// the template's, of the other training prompts.
+///
+/// For the last two, x is what contexts() expects beyond types and places, and of each layer γ · x
+/// is taken off, γ = Σ_j x_j·y_j / Σ_j x_j·x_j over the training prompts other than the one at hand.
+/// @param folds [prompts compared] of the division that coverage is told of
+std::vector<FeatureSet> ladder_sets(const RoutedTokens& tokens, const ComparedPrompts& compared,
+                                    int min_type_count, const std::vector<int>& folds);
+
+}  // namespace moexray::stats
