@@ -12,6 +12,7 @@
 #include "moexray/core/routing.h"
 #include "moexray/core/routing_buffer.h"
 #include "moexray/trace/manifest.h"
+#include "moexray/trace/positions.h"
 #include "moexray/trace/prompts.h"
 
 namespace moexray {
@@ -28,6 +29,9 @@ struct FinishedPrompt {
   std::optional<std::string> completion;
   std::string finish_reason;  ///< "eos" or "length", or empty
   RoutingBuffer routing;      ///< T positions: n_forward_tokens(P, G) where G is known
+  /// Which positions the rows of `routing` are; empty: all from 0. A trace of version 2 can have
+  /// others, and token_ids then reach up to the last one at least.
+  std::vector<PositionRange> positions = {};
 };
 
 /// What a writer found when it continued a directory.
