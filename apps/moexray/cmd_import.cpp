@@ -3,12 +3,17 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <functional>
+#include <memory>
 
 #include "commands.h"
 #include "console.h"
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
 #include "moexray/core/wording.h"
+#include "moexray/runtime/modules.h"
+#include "moexray/text/chat_template.h"
+#include "moexray/text/tokenizer.h"
 #include "moexray/trace/import.h"
 #include "progress.h"
 
@@ -56,6 +61,24 @@ std::array<int, 3> parse_axes(const std::string& text) {
   return axes;
 }
 
+// The token ids of prompts: texts as they are, messages by the chat template beside the tokenizer.
+std::function<std::vector<TokenId>(const Prompt&)> tokeniser(const std::filesystem::path& directory,
+                                                             const ImportOptions& options) {
+  if (options.prompts.empty()) throw Error(ErrorKind::usage, "--tokenizer needs --prompts");
+  const std::shared_ptr<Tokenizer> tokenizer = open_tokenizer(directory, module_directory());
+  return [tokenizer, directory](const Prompt& prompt) {
+    const bool is_chat = !prompt.messages.empty();
+    const auto chat_template = is_chat ? recognise_chat_template(directory, *tokenizer)
+                                       : make_chat_template("none", *tokenizer);
+    std::vector<ChatMessage> messages;
+    for (const PromptMessage& message : prompt.messages) {
+      messages.push_back({message.role, message.content});
+    }
+    if (!is_chat) messages.push_back({"user", prompt.text});
+    return tokenize_chat(*chat_template, *tokenizer, messages).ids;
+  };
+}
+
 ImportOptions options_of(const Arguments& arguments) {
   ImportOptions options;
   for (const std::string& file : arguments.positionals()) options.files.emplace_back(file);
@@ -84,6 +107,9 @@ ImportOptions options_of(const Arguments& arguments) {
   if (arguments.has("layout")) options.layout = arguments.text("layout");
   if (arguments.has("member")) options.member = arguments.text("member");
   if (arguments.has("axes")) options.axes = parse_axes(arguments.text("axes"));
+  options.check_prefixes = arguments.on("check-prefixes");
+  if (arguments.has("tokenizer"))
+    options.tokenise = tokeniser(arguments.text("tokenizer"), options);
   options.check_only = arguments.on("check");
   options.force = arguments.on("force");
   options.compress = arguments.on("compress");
@@ -216,6 +242,15 @@ std::vector<Flag> flags() {
        .value_name = "KEY",
        .default_value = keys.category_key,
        .help = "likewise"},
+      {.name = "--tokenizer",
+       .value_name = "DIR",
+       .help =
+           "the model's tokenizer: the token ids of every record have to be those of its prompt"},
+      {.name = "--check-prefixes",
+       .type = FlagType::on_off,
+       .help =
+           "warn where prompts that begin with the same tokens are routed differently there (in "
+           "more than 5% of the rows, a line that is not measured yet)"},
       {.name = "-o,--output", .value_name = "DIR", .help = "the trace directory to write"},
       {.name = "--check",
        .type = FlagType::on_off,

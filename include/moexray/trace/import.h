@@ -40,6 +40,8 @@ struct ImportOptions {
   std::filesystem::path output;
   bool force = false;
   bool compress = false;
+  /// The token ids of a prompt by the model's tokenizer; records have to have them. May be empty.
+  std::function<std::vector<TokenId>(const Prompt&)> tokenise;
   const std::atomic<bool>* stop = nullptr;  ///< true once the work is to end
   /// Called often, with the bytes of the input that were read; may be empty.
   std::function<void(std::uint64_t)> progress;

@@ -1,5 +1,6 @@
 // ESFT's expert scores: a directory a task, a file a layer, a line a prompt.
 
+#include <algorithm>
 #include <charconv>
 #include <map>
 #include <memory>
@@ -181,7 +182,7 @@ void read_esft(std::span<const fs::path> files, ImportSink& sink) {
         std::to_string(std::max(facts.n_experts, sink.model().n_experts)) +
         "; --experts and --top-k say otherwise");
   }
-  std::map<std::string, std::map<int, fs::path>> tasks;
+  std::vector<std::pair<std::string, std::map<int, fs::path>>> tasks;  // in the order given
   for (const fs::path& path : files) {
     const int layer = layer_of(path);
     if (layer < 0) {
@@ -190,7 +191,11 @@ void read_esft(std::span<const fs::path> files, ImportSink& sink) {
           "no routing)",
           path.string(), "TASK/expert_weights_LAYER.txt");
     }
-    if (!tasks[task_of(path)].emplace(layer, path).second) {
+    const std::string name = task_of(path);
+    auto task = std::find_if(tasks.begin(), tasks.end(),
+                             [&](const auto& known) { return known.first == name; });
+    if (task == tasks.end()) task = tasks.insert(task, {name, {}});
+    if (!task->second.emplace(layer, path).second) {
       fail_at("a second file of this layer and task", path.string());
     }
   }

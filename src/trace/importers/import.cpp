@@ -20,6 +20,7 @@
 #include "moexray/core/version.h"
 #include "moexray/core/wording.h"
 #include "moexray/trace/stream_writer.h"
+#include "prefix_check.h"
 #include "prompt_join.h"
 #include "routing_checks.h"
 #include "trace/fail.h"
@@ -464,7 +465,7 @@ class Sink : public imports::ImportSink {
     result_.n_tokens += n_rows;
     const bool is_whole_prompt = record.first_pos == 0 && n_reached >= record.n_prompt_tokens;
     complete_.prompt = complete_.prompt && is_whole_prompt;
-    if (!output_) return;
+    if (!output_ && !options_.check_prefixes) return;
     FinishedPrompt finished;
     finished.prompt = &prompt;
     finished.n_prompt_tokens = record.n_prompt_tokens;
@@ -482,6 +483,11 @@ class Sink : public imports::ImportSink {
     if (!is_whole_prompt) finished.positions = {{record.first_pos, n_reached - 1}};
     finished.routing = routing_of(record, layers);
     record = {};
+    if (options_.check_prefixes && !finished.token_ids.empty() && finished.positions.empty()) {
+      const std::string odd = prefixes_.look_at(prompt.id, finished.token_ids, finished.routing);
+      if (!odd.empty()) warn(odd);
+    }
+    if (!output_) return;
     writer_->append(finished);
     n_events_ += n_rows * shape_.n_layers;
     if (++n_uncommitted_ >= commit_prompts || n_events_ >= commit_events) {
@@ -547,6 +553,7 @@ class Sink : public imports::ImportSink {
   bool has_token_ids_ = false;
   bool has_text_ = false;
   ManifestComplete complete_;
+  imports::PrefixCheck prefixes_;
   std::size_t n_records_ = 0;
   std::size_t n_written_ = 0;
   std::size_t n_uncommitted_ = 0;

@@ -3,6 +3,7 @@
 #include <nettle/base64.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstring>
 #include <limits>
@@ -56,6 +57,41 @@ std::size_t skip_blanks(std::string_view text, std::size_t at) {
     ++at;
   }
   return at;
+}
+
+// The values of the 64 digits; 255 for other characters.
+constexpr std::array<std::uint8_t, 256> make_digit_values() {
+  std::array<std::uint8_t, 256> values{};
+  values.fill(255);
+  constexpr std::string_view digits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    values[static_cast<unsigned char>(digits[i])] = static_cast<std::uint8_t>(i);
+  }
+  return values;
+}
+constexpr std::array<std::uint8_t, 256> digit_values = make_digit_values();
+
+// Decodes groups of four digits while there are any, several times as fast as nettle, which takes
+// what follows: padding, blanks, and what is wrong. Returns the number of groups.
+std::size_t decode_groups(std::string_view text, char* out) {
+  const auto value = [&](std::size_t i) {
+    return std::uint32_t{digit_values[static_cast<unsigned char>(text[i])]};
+  };
+  const std::size_t n_groups = text.size() / 4;
+  for (std::size_t group = 0; group < n_groups; ++group) {
+    const std::size_t i = 4 * group;
+    const std::uint32_t a = value(i);
+    const std::uint32_t b = value(i + 1);
+    const std::uint32_t c = value(i + 2);
+    const std::uint32_t d = value(i + 3);
+    if ((a | b | c | d) > 63) return group;
+    const std::uint32_t bits = a << 18 | b << 12 | c << 6 | d;
+    *out++ = static_cast<char>(bits >> 16);
+    *out++ = static_cast<char>(bits >> 8);
+    *out++ = static_cast<char>(bits);
+  }
+  return n_groups;
 }
 
 // Reads integers of nested arrays. They are kept in 16 bits, and in 32 from the first that needs
@@ -194,16 +230,20 @@ std::string decode_base64(std::string_view payload, const std::string& where) {
     unescaped = parse_json(payload, where).get<std::string>();
     digits = unescaped;
   }
+  std::string bytes(BASE64_DECODE_LENGTH(digits.size()), '\0');
+  const std::size_t n_groups = decode_groups(digits, bytes.data());
+  const std::size_t n_decoded = 3 * n_groups;
+  digits.remove_prefix(4 * n_groups);
   base64_decode_ctx context;
   base64_decode_init(&context);
-  std::string bytes(BASE64_DECODE_LENGTH(digits.size()), '\0');
-  std::size_t n_bytes = bytes.size();
-  if (base64_decode_update(&context, &n_bytes, reinterpret_cast<std::uint8_t*>(bytes.data()),
-                           digits.size(), digits.data()) == 0 ||
+  std::size_t n_bytes = bytes.size() - n_decoded;
+  if (base64_decode_update(&context, &n_bytes,
+                           reinterpret_cast<std::uint8_t*>(bytes.data() + n_decoded), digits.size(),
+                           digits.data()) == 0 ||
       base64_decode_final(&context) == 0) {
     fail_at("not valid base64 (is the text whole?)", where);
   }
-  bytes.resize(n_bytes);
+  bytes.resize(n_decoded + n_bytes);
   return bytes;
 }
 

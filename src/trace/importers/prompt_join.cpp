@@ -143,8 +143,10 @@ std::size_t PromptJoin::find(const RecordedPrompt& record) {
 }
 
 void PromptJoin::verify(const Row& row, const RecordedPrompt& record) const {
-  const std::vector<TokenId>& expected = row.token_ids;
-  if (!expected.empty() && !record.token_ids.empty()) {
+  std::vector<TokenId> expected = row.token_ids;
+  const bool has_text = !row.prompt.text.empty() || !row.prompt.messages.empty();
+  if (options_.tokenise && has_text) expected = options_.tokenise(row.prompt);
+  if (!expected.empty() && (!record.token_ids.empty() || record.n_prompt_tokens >= 0)) {
     const std::size_t n = std::min(expected.size(), record.token_ids.size());
     const auto [a, b] =
         std::mismatch(expected.begin(), expected.begin() + static_cast<std::ptrdiff_t>(n),

@@ -85,7 +85,8 @@ class RoutingCheck {
         first_pos_(first_pos),
         where_(where),
         k_(static_cast<std::size_t>(ids.top_k())),
-        layer_is_zero_(layers.kept.size(), true) {}
+        layer_is_zero_(layers.kept.size(), true),
+        last_row_of_(static_cast<std::size_t>(n_experts), 0) {}
 
   RoutingFindings run() {
     std::vector<std::int32_t> rows(k_ * layers_.kept.size());
@@ -116,21 +117,15 @@ class RoutingCheck {
     for (std::size_t i = 0; i < layers_.kept.size(); ++i) {
       const std::span row = std::span(rows).subspan(i * k_, k_);
       ids_.row(t, layers_.kept[i], row);
-      bool is_zero = true;
-      bool is_padding = true;
-      std::int32_t most = 0;
-      for (std::size_t j = 0; j < k_; ++j) {
-        is_zero = is_zero && row[j] == 0;
-        is_padding = is_padding && row[j] == static_cast<std::int32_t>(j);
-        has_mark = has_mark || row[j] == -1;
-        most = std::max(most, row[j]);
-        // -1 is a mark, other negative numbers are no ids.
-        if (row[j] < -1) note(out_of_range_, pos, i, row);
-      }
-      if (most >= n_experts_) note(out_of_range_, pos, i, row);
-      largest_ = std::max(largest_, most);
-      if (!is_distinct(row) && !is_zero) note(repeated_id_, pos, i, row);
+      const RowLook look = look_at(row);
+      const bool is_zero = look.bits == 0;
+      // -1 is a mark, other negative numbers are no ids.
+      if (look.least < -1 || look.most >= n_experts_) note(out_of_range_, pos, i, row);
+      has_mark = has_mark || look.least == -1;
+      largest_ = std::max(largest_, look.most);
+      if (!look.is_distinct && !is_zero) note(repeated_id_, pos, i, row);
       if (is_zero && k_ > 1) note(zero_row_, pos, i, row);
+      const bool is_padding = look.is_padding;
       layer_is_zero_[i] = layer_is_zero_[i] && is_zero;
       all_zero = all_zero && is_zero;
       all_padding = all_padding && is_padding;
@@ -154,13 +149,30 @@ class RoutingCheck {
     }
   }
 
-  static bool is_distinct(std::span<const std::int32_t> row) {
-    for (std::size_t i = 1; i < row.size(); ++i) {
-      for (std::size_t j = 0; j < i; ++j) {
-        if (row[i] == row[j]) return false;
-      }
+  struct RowLook {
+    std::int32_t bits = 0;  // of all ids together: 0 if all are 0
+    std::int32_t least = 0;
+    std::int32_t most = 0;
+    bool is_padding = true;  // 0, 1, …
+    bool is_distinct = true;
+  };
+
+  // Ids of a row leave its number behind: one that is there already was given before.
+  RowLook look_at(std::span<const std::int32_t> row) {
+    RowLook look;
+    ++row_number_;
+    for (std::size_t j = 0; j < row.size(); ++j) {
+      const std::int32_t id = row[j];
+      look.bits |= id;
+      look.least = std::min(look.least, id);
+      look.most = std::max(look.most, id);
+      look.is_padding = look.is_padding && id == static_cast<std::int32_t>(j);
+      if (id < 0 || id >= n_experts_) continue;
+      std::uint32_t& last = last_row_of_[static_cast<std::size_t>(id)];
+      look.is_distinct = look.is_distinct && last != row_number_;
+      last = row_number_;
     }
-    return true;
+    return look;
   }
 
   void note(std::optional<Offence>& offence, std::int64_t pos, std::size_t layer,
@@ -268,6 +280,8 @@ class RoutingCheck {
   const std::string& where_;
   std::size_t k_;
   std::vector<bool> layer_is_zero_;
+  std::vector<std::uint32_t> last_row_of_;  // [experts]
+  std::uint32_t row_number_ = 0;
   std::vector<std::int32_t> dense_row_;
   OddRows zeros_;
   OddRows padding_;

@@ -520,7 +520,8 @@ TEST_F(Import, RefusesWhatIsNoResponse) {
   expect_bad(vllm_response("a", 3, 3, "[[[1,2],[3]]]"), "lists of unequal length");
   expect_bad(vllm_response("a", 3, 3, "[[[1,2.5]]]"), "not a list of integers");
   expect_bad(vllm_response("a", 3, 3, "\"AAAA\""), "not a .npy file");
-  expect_bad(R"({"id":"a"}x)", "not a JSON object: it begins with 'x'");
+  expect_bad(vllm_response("a", 3, 3, lists_of(made_ids(5, 3, 2, 16))) + "x",
+             "not a JSON object: it begins with 'x'");
   expect_bad(R"({"id":"a")", "is not closed");
   expect_bad("[{\"id\":\"a\",\"choices\":[{}]}", "no routed_experts");
   give("a.pt", "x");
