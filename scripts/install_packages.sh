@@ -9,7 +9,7 @@ build_packages=(
   libtorch-dev           # runs the models
   libopenblas0-openmp    # matrix products for libtorch: a hundred times faster than the plain BLAS
   libcli11-dev libeigen3-dev libfmt-dev libicu-dev libonig-dev nettle-dev nlohmann-json3-dev
-  libsentencepiece-dev libsimdjson-dev libxxhash-dev libzstd-dev
+  libsentencepiece-dev libsimdjson-dev libxxhash-dev libzip-dev libzstd-dev zlib1g-dev
   librsvg2-bin           # makes PNG and PDF of the figures
   jq                     # for scripts/reproduce_paper.sh
 )

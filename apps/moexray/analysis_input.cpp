@@ -94,11 +94,14 @@ void read_side(const AnalysisSettings& settings, const Needs& needs, const std::
 Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
 
 Json trace_json(const TraceSet& traces) {
-  return Json::object({{"model", text_or_null(traces.model_name)},
-                       {"n_prompts", traces.prompts.size()},
-                       {"n_layers", traces.shape.n_layers},
-                       {"n_experts", traces.shape.n_experts},
-                       {"top_k", traces.shape.top_k}});
+  Json result = Json::object({{"model", text_or_null(traces.model_name)},
+                              {"n_prompts", traces.prompts.size()},
+                              {"n_layers", traces.shape.n_layers},
+                              {"n_experts", traces.shape.n_experts},
+                              {"top_k", traces.shape.top_k}});
+  const std::string origin = origin_text(traces);
+  if (!origin.empty()) result.set("origin", origin);
+  return result;
 }
 
 std::string side_line(const Side& side, const stats::Selection& selection) {
@@ -108,16 +111,23 @@ std::string side_line(const Side& side, const stats::Selection& selection) {
   const std::size_t n = is_counted ? side.signatures.size() : n_all;
   std::string tokens(name_of(selection.tokens));
   if (selection.tokens == stats::TokenSelection::generation) tokens = "generated";
-  return fmt::format("{}{} {}, {} × {}, top-{}; {} tokens{}{}",
-                     traces.model_name.empty() ? "" : printable(traces.model_name, 60) + ": ",
-                     n == n_all ? std::to_string(n) : fmt::format("{} of {}", n, n_all),
-                     noun_for(n_all, "prompt"), counted(traces.shape.n_layers, "layer"),
-                     counted(traces.shape.n_experts, "expert"), traces.shape.top_k, tokens,
-                     selection.exclude_template ? " without template" : "",
-                     selection.weighted ? ", weighted by the router" : "");
+  const std::string origin = origin_text(traces);
+  return fmt::format(
+      "{}{} {}, {} × {}, top-{}; {} tokens{}{}{}",
+      traces.model_name.empty() ? "" : printable(traces.model_name, 60) + ": ",
+      n == n_all ? std::to_string(n) : fmt::format("{} of {}", n, n_all), noun_for(n_all, "prompt"),
+      counted(traces.shape.n_layers, "layer"), counted(traces.shape.n_experts, "expert"),
+      traces.shape.top_k, tokens, selection.exclude_template ? " without template" : "",
+      selection.weighted ? ", weighted by the router" : "", origin.empty() ? "" : "\n" + origin);
 }
 
 }  // namespace
+
+NeededFacts needed_facts(const stats::Selection& selection) {
+  return {.weights = selection.weighted,
+          .template_marks = selection.exclude_template,
+          .prompt_tokens = selection.tokens == stats::TokenSelection::prompt};
+}
 
 AnalysisInput read_analysis_input(
     AnalysisSettings settings, const Needs& needs, Console& console,
@@ -126,6 +136,7 @@ AnalysisInput read_analysis_input(
   input.sides.resize(settings.sides.size());
   for (std::size_t i = 0; i < input.sides.size(); ++i) {
     input.sides[i].traces = open_traces(settings.sides[i], settings.reading);
+    check_facts(input.sides[i].traces, needed_facts(settings.selection));
     add_category_notice(input.sides[i].traces);
   }
   name_sides(settings.sides, input.sides);

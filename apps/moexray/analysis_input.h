@@ -14,6 +14,7 @@
 #include "moexray/stats/compared_prompts.h"
 #include "moexray/stats/routed_tokens.h"
 #include "moexray/stats/signatures.h"
+#include "moexray/trace/origin.h"
 #include "moexray/trace/reader.h"
 
 namespace moexray::app {
@@ -62,9 +63,13 @@ AnalysisInput read_analysis_input(
     AnalysisSettings settings, const Needs& needs, Console& console,
     const std::function<void(const AnalysisSettings&)>& check_outputs);
 
-/// "mini-olmoe: 80 prompts, 16 layers × 64 experts, top-8; all tokens"; a line a side, each with
+/// "mini-olmoe: 80 prompts, 16 layers × 64 experts, top-8; all tokens", and below it where the
+/// trace comes from if moexray did not record it: origin_text(). Lines for every side, each with
 /// its name, if there are several.
 std::string trace_line(const AnalysisInput& input);
+
+/// What a selection depends on.
+NeededFacts needed_facts(const stats::Selection& selection);
 
 /// The version of the JSON's format: it changes when a key changes its name or its meaning, or is
 /// taken away. New keys alone leave it as it is.

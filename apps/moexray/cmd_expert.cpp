@@ -11,6 +11,7 @@
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
 #include "moexray/report/output.h"
+#include "moexray/trace/origin.h"
 #include "sections.h"
 
 namespace moexray::app {
@@ -84,7 +85,10 @@ void run(const Arguments& arguments, Console& console) {
     for (const auto& [key, value] : own.members()) result.set(key, value);
     write(json, result.dump(), console);
   }
-  if (json != "-" && html != "-") console.print(expert_text(view, console.width()));
+  if (json == "-" || html == "-") return;
+  const std::string origin = origin_text(input.side().traces);
+  if (!origin.empty()) console.print(origin + "\n");
+  console.print(expert_text(view, console.width()));
 }
 
 std::vector<Flag> flags() {

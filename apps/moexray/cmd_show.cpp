@@ -13,6 +13,7 @@
 #include "moexray/core/error.h"
 #include "moexray/report/json.h"
 #include "moexray/report/output.h"
+#include "moexray/trace/origin.h"
 #include "show_html.h"
 #include "show_text.h"
 #include "shown_prompt.h"
@@ -61,7 +62,8 @@ std::string json_of(const ShownPrompt& shown, const ShowOptions& options) {
                        {"trace", Json::object({{"model", text_or_null(shown.model_name)},
                                                {"n_layers", shown.shape.n_layers},
                                                {"n_experts", shown.shape.n_experts},
-                                               {"top_k", shown.shape.top_k}})},
+                                               {"top_k", shown.shape.top_k},
+                                               {"origin", text_or_null(shown.origin)}})},
                        {"id", shown.prompt->id},
                        {"category", text_or_null(shown.prompt->category)},
                        {"prompt", text_or_null(shown.prompt->text)},
@@ -108,6 +110,7 @@ void run(const Arguments& arguments, Console& console) {
   }
   const TraceSet traces = open_traces(settings.sides.front(), settings.reading);
   for (const std::string& notice : traces.notices) console.notice(notice);
+  check_facts(traces, needed_facts(settings.selection));
   ShowOptions options;
   if (arguments.has("layer")) {
     options.layer = static_cast<int>(arguments.integer("layer"));
@@ -119,6 +122,12 @@ void run(const Arguments& arguments, Console& console) {
   }
   options.colour_by =
       arguments.text("color-by") == "expert" ? ColourBy::expert : ColourBy::distance;
+  if (options.colour_by == ColourBy::expert && !has_expert_order(traces)) {
+    throw Error(ErrorKind::data,
+                "--color-by expert needs the top expert of every token, and the "
+                "order of experts is unknown (" +
+                    origin_text(traces) + ")");
+  }
   options.coloured = wants_colour(arguments.text("color"), console);
   const std::size_t index = find_prompt(traces, arguments.positionals().front());
   for (const std::string& file : {json, html}) {

@@ -9,6 +9,7 @@
 
 #include "moexray/core/error.h"
 #include "moexray/stats/units.h"
+#include "moexray/trace/origin.h"
 #include "shown_prompt.h"
 #include "site.h"
 
@@ -154,6 +155,9 @@ void tell_missing(const TokenTypes& types, ExpertView& view) {
   if (!view.profile.has_weights && view.profile.all.count > 0) {
     view.missing.emplace_back("the trace records no router weights");
   }
+  if (view.profile.ranks.empty()) {
+    view.missing.emplace_back("the order of a token's experts is unknown: no ranks");
+  }
 }
 
 }  // namespace
@@ -184,7 +188,8 @@ std::vector<ExpertView> expert_views(const AnalysisInput& input,
     view.profile = stats::expert_profile({.tokens = side.tokens,
                                           .unit_of_prompt = units,
                                           .types = types.of_token,
-                                          .weights = visitor.weights()[i]},
+                                          .weights = visitor.weights()[i],
+                                          .has_order = has_expert_order(side.traces)},
                                          experts[i]);
     for (const stats::ExpertTokenType& type : view.profile.types) {
       view.type_names.push_back(types.names.at(type.type));

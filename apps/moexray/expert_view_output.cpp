@@ -107,6 +107,8 @@ void add_contexts(const ExpertView& view, Document& document) {
   document.note(
       view.profile.has_weights
           ? "the token of the largest weight in each prompt, the prompts where it is largest"
+      : view.profile.ranks.empty()
+          ? "the first token in each prompt"
           : "the token of the best rank in each prompt, the prompts where it is best");
 }
 
@@ -132,6 +134,7 @@ void add_weights(const ExpertView& view, Document& document) {
                     fixed(profile.mean_weight, 4), fixed(profile.weight_quantiles[0], 4),
                     fixed(profile.weight_quantiles[1], 4), fixed(profile.weight_quantiles[2], 4)));
   }
+  if (profile.ranks.empty()) return;
   std::string ranks;
   for (std::size_t r = 0; r < profile.ranks.size(); ++r) {
     ranks += fmt::format("{}{} {}", r == 0 ? "" : ", ", r + 1,
@@ -238,15 +241,16 @@ Json tokens_json(const ExpertView& view) {
 Json contexts_json(const ExpertView& view) {
   Json::Array result;
   for (const ShownContext& context : view.contexts) {
-    result.push_back(Json::object({{"prompt_id", context.id},
-                                   {"category", text_or_null(context.category)},
-                                   {"pos", context.pos},
-                                   {"type", context.is_generated ? "generation" : "prompt"},
-                                   {"rank", context.rank},
-                                   {"weight", context.weight},
-                                   {"before", context.before},
-                                   {"token", context.token},
-                                   {"after", context.after}}));
+    result.push_back(
+        Json::object({{"prompt_id", context.id},
+                      {"category", text_or_null(context.category)},
+                      {"pos", context.pos},
+                      {"type", context.is_generated ? "generation" : "prompt"},
+                      {"rank", view.profile.ranks.empty() ? Json() : Json(context.rank)},
+                      {"weight", context.weight},
+                      {"before", context.before},
+                      {"token", context.token},
+                      {"after", context.after}}));
   }
   return result;
 }

@@ -89,7 +89,7 @@ class ShowPage {
     page.navigation(navigation);
     page.lead(lead());
     page.section("tokens", "The text", tokens_html());
-    page.section("overview", "Top experts", overview_html());
+    if (shown_.has_order) page.section("overview", "Top experts", overview_html());
     page.section("layers", "All experts", layers_html());
     return page.html();
   }
@@ -114,6 +114,7 @@ class ShowPage {
   std::string lead() const {
     std::string html = html_paragraph((shown_.model_name.empty() ? "" : shown_.model_name + ", ") +
                                       prompt_summary(shown_));
+    if (!shown_.origin.empty()) html += html_paragraph(shown_.origin);
     const std::string legend = distance_legend(shown_, options_.layer);
     if (!legend.empty()) html += html_paragraph(legend);
     if (by_distance_) {
@@ -233,7 +234,7 @@ class ShowPage {
     std::string html;
     for (const int layer : layers_) {
       std::vector<HtmlTable::Column> columns = first_columns();
-      columns.push_back({"experts (weights), most probable first"});
+      columns.push_back({experts_heading(shown_)});
       HtmlTable table(fmt::format("The experts of every token at layer {}", layer), columns);
       for (const ShownToken& token : shown_.tokens) {
         const TokenRouting& routing = token.layers[static_cast<std::size_t>(layer)];

@@ -105,7 +105,7 @@ std::vector<Cell> headings(const ShownPrompt& shown) {
 std::string one_layer(const ShownPrompt& shown, const ShowOptions& options) {
   const auto layer = static_cast<std::size_t>(*options.layer);
   std::vector<std::vector<Cell>> rows{headings(shown)};
-  rows[0].push_back({"experts (weights), most probable first"});
+  rows[0].push_back({experts_heading(shown)});
   for (const ShownToken& token : shown.tokens) {
     const TokenRouting& routing = token.layers[layer];
     const CellColour* colour =
@@ -118,7 +118,23 @@ std::string one_layer(const ShownPrompt& shown, const ShowOptions& options) {
   return table_text(rows, options.coloured);
 }
 
+// Without an order no expert stands for the others.
+std::string without_order(const ShownPrompt& shown, const ShowOptions& options) {
+  std::vector<std::vector<Cell>> rows{headings(shown)};
+  const double typical = defined_mean(shown.typical);
+  const double uniform = defined_mean(shown.uniform);
+  for (const ShownToken& token : shown.tokens) {
+    rows.push_back(first_cells(token, token.distance, colour_of(token.distance, typical, uniform),
+                               options, shown.has_distances()));
+  }
+  return "The order of a token's experts is unknown, so no top expert is shown (--layer N shows "
+         "all "
+         "experts of one layer):\n" +
+         table_text(rows, options.coloured);
+}
+
 std::string all_layers(const ShownPrompt& shown, const ShowOptions& options) {
+  if (!shown.has_order) return without_order(shown, options);
   std::vector<std::vector<Cell>> rows{headings(shown)};
   for (int layer = 0; layer < shown.shape.n_layers; ++layer) {
     rows[0].push_back({std::to_string(layer), nullptr, true});
@@ -160,6 +176,10 @@ std::string colour_legend(const ShowOptions& options, bool has_distances) {
 }
 
 }  // namespace
+
+std::string experts_heading(const ShownPrompt& shown) {
+  return shown.has_order ? "experts (weights), most probable first" : "experts, in no known order";
+}
 
 int expert_colour(ExpertId expert) { return static_cast<int>(expert % 8); }
 
@@ -208,6 +228,7 @@ std::string distance_legend(const ShownPrompt& shown, std::optional<int> layer) 
 
 std::string show_text(const ShownPrompt& shown, const ShowOptions& options) {
   std::string text = prompt_summary(shown) + "\n";
+  if (!shown.origin.empty()) text += shown.origin + "\n";
   if (!shown.prompt->text.empty())
     text += "Prompt: " + report::one_line(shown.prompt->text, 300) + "\n";
   if (!shown.prompt->completion.empty()) {

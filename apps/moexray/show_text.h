@@ -29,6 +29,9 @@ int distance_step(double distance, double typical, double uniform);
 /// "17 (0.210), 3 (0.150)", the experts of a token with their weights where they are known.
 std::string experts_text(const TokenRouting& routing);
 
+/// The heading of a column of such texts.
+std::string experts_heading(const ShownPrompt& shown);
+
 /// "code-01 (code): 38 tokens, 12 of the template, 20 of the prompt, 6 generated".
 std::string prompt_summary(const ShownPrompt& shown);
 

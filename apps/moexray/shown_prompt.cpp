@@ -14,6 +14,7 @@
 #include "moexray/core/escape.h"
 #include "moexray/core/wording.h"
 #include "moexray/stats/routing_distance.h"
+#include "moexray/trace/origin.h"
 
 namespace moexray::app {
 namespace {
@@ -132,6 +133,8 @@ ShownPrompt shown_prompt(const TraceSet& traces, std::size_t index,
   shown.prompt = &traces.prompts[index];
   shown.shape = traces.shape;
   shown.model_name = traces.model_name;
+  shown.origin = origin_text(traces);
+  shown.has_order = has_expert_order(traces);
   shown.tokens = std::move(tokens);
   const std::string& kind = traces.manifests.at(shown.prompt->part).tokenizer.kind;
   for (ShownToken& token : shown.tokens) {

@@ -20,7 +20,8 @@ namespace moexray::app {
 
 /// What the router of one layer did with a token.
 struct TokenRouting {
-  std::vector<ExpertId> experts = {};  ///< [k], most probable first; empty: no record
+  std::vector<ExpertId> experts =
+      {};  ///< [k], most probable first if there is an order; empty: no record
   std::vector<float> weights = {};     ///< [k], or empty: not recorded
   double distance = stats::undefined;  ///< stats::RoutingDistance from the reference
 };
@@ -40,6 +41,8 @@ struct ShownPrompt {
   const TracePrompt* prompt = nullptr;  ///< of the trace set, which must outlive this
   RoutingShape shape;
   std::string model_name;
+  std::string origin;              ///< origin_text() of the trace
+  bool has_order = true;           ///< of the experts of a token
   std::vector<ShownToken> tokens;  ///< by position
   std::string reference;           ///< what distances are measured from; empty: there are none
   std::vector<double> typical;     ///< [L] mean distance of the reference's own tokens

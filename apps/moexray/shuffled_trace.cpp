@@ -35,6 +35,11 @@ ShuffledPrompt shuffled_prompt(const stats::RoutedTokens& tokens, std::size_t ro
   std::vector<std::size_t> free;
   for (const stats::RoutedToken& token : tokens.of_prompt(row)) {
     if (token.type != TokenType::prompt) continue;
+    if (token.pos != static_cast<std::int64_t>(prompt.ids.size())) {
+      throw Error(ErrorKind::data,
+                  {"cannot run the prompts again", "prompt \"" + id + "\"", "every position from 0",
+                   "none at " + std::to_string(prompt.ids.size())});
+    }
     if (token.id < 0 || token.id >= vocab_size) {
       throw Error(ErrorKind::data, {"cannot run the prompts again", "prompt \"" + id + "\"",
                                     "token ids of the model's vocabulary",

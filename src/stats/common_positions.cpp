@@ -88,8 +88,15 @@ std::string CommonPositions::text() const {
   return fmt::format("first {} {} tokens", n_tokens, part_name(part));
 }
 
-TokenType compared_part(TokenSelection selection) {
-  return selection == TokenSelection::generation ? TokenType::generation : TokenType::prompt;
+TokenType compared_part(const RoutedTokens& tokens, TokenSelection selection) {
+  if (selection == TokenSelection::generation) return TokenType::generation;
+  const auto is_of_prompt = [](const RoutedToken& token) {
+    return token.type == TokenType::prompt;
+  };
+  const bool has_prompts = tokens.tokens.empty() ||
+                           std::any_of(tokens.tokens.begin(), tokens.tokens.end(), is_of_prompt);
+  return has_prompts || selection == TokenSelection::prompt ? TokenType::prompt
+                                                            : TokenType::generation;
 }
 
 std::vector<std::int64_t> comparable_tokens(const RoutedTokens& tokens, TokenType part) {

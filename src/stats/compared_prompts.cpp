@@ -56,7 +56,7 @@ ComparedPrompts compared_prompts(const RoutedTokens& routed, const Signatures& s
     result.check.outcome = Comparability::no_categories;
     return result;
   }
-  result.positions = common_positions(routed, compared_part(tokens), options);
+  result.positions = common_positions(routed, compared_part(routed, tokens), options);
   const CategoryIndex categories = index_categories(signatures);
   const Units units = make_units(signatures.ids, categories, groups);
   result.check = check_comparability(routed, result.positions, categories, units, options);

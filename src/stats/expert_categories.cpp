@@ -346,7 +346,8 @@ ExpertCategoriesResult expert_categories(const Signatures& signatures, const Rou
   const Units units = make_units(signatures.ids, categories, groups);
   result.grouped = units.grouped;
   fill_in_rates(tokens, categories, units, options, result);
-  result.positions = common_positions(tokens, compared_part(options.tokens), options.positions);
+  result.positions =
+      common_positions(tokens, compared_part(tokens, options.tokens), options.positions);
   result.check =
       check_comparability(tokens, result.positions, categories, units, options.positions);
   if (result.tested()) {

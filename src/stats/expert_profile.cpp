@@ -172,7 +172,7 @@ void add_contexts(const ExpertProfileInput& input, const ExpertProfileOptions& o
   std::vector<ExpertContext> best;
   visit_tokens(input.tokens, profile.name, [&](std::size_t row, std::size_t t, int rank) {
     if (rank < 0 || input.tokens.tokens[t].is_template) return;
-    ExpertContext context{row, t, rank, undefined};
+    ExpertContext context{row, t, input.has_order ? rank : 0, undefined};
     if (profile.has_weights) context.weight = input.weights[t];
     if (best.empty() || best.back().row != row) {
       best.push_back(context);
@@ -244,6 +244,7 @@ ExpertProfile expert_profile(const ExpertProfileInput& input, const ExpertName& 
   add_types(input, options, profile);
   add_contexts(input, options, profile);
   add_companions(input, options, profile);
+  if (!input.has_order) profile.ranks.clear();
   return profile;
 }
 

@@ -137,7 +137,15 @@ void DirectoryWriter::check(const FinishedPrompt& prompt) const {
   const std::int64_t n_routed = routing.n_positions();
   const bool knows_all = n_generated >= 0;
   if (n_prompt < 0) refuse_prompt(prompt, "number of prompt tokens");
-  const auto n_tokens = static_cast<std::size_t>(knows_all ? n_prompt + n_generated : n_routed);
+  const std::vector<PositionRange>& positions = prompt.positions;
+  if (!positions.empty()) {
+    if (manifest_.version < 2) refuse_prompt(prompt, "positions, which need version 2");
+    if (!are_in_order(positions) || n_positions(positions) != n_routed) {
+      refuse_prompt(prompt, "positions");
+    }
+  }
+  const std::int64_t n_reached = positions.empty() ? n_routed : positions.back().last + 1;
+  const auto n_tokens = static_cast<std::size_t>(knows_all ? n_prompt + n_generated : n_reached);
   if (!prompt.token_ids.empty() && prompt.token_ids.size() != n_tokens) {
     refuse_prompt(prompt, "number of token ids");
   }
@@ -148,8 +156,10 @@ void DirectoryWriter::check(const FinishedPrompt& prompt) const {
       prompt.is_template.size() != static_cast<std::size_t>(n_prompt)) {
     refuse_prompt(prompt, "number of template marks");
   }
-  if (!routing.is_rectangular() || n_routed < 1 || n_routed < n_prompt ||
-      (knows_all && n_routed != n_forward_tokens(n_prompt, n_generated))) {
+  const std::int64_t n_forward = knows_all ? n_forward_tokens(n_prompt, n_generated) : n_reached;
+  const bool fits =
+      positions.empty() ? n_routed >= n_prompt && n_routed == n_forward : n_reached <= n_forward;
+  if (!routing.is_rectangular() || n_routed < 1 || !fits) {
     refuse_prompt(prompt, "number of routed tokens");
   }
   if (prompt.shadows.size() != manifest_.shadows.size()) refuse_prompt(prompt, "shadows");
@@ -247,20 +257,25 @@ void DirectoryWriter::begin_group() {
 // Writes the records of a prompt and returns its line.
 std::string DirectoryWriter::write_events(const FinishedPrompt& prompt) {
   records_.clear();
-  append_records(prompt, manifest_.events, records_);
-  const std::string_view text = records_.text();
   EventsPlace place;
   place.events_file = events_file_.path().filename().string();
   place.offset = events_file_.size();
-  place.n_bytes = text.size();
-  place.checksum = checksum_text(text);
-  if (manifest_.compress) {
-    const std::string_view frame = compressor_.compress(text);
-    place.n_compressed_bytes = frame.size();
-    events_file_.append(frame);
-  } else {
-    events_file_.append(text);
-  }
+  Checksum checksum;
+  // A frame declares the size of its content, and so takes all of it at once.
+  const auto take = [&] {
+    const std::string_view text = records_.text();
+    place.n_bytes += text.size();
+    checksum.update(text);
+    const std::string_view stored = manifest_.compress ? compressor_.compress(text) : text;
+    if (manifest_.compress) place.n_compressed_bytes = stored.size();
+    events_file_.append(stored);
+    records_.clear();
+  };
+  append_records(prompt, manifest_.events, records_, [&] {
+    if (!manifest_.compress) take();
+  });
+  if (!records_.text().empty()) take();
+  place.checksum = checksum.text();
   std::string line = make_prompt_line(prompt, place);
   if (line.size() > max_line_bytes) {
     throw Error(ErrorKind::data, {"prompt too long for a line of prompts.jsonl",

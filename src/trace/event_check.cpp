@@ -45,16 +45,25 @@ PromptCheck::PromptCheck(const TracePrompt& prompt, std::size_t prompt_index,
       shape_(shape),
       is_ordered_(!prompt.checksum.empty()),
       n_tokens_(n_traced_tokens(prompt)),
+      n_routed_(n_routed_tokens(prompt)),
       min_generation_pos_(std::numeric_limits<std::int64_t>::max()) {}
 
+// Records by position, then layer, have the keys 0, 1, 2, …
 std::uint64_t PromptCheck::key_of(const EventLine& line) const {
-  return static_cast<std::uint64_t>(line.pos) * static_cast<std::uint64_t>(shape_.n_layers) +
+  const std::int64_t row =
+      prompt_->positions.empty() ? line.pos : index_of_position(prompt_->positions, line.pos);
+  return static_cast<std::uint64_t>(row) * static_cast<std::uint64_t>(shape_.n_layers) +
          static_cast<std::uint64_t>(line.layer);
+}
+
+std::int64_t PromptCheck::position_of(std::uint64_t key) const {
+  const auto row = static_cast<std::int64_t>(key / static_cast<std::uint64_t>(shape_.n_layers));
+  return prompt_->positions.empty() ? row : position_at(prompt_->positions, row);
 }
 
 void PromptCheck::fail_at(std::string what, std::uint64_t key) const {
   const auto n_layers = static_cast<std::uint64_t>(shape_.n_layers);
-  fail("prompt \"" + prompt_->id + "\", position " + std::to_string(key / n_layers) + ", layer " +
+  fail("prompt \"" + prompt_->id + "\", position " + std::to_string(position_of(key)) + ", layer " +
        std::to_string(key % n_layers) + ": " + std::move(what));
 }
 
@@ -64,6 +73,10 @@ void PromptCheck::check_token(const EventLine& line) const {
          "below " + std::to_string(n_tokens_) + " (the prompt's tokens)", std::to_string(line.pos));
   }
   const TracePrompt& prompt = *prompt_;
+  if (!prompt.positions.empty() && index_of_position(prompt.positions, line.pos) < 0) {
+    fail("wrong value of key \"pos\"", "a position that prompts.jsonl says has records",
+         std::to_string(line.pos));
+  }
   const bool is_generated = line.type == TokenType::generation;
   if (prompt.n_prompt_tokens >= 0 && is_generated != (line.pos >= prompt.n_prompt_tokens)) {
     fail("wrong value of key \"type\"", is_generated ? "\"prompt\"" : "\"generation\"",
@@ -162,7 +175,7 @@ void PromptCheck::finish() const {
   if (!pending_.empty()) fail_at("fewer than top_k events", pending_.begin()->first);
   if (max_pos_ < 0) fail("prompt \"" + prompt_->id + "\" has no events");
   const auto n_layers = static_cast<std::uint64_t>(shape_.n_layers);
-  const auto n_tokens = static_cast<std::uint64_t>(n_tokens_ >= 0 ? n_tokens_ : max_pos_ + 1);
+  const auto n_tokens = static_cast<std::uint64_t>(n_routed_ >= 0 ? n_routed_ : max_pos_ + 1);
   if (seen_.size() != n_tokens * n_layers) fail_at("no record", seen_.first_missing());
   const std::uint64_t n_events = seen_.size() * static_cast<std::uint64_t>(shape_.top_k);
   if (prompt_->n_events >= 0 && n_events != static_cast<std::uint64_t>(prompt_->n_events)) {
@@ -170,6 +183,8 @@ void PromptCheck::finish() const {
          std::to_string(prompt_->n_events), std::to_string(n_events));
   }
   const std::int64_t n_template = prompt_->n_template_tokens;
+  // Those at positions without records are not marked.
+  if (!prompt_->positions.empty()) return;
   // Other software may know how many template tokens there are without marking them.
   if ((is_ordered_ || n_template_ > 0) && n_template >= 0 &&
       n_template_ != static_cast<std::uint64_t>(n_template) * n_layers) {

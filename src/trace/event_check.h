@@ -55,6 +55,7 @@ class PromptCheck {
   };
 
   std::uint64_t key_of(const EventLine& line) const;
+  std::int64_t position_of(std::uint64_t key) const;
   void check_token(const EventLine& line) const;
   void gather(const EventLine& line, EventVisitor& visitor);
   void take(std::uint64_t key, const RoutingRecord& record, EventVisitor& visitor);
@@ -66,6 +67,7 @@ class PromptCheck {
   RoutingShape shape_;
   bool is_ordered_;        // the trace promises an order
   std::int64_t n_tokens_;  // T, −1: not known
+  std::int64_t n_routed_;  // positions that have records, −1: not known
   SeenSet seen_;
   std::map<std::uint64_t, Pending> pending_;
   std::uint64_t n_template_ = 0;  // records of template tokens

@@ -1,9 +1,11 @@
 #include "moexray/trace/manifest.h"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <iterator>
 #include <limits>
+#include <span>
 #include <utility>
 
 #include "checksum.h"
@@ -118,6 +120,7 @@ class KeyReader {
     }
     return *value;
   }
+  const std::string& where() const { return where_; }
   [[noreturn]] void fail(const std::string& key, std::string expected, const Json& found) const {
     throw Error(ErrorKind::data, {"wrong value of key \"" + key + "\"", where_, std::move(expected),
                                   describe_json(found)});
@@ -128,6 +131,23 @@ class KeyReader {
   std::string where_;
 };
 
+using Order = ManifestRecorded::Order;
+using Weights = ManifestRecorded::Weights;
+constexpr std::array order_names{std::pair{std::string_view("router"), Order::router},
+                                 std::pair{std::string_view("unknown"), Order::unknown}};
+constexpr std::array weights_names{
+    std::pair{std::string_view("none"), Weights::none},
+    std::pair{std::string_view("applied"), Weights::applied},
+    std::pair{std::string_view("selection scores"), Weights::selection_scores}};
+
+template <typename Names, typename T>
+std::string_view name_in(const Names& names, T value) {
+  for (const auto& [name, other] : names) {
+    if (other == value) return name;
+  }
+  return {};
+}
+
 constexpr std::size_t max_eos_ids = 256;
 constexpr std::size_t max_shadows = 10'000;
 constexpr std::uint64_t max_count = std::numeric_limits<std::int64_t>::max();
@@ -137,10 +157,105 @@ void read_format(const KeyReader& in) {
   if (const Json& format = in.require("format"); format != format_name) {
     in.fail("format", "\"" + std::string(format_name) + "\"", format);
   }
-  if (const Json& version = in.require("version"); version != trace_format_version) {
-    in.fail("version", std::to_string(trace_format_version) + " (what this program reads)",
-            version);
+  const Json& version = in.require("version");
+  if (version != 1 && version != trace_format_version) {
+    in.fail("version",
+            "1 or " + std::to_string(trace_format_version) + " (what this program reads)", version);
   }
+}
+
+// One of some names; what is not there keeps its value.
+template <typename T>
+void read_choice(const KeyReader& in, const std::string& key, T& field,
+                 std::span<const std::pair<std::string_view, T>> choices) {
+  std::string text;
+  in.text(key, text);
+  if (in.find(key) == nullptr) return;
+  std::string expected;
+  for (const auto& [name, value] : choices) {
+    if (text == name) {
+      field = value;
+      return;
+    }
+    expected += (expected.empty() ? "\"" : ", \"") + std::string(name) + "\"";
+  }
+  in.fail(key, expected, in.require(key));
+}
+
+void read_source(const KeyReader& in, ManifestSource& source) {
+  if (in.find("source") == nullptr) return;
+  in.require("source.system");
+  in.text("source.system", source.system);
+  std::string version;
+  in.text("source.version", version);
+  if (in.find("source.version") != nullptr) source.version = version;
+  in.text("source.interface", source.interface);
+  in.text("source.importer", source.importer);
+  in.text("source.config_sha256", source.config_sha256);
+  in.text("source.joined", source.joined);
+  const Json* files = in.find("source.files");
+  if (files == nullptr) return;
+  if (!files->is_array()) in.fail("source.files", "an array of {name, sha256}", *files);
+  for (const Json& file : *files) {
+    const KeyReader one(file, in.where() + ": key \"source.files\"");
+    ManifestFile& row = source.files.emplace_back();
+    one.require("name");
+    one.text("name", row.name);
+    one.hash("sha256", row.sha256, "", 64);
+  }
+}
+
+// What version 2 adds.
+void read_origin(const KeyReader& in, TraceManifest& m) {
+  in.integer("model.top_k_of_model", m.model.top_k_of_model, 1, max_experts);
+  read_source(in, m.source);
+  read_choice<ManifestRecorded::Order>(in, "recorded.order", m.recorded.order, order_names);
+  read_choice<ManifestRecorded::Weights>(in, "recorded.weights", m.recorded.weights, weights_names);
+  in.flag("recorded.token_ids", m.recorded.token_ids);
+  in.flag("recorded.text", m.recorded.text);
+  in.flag("complete.prompt", m.complete.prompt);
+  in.flag("complete.generation", m.complete.generation);
+  in.integer("complete.first_pos", m.complete.first_pos, 0, max_count);
+  in.integers("complete.layers_left_out", m.complete.layers_left_out);
+  in.integer("complete.prompts_left_out", m.complete.prompts_left_out, 0, max_count);
+}
+
+Json text_or_nothing(const std::string& text) { return text.empty() ? Json() : Json(text); }
+
+// The entries of `source`, `recorded` and `complete`.
+void add_origin(const TraceManifest& m, trace::ManifestEntries& entries) {
+  const ManifestSource& source = m.source;
+  if (!source.system.empty()) {
+    Json files = Json::array();
+    for (const ManifestFile& file : source.files) {
+      files.push_back({{"name", file.name}, {"sha256", file.sha256}});
+    }
+    entries.insert(entries.end(),
+                   {{"source.system", source.system},
+                    {"source.version", source.version ? Json(*source.version) : Json()},
+                    {"source.interface", text_or_nothing(source.interface)},
+                    {"source.importer", text_or_nothing(source.importer)},
+                    {"source.files", std::move(files)},
+                    {"source.config_sha256", text_or_nothing(source.config_sha256)},
+                    {"source.joined", text_or_nothing(source.joined)}});
+  }
+  entries.insert(entries.end(), {{"recorded.ids", "logical"},
+                                 {"recorded.order", name_in(order_names, m.recorded.order)},
+                                 {"recorded.weights", name_in(weights_names, m.recorded.weights)},
+                                 {"recorded.token_ids", m.recorded.token_ids},
+                                 {"recorded.text", m.recorded.text},
+                                 {"recorded.kind", "events"},
+                                 {"complete.prompt", m.complete.prompt},
+                                 {"complete.generation", m.complete.generation},
+                                 {"complete.last_token", "not routed"},
+                                 {"complete.first_pos", m.complete.first_pos},
+                                 {"complete.layers_left_out", m.complete.layers_left_out},
+                                 {"complete.prompts_left_out", m.complete.prompts_left_out}});
+}
+
+// Keys that only version 2 has, whatever of them is there.
+bool is_of_origin(std::string_view key) {
+  return key.starts_with("source.") || key.starts_with("recorded.") || key.starts_with("complete.");
 }
 
 void read_model(const KeyReader& in, ManifestModel& model) {
@@ -241,9 +356,9 @@ bool means_none(std::string_view key) {
 trace::ManifestEntries trace::manifest_entries(const TraceManifest& m) {
   const ManifestModel& model = m.model;
   const ManifestGeneration& generation = m.generation;
-  return {
+  trace::ManifestEntries entries = {
       {"format", format_name},
-      {"version", trace_format_version},
+      {"version", m.version},
       {"tool", m.tool},
       {"model.name", model.name},
       {"model.architecture", model.architecture},
@@ -258,6 +373,9 @@ trace::ManifestEntries trace::manifest_entries(const TraceManifest& m) {
       {"model.router_sha256", model.router_sha256},
       {"model.weights_xxh3", model.weights_xxh3},
       {"model.deciding_config_sha256", model.deciding_config_sha256},
+  };
+  if (model.top_k_of_model > 0) entries.emplace_back("model.top_k_of_model", model.top_k_of_model);
+  const trace::ManifestEntries rest = {
       {"tokenizer.kind", m.tokenizer.kind},
       {"tokenizer.vocab_size", m.tokenizer.vocab_size},
       {"tokenizer.sha256", m.tokenizer.sha256},
@@ -291,6 +409,9 @@ trace::ManifestEntries trace::manifest_entries(const TraceManifest& m) {
       {"router_logits", m.router_logits},
       {"compress", m.compress},
   };
+  entries.insert(entries.end(), rest.begin(), rest.end());
+  if (m.version >= 2) add_origin(m, entries);
+  return entries;
 }
 
 std::string trace_tool_name() { return "moexray " + std::string(version()); }
@@ -345,6 +466,8 @@ TraceManifest manifest_from_json(std::string_view json, std::string_view where) 
                  {}});
   }
   TraceManifest m;
+  m.version = in.require("version").get<int>();
+  if (m.version >= 2) read_origin(in, m);
   in.text("tool", m.tool);
   read_model(in, m.model);
   in.text("tokenizer.kind", m.tokenizer.kind);
@@ -375,7 +498,8 @@ TraceManifest manifest_from_json(std::string_view json, std::string_view where) 
   in.flag("router_logits", m.router_logits);
   in.flag("compress", m.compress);
   for (const auto& [key, value] : trace::manifest_entries(m)) {
-    if (in.find(key) == nullptr && !means_none(key)) m.absent.insert(key);
+    if (in.find(key) != nullptr || means_none(key) || is_of_origin(key)) continue;
+    m.absent.insert(key);
   }
   return m;
 }

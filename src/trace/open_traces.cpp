@@ -99,6 +99,9 @@ class Opener {
                   std::to_string(first->second.line),
               where);
     }
+    if (!prompt.positions.empty() && set_.manifests[part_].version < 2) {
+      fail_at("\"positions\" need a trace of version 2", where);
+    }
     if (category_key_.given()) prompt.category = category_key_.read(prompt, where);
     if (group_key_.given()) prompt.group = group_key_.read(prompt, where);
     prompt.line = line;

@@ -55,7 +55,7 @@ class LineFields {
     std::string_view key;
     Member read;
   };
-  static const std::array<Row, 19> rows;
+  static const std::array<Row, 20> rows;
 
   [[noreturn]] void wrong(std::string expected, dom::element found) const {
     fail_at("wrong value of key \"" + std::string(key_) + "\"", where_, std::move(expected),
@@ -101,6 +101,7 @@ class LineFields {
   void n_prompt_tokens(dom::element v) { prompt_.n_prompt_tokens = integer(v, max_tokens); }
   void n_template_tokens(dom::element v) { prompt_.n_template_tokens = integer(v, max_tokens); }
   void n_generated_tokens(dom::element v) { prompt_.n_generated_tokens = integer(v, max_tokens); }
+  void positions(dom::element v);
   void finish_reason(dom::element v) { prompt_.finish_reason = text(v); }
   void events_file(dom::element v) {
     const std::string file = text(v);
@@ -129,7 +130,7 @@ class LineFields {
   std::uint32_t seen_ = 0;
 };
 
-const std::array<LineFields::Row, 19> LineFields::rows{{
+const std::array<LineFields::Row, 20> LineFields::rows{{
     {"id", &LineFields::id},
     {"category", &LineFields::category},
     {"prompt", &LineFields::prompt},
@@ -140,6 +141,7 @@ const std::array<LineFields::Row, 19> LineFields::rows{{
     {"n_prompt_tokens", &LineFields::n_prompt_tokens},
     {"n_template_tokens", &LineFields::n_template_tokens},
     {"n_generated_tokens", &LineFields::n_generated_tokens},
+    {"positions", &LineFields::positions},
     {"finish_reason", &LineFields::finish_reason},
     {"events_file", &LineFields::events_file},
     {"offset", &LineFields::offset},
@@ -176,6 +178,17 @@ void LineFields::messages(dom::element v) {
   prompt_.text = std::move(joined);
 }
 
+void LineFields::positions(dom::element v) {
+  for (const dom::element item : array(v)) {
+    const dom::array pair = array(item);
+    if (pair.size() != 2) wrong("[first, last] of every range", v);
+    prompt_.positions.push_back({integer(pair.at(0), max_tokens), integer(pair.at(1), max_tokens)});
+  }
+  if (prompt_.positions.empty() || !are_in_order(prompt_.positions)) {
+    wrong("ranges of positions in ascending order, with gaps between", v);
+  }
+}
+
 // What keys say about each other.
 void LineFields::finish() const {
   const TracePrompt& p = prompt_;
@@ -196,7 +209,17 @@ void LineFields::finish() const {
     fail_at("more template tokens than prompt tokens", where_,
             "at most " + std::to_string(p.n_prompt_tokens), std::to_string(p.n_template_tokens));
   }
+  if (!p.positions.empty() && !p.token_ids.empty() &&
+      p.positions.back().last >= static_cast<std::int64_t>(p.token_ids.size())) {
+    fail_at("fewer \"token_ids\" than \"positions\"", where_,
+            "more than " + std::to_string(p.positions.back().last),
+            std::to_string(p.token_ids.size()));
+  }
   if (p.n_prompt_tokens < 0 || p.n_generated_tokens < 0) return;
+  if (!p.positions.empty() && p.positions.back().last >= n_traced_tokens(p)) {
+    fail_at("a position behind the last routed token", where_,
+            "below " + std::to_string(n_traced_tokens(p)), std::to_string(p.positions.back().last));
+  }
   const std::int64_t n = p.n_prompt_tokens + p.n_generated_tokens;
   if (!p.token_ids.empty() && n != static_cast<std::int64_t>(p.token_ids.size())) {
     fail_at("wrong number of \"token_ids\"", where_,
@@ -265,6 +288,13 @@ std::string make_prompt_line(const FinishedPrompt& finished, const EventsPlace& 
   if (finished.n_generated_tokens >= 0) {
     add(line, "n_generated_tokens", std::to_string(finished.n_generated_tokens));
   }
+  if (!finished.positions.empty()) {
+    Json ranges = Json::array();
+    for (const PositionRange& range : finished.positions) {
+      ranges.push_back({range.first, range.last});
+    }
+    add(line, "positions", json_text(ranges));
+  }
   if (!finished.finish_reason.empty()) {
     add(line, "finish_reason", json_text(finished.finish_reason));
   }
@@ -319,7 +349,7 @@ TracePrompt PromptLineParser::parse(std::string_view line, const RoutingShape& s
   if (!had_checksum_ && sum_value.error() == simdjson::SUCCESS && !sum_value.is_null()) {
     fail_at("\"line_checksum\" is not the last key of its line", where);
   }
-  const std::int64_t n_tokens = n_traced_tokens(prompt);
+  const std::int64_t n_tokens = n_routed_tokens(prompt);
   const std::int64_t n_events = n_tokens * shape.n_layers * shape.top_k;
   if (n_tokens >= 0 && prompt.n_events >= 0 && prompt.n_events != n_events) {
     fail_at("wrong value of key \"n_events\"", where,
@@ -332,6 +362,10 @@ TracePrompt PromptLineParser::parse(std::string_view line, const RoutingShape& s
 std::int64_t n_traced_tokens(const TracePrompt& prompt) {
   if (prompt.n_prompt_tokens < 0 || prompt.n_generated_tokens < 0) return -1;
   return n_forward_tokens(prompt.n_prompt_tokens, prompt.n_generated_tokens);
+}
+
+std::int64_t n_routed_tokens(const TracePrompt& prompt) {
+  return prompt.positions.empty() ? n_traced_tokens(prompt) : n_positions(prompt.positions);
 }
 
 }  // namespace moexray::trace

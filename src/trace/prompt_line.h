@@ -43,4 +43,7 @@ class PromptLineParser {
 /// T of a prompt, or −1 if its line does not tell.
 std::int64_t n_traced_tokens(const TracePrompt& prompt);
 
+/// How many positions of a prompt have records, or −1 if its line does not tell.
+std::int64_t n_routed_tokens(const TracePrompt& prompt);
+
 }  // namespace moexray::trace

@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t max_integer_bytes = 20;
 // Keys and numbers of a record besides its prompt id and arrays.
 constexpr std::size_t max_frame_bytes = 256;
+constexpr std::size_t full_bytes = std::size_t{4} << 20;
 
 template <typename T>
 char* put_integer(char* out, T value) {
@@ -32,7 +33,7 @@ char* put_array(char* out, std::span<const T> values, Put put_value) {
   return out;
 }
 
-void check_numbers(const FinishedPrompt& prompt, int layer, std::int64_t pos) {
+void check_numbers(const FinishedPrompt& prompt, int layer, std::int64_t row, std::int64_t pos) {
   const auto fail = [&](std::string_view what, float value) {
     throw Error(ErrorKind::data, {std::string(what),
                                   "prompt \"" + prompt.prompt->id + "\", layer " +
@@ -40,12 +41,12 @@ void check_numbers(const FinishedPrompt& prompt, int layer, std::int64_t pos) {
                                   {},
                                   std::to_string(value)});
   };
-  for (const float weight : prompt.routing.weights(layer, pos)) {
+  for (const float weight : prompt.routing.weights(layer, row)) {
     if (!std::isfinite(weight) || weight < 0) {
       fail("a router weight is negative or not finite", weight);
     }
   }
-  for (const float logit : prompt.routing.logits(layer, pos)) {
+  for (const float logit : prompt.routing.logits(layer, row)) {
     if (!std::isfinite(logit)) fail("a router logit is not finite", logit);
   }
 }
@@ -68,10 +69,12 @@ class PromptRecords {
         form == EventsForm::flat ? k * (frame + max_number_bytes) + numbers : frame + numbers;
   }
 
-  void write(int layer, std::int64_t pos) {
-    check_numbers(prompt_, layer, pos);
+  // `row` of the routing is the token at `pos`.
+  void write(int layer, std::int64_t row, std::int64_t pos) {
+    check_numbers(prompt_, layer, row, pos);
     char* end = out_.room(max_record_);
-    end = form_ == EventsForm::flat ? put_flat(end, layer, pos) : put_grouped(end, layer, pos);
+    end = form_ == EventsForm::flat ? put_flat(end, layer, row, pos)
+                                    : put_grouped(end, layer, row, pos);
     out_.advance_to(end);
   }
 
@@ -91,32 +94,32 @@ class PromptRecords {
     return out;
   }
 
-  char* put_logits(char* out, int layer, std::int64_t pos) const {
+  char* put_logits(char* out, int layer, std::int64_t row) const {
     if (!prompt_.routing.has_logits()) return out;
-    return put_array(put(out, ",\"router_logits\":"), prompt_.routing.logits(layer, pos),
+    return put_array(put(out, ",\"router_logits\":"), prompt_.routing.logits(layer, row),
                      write_number);
   }
 
-  char* put_grouped(char* out, int layer, std::int64_t pos) const {
+  char* put_grouped(char* out, int layer, std::int64_t row, std::int64_t pos) const {
     out = put_start(out, layer, pos);
-    out = put_array(put(out, ",\"experts\":"), prompt_.routing.experts(layer, pos),
+    out = put_array(put(out, ",\"experts\":"), prompt_.routing.experts(layer, row),
                     put_integer<std::uint16_t>);
     if (prompt_.routing.has_weights()) {
-      out = put_array(put(out, ",\"weights\":"), prompt_.routing.weights(layer, pos), write_number);
+      out = put_array(put(out, ",\"weights\":"), prompt_.routing.weights(layer, row), write_number);
     }
-    return put(put_logits(out, layer, pos), "}\n");
+    return put(put_logits(out, layer, row), "}\n");
   }
 
   // The logits belong to the token and layer: the record of rank 0 carries them.
-  char* put_flat(char* out, int layer, std::int64_t pos) const {
-    const auto experts = prompt_.routing.experts(layer, pos);
-    const auto weights = prompt_.routing.weights(layer, pos);
+  char* put_flat(char* out, int layer, std::int64_t row, std::int64_t pos) const {
+    const auto experts = prompt_.routing.experts(layer, row);
+    const auto weights = prompt_.routing.weights(layer, row);
     for (std::size_t rank = 0; rank < experts.size(); ++rank) {
       out = put_start(out, layer, pos);
       out = put_integer(put(out, ",\"expert\":"), experts[rank]);
       out = put_integer(put(out, ",\"rank\":"), rank);
       if (!weights.empty()) out = write_number(put(out, ",\"weight\":"), weights[rank]);
-      if (rank == 0) out = put_logits(out, layer, pos);
+      if (rank == 0) out = put_logits(out, layer, row);
       out = put(out, "}\n");
     }
     return out;
@@ -131,13 +134,16 @@ class PromptRecords {
 
 }  // namespace
 
-void append_records(const FinishedPrompt& prompt, EventsForm form, ByteBuffer& out) {
+void append_records(const FinishedPrompt& prompt, EventsForm form, ByteBuffer& out,
+                    const std::function<void()>& full) {
   PromptRecords records(prompt, form, out);
-  const std::int64_t n_positions = prompt.routing.n_positions();
-  for (std::int64_t pos = 0; pos < n_positions; ++pos) {
+  const std::int64_t n_rows = prompt.routing.n_positions();
+  for (std::int64_t row = 0; row < n_rows; ++row) {
+    const std::int64_t pos = prompt.positions.empty() ? row : position_at(prompt.positions, row);
     for (int layer = 0; layer < prompt.routing.shape().n_layers; ++layer) {
-      records.write(layer, pos);
+      records.write(layer, row, pos);
     }
+    if (out.text().size() >= full_bytes) full();
   }
 }
 

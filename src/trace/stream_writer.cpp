@@ -1,5 +1,6 @@
 #include "moexray/trace/stream_writer.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 
@@ -15,15 +16,21 @@ class TraceStreamWriter::Impl {
   void append(const FinishedPrompt& prompt) {
     if (is_finished_) throw Error(ErrorKind::runtime, "a prompt comes behind the end of its trace");
     files_->append(prompt);
+    const std::int64_t first = prompt.positions.empty() ? 0 : prompt.positions.front().first;
+    first_pos_ = first_pos_ < 0 ? first : std::min(first_pos_, first);
   }
 
-  void finish() {
+  void finish(const TraceManifest& facts) {
     files_->commit();
     files_->begin();  // where no prompt came
     TraceManifest manifest = files_->manifest();
     manifest.n_prompts = static_cast<std::int64_t>(files_->n_prompts());
     manifest.absent.erase("n_prompts");
     manifest.finished = true;
+    manifest.source = facts.source;
+    manifest.recorded = facts.recorded;
+    manifest.complete = facts.complete;
+    manifest.complete.first_pos = std::max<std::int64_t>(first_pos_, 0);
     files_->set_manifest(std::move(manifest));
     is_finished_ = true;
   }
@@ -33,6 +40,7 @@ class TraceStreamWriter::Impl {
  private:
   std::unique_ptr<trace::DirectoryWriter> files_;
   bool is_finished_ = false;
+  std::int64_t first_pos_ = -1;  // of all prompts so far
 };
 
 TraceStreamWriter::TraceStreamWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -55,7 +63,8 @@ TraceStreamWriter TraceStreamWriter::create(const std::filesystem::path& directo
 
 void TraceStreamWriter::append(const FinishedPrompt& prompt) { impl_->append(prompt); }
 void TraceStreamWriter::commit() { impl_->files().commit(); }
-void TraceStreamWriter::finish() { impl_->finish(); }
+void TraceStreamWriter::finish() { impl_->finish(TraceManifest(manifest())); }
+void TraceStreamWriter::finish(const TraceManifest& facts) { impl_->finish(facts); }
 void TraceStreamWriter::discard_if_empty() noexcept { impl_->files().discard_if_empty(); }
 const TraceManifest& TraceStreamWriter::manifest() const { return impl_->files().manifest(); }
 std::size_t TraceStreamWriter::n_committed_prompts() const { return impl_->files().n_prompts(); }

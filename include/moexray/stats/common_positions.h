@@ -54,8 +54,8 @@ struct CommonPositions {
 };
 
 /// The part that is compared under a selection: generated tokens where only these are selected,
-/// else the prompts', in which a model's own choices play no part.
-TokenType compared_part(TokenSelection selection);
+/// or recorded, else the prompts', in which a model's own choices play no part.
+TokenType compared_part(const RoutedTokens& tokens, TokenSelection selection);
 
 /// How many tokens of the part each prompt has: generated ones, or prompt tokens without the
 /// template's. [n]

@@ -28,6 +28,7 @@ struct ExpertProfileInput {
   std::span<const std::int32_t> types = {};
   /// [T] the router's weight of this expert, NaN where it is not selected or not known; or empty.
   std::span<const float> weights = {};
+  bool has_order = true;  ///< of a token's experts, the most probable first
 };
 
 struct ExpertProfileOptions {
@@ -80,14 +81,15 @@ struct ExpertProfile {
   std::vector<ExpertRate> parts;      ///< prompt, template, generated; those with a token
   std::vector<ExpertRate> positions;  ///< 0, 1, 2–3, 4–7, … of the sequence
   std::size_t n_prompts = 0;          ///< in which it is selected
-  std::vector<std::int64_t> ranks;    ///< [k] how often it has each rank
+  std::vector<std::int64_t> ranks;    ///< [k] how often it has each rank; empty: no order
   bool has_weights = false;
   double mean_weight = undefined;
   std::array<double, 3> weight_quantiles = {undefined, undefined, undefined};  ///< 10, 50, 90%
   bool has_types = false;
   std::vector<ExpertTokenType> types;  ///< the largest lift first
   std::size_t n_types = 0;             ///< that are frequent enough
-  /// At most one a prompt: the one of the largest weight (or best rank), the first of several.
+  /// At most one a prompt: the one of the largest weight (or best rank, where there is an order),
+  /// the first of several.
   std::vector<ExpertContext> contexts;
   std::vector<ExpertCompanion> companions;  ///< the largest lift first
 };

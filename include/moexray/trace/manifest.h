@@ -27,6 +27,47 @@ struct ManifestModel {
   std::string weights_xxh3;     ///< of all weights, "xxh3-128:…" as weights_xxh3() gives it
   /// Of the settings of config.json that decide the computation: moexray::deciding_config_sha256().
   std::string deciding_config_sha256;
+  /// Experts per token as the model was made, where another k was routed; 0: not recorded. Version
+  /// 2.
+  int top_k_of_model = 0;
+};
+
+/// A file that an import read.
+struct ManifestFile {
+  std::string name;  ///< without directories
+  std::string sha256;
+
+  bool operator==(const ManifestFile&) const = default;
+};
+
+/// What recorded the routing, where that was not moexray. Key `source`, version 2.
+struct ManifestSource {
+  std::string system;                  ///< "vllm"; empty: there is no such key
+  std::optional<std::string> version;  ///< of the system; null where the files do not say
+  std::string interface;               ///< "/v1/completions"; empty: null
+  std::string importer;                ///< "moexray 0.1.0"
+  std::vector<ManifestFile> files;
+  std::string config_sha256;  ///< of the config.json that was given; empty: null
+  std::string joined;         ///< how records and prompts came together: "id", "order"; empty: null
+};
+
+/// What the events hold. Key `recorded`, version 2; a version 1 trace has the defaults.
+struct ManifestRecorded {
+  enum class Order { router, unknown };
+  enum class Weights { none, applied, selection_scores };
+  Order order = Order::router;         ///< of the experts of a record
+  Weights weights = Weights::applied;  ///< what the weights are
+  bool token_ids = true;
+  bool text = true;  ///< of prompts and completions
+};
+
+/// Which part of the routing there is. Key `complete`, version 2.
+struct ManifestComplete {
+  bool prompt = true;                ///< every position of the prompts
+  bool generation = true;            ///< every position that was generated and routed
+  std::int64_t first_pos = 0;        ///< the least position of all prompts
+  std::vector<int> layers_left_out;  ///< transformer layers with experts that the trace lacks
+  std::int64_t prompts_left_out = 0;
 };
 
 struct ManifestTokenizer {
@@ -61,6 +102,8 @@ struct ManifestShadow {
 /// The manifest.json of a trace directory: everything that decides the bytes of the trace, and
 /// nothing (times, hosts, paths) that does not.
 struct TraceManifest {
+  /// 2 where a reader has to know `recorded` and `complete`: routing that something else recorded.
+  int version = 1;
   std::string tool;  ///< "moexray 0.1.0"
   ManifestModel model;
   ManifestTokenizer tokenizer;
@@ -98,13 +141,17 @@ struct TraceManifest {
   EventsForm events = EventsForm::grouped;
   bool router_logits = false;
   bool compress = false;
+  ManifestSource source;
+  ManifestRecorded recorded;
+  ManifestComplete complete;
   /// Keys that the file does not have and whose fields therefore mean nothing: manifests of other
   /// software, or of an earlier version. "model.dtype", say.
   std::set<std::string, std::less<>> absent;
 };
 
-/// The version of the trace format that this library writes and reads.
-inline constexpr int trace_format_version = 1;
+/// The latest version of the trace format that this library reads. It writes 1 where nothing of 2
+/// is needed: TraceManifest::version.
+inline constexpr int trace_format_version = 2;
 
 /// "moexray VERSION", the `tool` of this library.
 std::string trace_tool_name();

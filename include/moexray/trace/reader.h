@@ -10,6 +10,7 @@
 
 #include "moexray/core/routing.h"
 #include "moexray/trace/manifest.h"
+#include "moexray/trace/positions.h"
 
 namespace moexray {
 
@@ -25,6 +26,7 @@ struct TracePrompt {
   std::int64_t n_prompt_tokens = -1;
   std::int64_t n_template_tokens = -1;
   std::int64_t n_generated_tokens = -1;
+  std::vector<PositionRange> positions;  ///< that have records; empty: all from 0
   std::string finish_reason;
   std::string meta_json = "{}";       ///< other keys of the prompt, a JSON object
   std::filesystem::path events_file;  ///< inside its trace directory
@@ -78,9 +80,9 @@ class EventVisitor {
 };
 
 /// Streams every routing event of the set through the visitor, once, and verifies it: counts (T·L·k
-/// events a prompt, T = P + max(G − 1, 0) where known), id ranges, duplicates, order and checksums
-/// where the trace gives them. Reads grouped and flat records, plain and zstd-compressed, mixed
-/// freely.
+/// events a prompt, T = P + max(G − 1, 0) where known, or the positions that it says), id ranges,
+/// duplicates, order and checksums where the trace gives them. Reads grouped and flat records,
+/// plain and zstd-compressed, mixed freely.
 /// @throws Error (data) with file and line for anything truncated, reordered or corrupt.
 void read_events(const TraceSet& traces, EventVisitor& visitor, const ReadOptions& options);
 

@@ -41,7 +41,10 @@ class TraceStreamWriter {
 
   /// Commits, and writes the number of prompts into the manifest: the trace is finished. Nothing
   /// can be appended any more.
-  void finish();
+  /// @param facts what a manifest of version 2 says under `source`, `recorded` and `complete` and
+  ///        what is known only now; `first_pos` is taken from the prompts, other keys are not
+  void finish(const TraceManifest& facts);
+  void finish();  ///< the same with what the manifest said at the start
 
   /// Takes a directory that create() has started, and in which nothing was committed, away again.
   void discard_if_empty() noexcept;

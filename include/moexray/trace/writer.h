@@ -13,6 +13,7 @@
 #include "moexray/core/routing.h"
 #include "moexray/core/routing_buffer.h"
 #include "moexray/trace/manifest.h"
+#include "moexray/trace/positions.h"
 #include "moexray/trace/prompts.h"
 
 namespace moexray {
@@ -30,6 +31,9 @@ struct FinishedPrompt {
   std::string finish_reason;             ///< "eos" or "length", or empty
   RoutingBuffer routing;                 ///< T positions: n_forward_tokens(P, G) where G is known
   std::vector<ExpertSets> shadows = {};  ///< [TraceManifest::shadows] T positions each
+  /// Which positions the rows of `routing` are; empty: all from 0. A trace of version 2 can have
+  /// others, and token_ids then reach up to the last one at least.
+  std::vector<PositionRange> positions = {};
 };
 
 /// What a writer found when it continued a directory.

@@ -100,9 +100,9 @@ TEST(CommonPositions, SkipTheTemplateWhateverIsSelected) {
 }
 
 TEST(CommonPositions, OfGeneratedTokens) {
-  EXPECT_EQ(compared_part(TokenSelection::all), TokenType::prompt);
-  EXPECT_EQ(compared_part(TokenSelection::prompt), TokenType::prompt);
-  EXPECT_EQ(compared_part(TokenSelection::generation), TokenType::generation);
+  EXPECT_EQ(compared_part({}, TokenSelection::all), TokenType::prompt);
+  EXPECT_EQ(compared_part({}, TokenSelection::prompt), TokenType::prompt);
+  EXPECT_EQ(compared_part({}, TokenSelection::generation), TokenType::generation);
   const Case c = routed({{"a", 1, 3, 12}, {"a", 1, 30, 10}});
   const CommonPositions positions = common_positions(c.tokens, TokenType::generation);
   EXPECT_EQ(positions.n_tokens, 10);

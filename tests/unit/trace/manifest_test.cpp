@@ -108,7 +108,7 @@ TEST(Manifest, NeedsOnlyFormatVersionAndShape) {
 
 TEST(Manifest, RefusesWrongValues) {
   expect_manifest_error(with("moexray-trace", "x"), "expected \"moexray-trace\", found \"x\"");
-  expect_manifest_error(with(":1,", ":2,"), "key \"version\": expected 1");
+  expect_manifest_error(with(":1,", ":3,"), "key \"version\": expected 1 or 2");
   expect_manifest_error(with(":2,", ":0,"), "n_layers");
   expect_manifest_error(with(":2,", ":-1,"), "n_layers");
   expect_manifest_error(with(":2,", ":2.5,"), "n_layers");
