@@ -9,6 +9,8 @@ namespace {
 
 // The weights of experts that were chosen otherwise, by the probabilities of a free choice [n, E].
 void weigh_again(const RouterSpec& spec, const at::Tensor& probabilities, RouterOutput& output) {
+  // The softmax of those that are chosen is that of all, divided by the sum.
+  const bool divides = spec.normalise || spec.softmax == SoftmaxOver::chosen;
   const std::int64_t n = probabilities.size(0);
   for (std::int64_t i = 0; i < n; ++i) {
     const auto p = rows_of<float>(probabilities, i, i + 1);
@@ -18,13 +20,13 @@ void weigh_again(const RouterSpec& spec, const at::Tensor& probabilities, Router
     for (std::size_t j = 0; j < experts.size(); ++j) {
       total += weights[j] = p[static_cast<std::size_t>(experts[j])];
     }
-    if (!spec.normalise || total <= 0) continue;
+    if (!divides || total <= 0) continue;
     for (float& weight : weights) weight /= total;
   }
 }
 
-// The router's output in the type that it multiplied in.
-RouterOutput with_logits(RouterOutput output, const at::Tensor& logits) {
+// The router's output, its weights in the type that the rule says.
+RouterOutput with_logits(const RouterSpec& spec, RouterOutput output, const at::Tensor& logits) {
   output.logits = logits;  // the router's own, whatever a policy made of them
   const auto type = spec.float32_weights ? at::kFloat : logits.scalar_type();
   output.weights = output.weights.to(logits.options().dtype(type));
@@ -40,11 +42,11 @@ at::Tensor float_rows(const at::Tensor& logits) {
 RouterOutput InferenceOps::route(const RouterSpec& spec, int moe_layer, const at::Tensor& h,
                                  const at::Tensor& logits) {
   if (policy_ == nullptr) return choose(spec, logits);
-  return with_logits(select_under_policy(spec, moe_layer, h, float_rows(logits)), logits);
+  return with_logits(spec, select_under_policy(spec, moe_layer, h, float_rows(logits)), logits);
 }
 
 RouterOutput InferenceOps::choose(const RouterSpec& spec, const at::Tensor& logits) {
-  return with_logits(select_rows(spec, float_rows(logits)), logits);
+  return with_logits(spec, select_rows(spec, float_rows(logits)), logits);
 }
 
 RouterOutput InferenceOps::choose_with_biases(const RouterSpec& spec, const at::Tensor& logits,
@@ -59,7 +61,7 @@ RouterOutput InferenceOps::choose_with_biases(const RouterSpec& spec, const at::
     select_rows(spec, values, &probabilities);
     weigh_again(spec, probabilities, output);
   }
-  return with_logits(std::move(output), logits);
+  return with_logits(spec, std::move(output), logits);
 }
 
 RouterOutput InferenceOps::select_under_policy(const RouterSpec& spec, int moe_layer,
