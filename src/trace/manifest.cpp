@@ -19,6 +19,8 @@ namespace {
 using trace::Json;
 
 constexpr std::string_view format_name = "moexray-trace";
+constexpr const char* template_date_key =
+    "generation.template_date";  // absent: the template writes none
 constexpr std::uint64_t max_manifest_bytes = 100'000'000;
 constexpr int max_layers = 4096;
 // Signatures have L·E entries a prompt.
@@ -175,7 +177,7 @@ void read_generation(const KeyReader& in, ManifestGeneration& generation) {
   in.number("generation.top_p", generation.top_p);
   in.integer("generation.seed", generation.seed, 0, std::numeric_limits<std::uint64_t>::max());
   in.text("generation.template", generation.template_name);
-  in.text("generation.template_date", generation.template_date);
+  in.text(template_date_key, generation.template_date);
   in.flag("generation.ignore_eos", generation.ignore_eos);
   in.integers("generation.eos_token_ids", generation.eos_token_ids);
   if (generation.eos_token_ids.size() > max_eos_ids) {
@@ -227,7 +229,7 @@ trace::ManifestEntries trace::manifest_entries(const TraceManifest& m) {
       {"generation.top_p", generation.top_p},
       {"generation.seed", generation.seed},
       {"generation.template", generation.template_name},
-      {"generation.template_date", generation.template_date},
+      {template_date_key, generation.template_date},
       {"generation.ignore_eos", generation.ignore_eos},
       {"generation.eos_token_ids", generation.eos_token_ids},
       {"batch", m.batch},
@@ -267,7 +269,7 @@ std::string manifest_to_json(const TraceManifest& manifest) {
   std::string text = "{";
   std::string open_object;
   for (const auto& [key, value] : trace::manifest_entries(manifest)) {
-    if (manifest.absent.contains(key)) continue;
+    if (manifest.absent.contains(key) || (key == template_date_key && value == "")) continue;
     const std::size_t dot = key.find('.');
     const std::string object = dot == std::string::npos ? "" : key.substr(0, dot);
     if (object == open_object && !object.empty()) {
@@ -328,7 +330,8 @@ TraceManifest manifest_from_json(std::string_view json, std::string_view where) 
   in.flag("router_logits", m.router_logits);
   in.flag("compress", m.compress);
   for (const auto& [key, value] : trace::manifest_entries(m)) {
-    if (in.find(key) == nullptr && key != "routing_policy") m.absent.insert(key);
+    const bool says_none = key == "routing_policy" || key == template_date_key;
+    if (in.find(key) == nullptr && !says_none) m.absent.insert(key);
   }
   return m;
 }
