@@ -164,7 +164,7 @@ def kinds():
         "byte level alone": byte_level_kind(base, byte_level()),
         "replaced": byte_level_kind(base, byte_level(use_regex=True), normalizer=sequence("normalizers", [
             replace(r"\s+", " ", "Regex"), nfc, replace("e", "é"), {"type": "Prepend", "prepend": "e\u0301"},
-            replace("x*", "-", "Regex")])),
+            replace("x+", "-", "Regex")])),
     }
     for behavior in ("Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous"):
         for invert in (False, True):

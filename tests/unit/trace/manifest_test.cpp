@@ -29,7 +29,7 @@ void expect_manifest_error(const std::string& json, const std::string& part) {
 TEST(Manifest, RoundTripsEveryKey) {
   TraceManifest m = test::make_manifest({});
   m.model.norm_topk_prob = true;
-  m.generation = {7, true, 0.7, 0.95, ~std::uint64_t{0}, "olmoe", true, {3, 99}};
+  m.generation = {7, true, 0.7, 0.95, ~std::uint64_t{0}, "olmoe", "2025-01-31", true, {3, 99}};
   m.shard = {1, 4};
   m.events = EventsForm::flat;
   m.router_logits = true;
