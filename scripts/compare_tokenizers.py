@@ -68,17 +68,16 @@ def compare(moexray, name, tokenizer, n):
 
 def mixtral(path):
     """The tokenizers that transformers 4 (Prepend, Replace) and 5 (Metaspace) make of a SentencePiece model."""
-    from tokenizers.models import BPE
     from transformers.tokenization_utils_sentencepiece import SentencePieceExtractor
 
-    parts = SentencePieceExtractor(str(path)).extract(BPE)
+    vocab, _, merges = SentencePieceExtractor(str(path)).extract()
     base = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [
         {"id": i, "content": content, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
          "special": True} for i, content in enumerate(["<unk>", "<s>", "</s>"])],
         "normalizer": None, "pre_tokenizer": None, "post_processor": begin_with("<s>", 1), "decoder": SPM_DECODER,
         "model": {"type": "BPE", "dropout": None, "unk_token": "<unk>", "continuing_subword_prefix": None,
                   "end_of_word_suffix": None, "fuse_unk": True, "byte_fallback": True, "ignore_merges": False,
-                  "vocab": parts["vocab"], "merges": [list(merge) for merge in parts["merges"]]}}
+                  "vocab": vocab, "merges": [list(merge) for merge in merges]}}
     return {"Mixtral, transformers 4": {**base, "normalizer": SPM_NORMALIZER},
             "Mixtral, transformers 5": {**base, "pre_tokenizer": metaspace()}}
 

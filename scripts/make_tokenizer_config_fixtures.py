@@ -24,16 +24,17 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 OUTPUT = pathlib.Path("tests/data/text")
 GENERAL = "PreTrainedTokenizerFast"
-TEXTS = ["hello the he", "a<|user|>b <|x|>  c", " <|y|> <|x|> e\u0301", "<tool>he<|endoftext|> x", "\n <|user|>\n <|x|>\n"]
+TEXTS = ["hello the he", "a<|user|>b <|x|>  c", " <|y|> <|x|> e\u0301", "<tool>he<|endoftext|> x", "he 123he", "\n <|user|>\n <|x|>\n"]
 
 
-def byte_level(prefix=False, normalizer=None, post=None, added=()):
+def byte_level(prefix=False, normalizer=None, post=None, added=(), digits=False):
     vocab = {char: i for i, char in enumerate(bytes_to_unicode().values())}
     vocab.update({"he": 256, "\u0120he": 257, "<|in_vocab|>": 258})
     part = {"type": "ByteLevel", "add_prefix_space": prefix, "trim_offsets": True, "use_regex": True}
     tokens = [token("<|endoftext|>", id=259), *added]
+    steps = {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, part]}
     return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": tokens, "normalizer": normalizer,
-            "pre_tokenizer": part, "post_processor": post, "decoder": part,
+            "pre_tokenizer": steps if digits else part, "post_processor": post, "decoder": part,
             "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
                       "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": False,
                       "vocab": vocab, "merges": [["h", "e"], ["\u0120", "he"]]}}
@@ -120,6 +121,16 @@ def cases():
                 {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
                 template([end], [end, end])]}), **model)
         yield case(f"{name}, add_bos_token", {**config, "add_bos_token": True, "add_eos_token": True}, **model)
+
+
+    # The model's type decides whether the class counts.
+    for model in ("olmoe", "flex_olmo", "granitemoe", "granitemoeshared", "mixtral", "qwen2_moe", "qwen3_moe"):
+        for name in ("GPT2Tokenizer", "GPT2TokenizerFast", "LlamaTokenizer", GENERAL, None):
+            config = {"add_prefix_space": True, "eos_token": end, **({"tokenizer_class": name} if name else {})}
+            if name is None and model.startswith("qwen"):
+                continue  # the class of these models makes its own steps
+            yield case(f"{model}, {name}", config, byte_level(digits=True, post=template([end], [])),
+                       config__json={"model_type": model})
 
 
 def sentencepiece_cases():

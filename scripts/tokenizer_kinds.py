@@ -30,8 +30,9 @@ DEEPSEEK3 = [
     r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*"""
     r"|\s*[\r\n]+|\s+(?!\S)|\s+",
 ]
-# Bytes that UTF-8 never uses are added tokens in DeepSeek's first vocabularies, and match these letters.
-ODD_LETTERS = "øöú÷ýÀÿûñþõ"
+# The bytes that UTF-8 never uses are added tokens in DeepSeek's first vocabularies, spelled in their stand-ins, and so
+# match these letters.
+UNUSED_BYTES = "ÀÁõö÷øùúûüýþÿ"
 
 
 def split(pattern, behavior="Isolated", invert=False, kind="Regex"):
@@ -121,10 +122,12 @@ def steps(*parts):
 
 
 def deepseek2(base):
+    used = [piece for piece in base["model"]["vocab"] if piece not in UNUSED_BYTES]
+    model = {"vocab": {piece: i for i, piece in enumerate(used)}}
+    base = {**base, "model": {**base["model"], **model}}
     tokenizer = byte_level_kind(base, steps(*map(split, DEEPSEEK2), digits(), byte_level()))
-    n = len(tokenizer["model"]["vocab"]) + 1
-    tokenizer["added_tokens"] += [added_token(n + i, letter, normalized=True, special=False)
-                                  for i, letter in enumerate(ODD_LETTERS)]
+    tokenizer["added_tokens"] += [added_token(len(used) + 1 + i, letter, normalized=True, special=False)
+                                  for i, letter in enumerate(UNUSED_BYTES)]
     return tokenizer
 
 
@@ -161,7 +164,7 @@ def kinds():
         "byte level alone": byte_level_kind(base, byte_level()),
         "replaced": byte_level_kind(base, byte_level(use_regex=True), normalizer=sequence("normalizers", [
             replace(r"\s+", " ", "Regex"), nfc, replace("e", "é"), {"type": "Prepend", "prepend": "e\u0301"},
-            replace("x*", "-", "Regex")])),
+            replace("x+", "-", "Regex")])),
     }
     for behavior in ("Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous"):
         for invert in (False, True):

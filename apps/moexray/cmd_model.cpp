@@ -22,7 +22,6 @@
 #include "moexray/report/json.h"
 #include "moexray/report/output.h"
 #include "moexray/report/table.h"
-#include "moexray/runtime/modules.h"
 #include "moexray/text/chat_template.h"
 #include "open_tokenizer.h"
 

@@ -368,7 +368,6 @@ TraceJob plan_trace(const TraceSettings& settings, PromptSet prompts, const Mode
   job.manifest = manifest_of(settings, config, router_sha256, tokenizer);
   job.manifest.generation.template_name = chat_template.name();
   job.manifest.generation.template_date = chat_template.date();
-  if (chat_template.date().empty()) job.manifest.absent.insert("generation.template_date");
   job.manifest.n_prompts = static_cast<std::int64_t>(job.prompts.size());
   job.manifest.n_shard_prompts = static_cast<std::int64_t>(whole.end - whole.begin);
   job.manifest.prompts_sha256 = prompts.sha256;

@@ -44,7 +44,7 @@ class BpeTokenizer final : public Tokenizer {
   bool take_whole(std::string_view word, std::vector<BpeMerges::Symbol>& symbols) const;
   void take_bytes(std::string_view word, std::vector<BpeMerges::Symbol>& symbols) const;
   void take_characters(std::string_view word, std::vector<BpeMerges::Symbol>& symbols) const;
-  bool spell_in_bytes(std::string_view text, std::size_t begin,
+  bool spell_in_bytes(std::string_view text, TextSpan span,
                       std::vector<BpeMerges::Symbol>& symbols) const;
 
   BpeModel model_;
@@ -103,17 +103,16 @@ void BpeTokenizer::take_bytes(std::string_view word,
   }
 }
 
-// One token for each byte of a character, unless one lacks its token.
-bool BpeTokenizer::spell_in_bytes(std::string_view text, std::size_t begin,
+// One token for each byte of a character, unless one lacks its token. All stand for `span`, where
+// the character is, and an unknown one before it whose token comes later.
+bool BpeTokenizer::spell_in_bytes(std::string_view text, TextSpan span,
                                   std::vector<BpeMerges::Symbol>& symbols) const {
   if (!model_.byte_fallback) return false;
   const auto id_of = [&](char byte) { return model_.byte_ids[static_cast<unsigned char>(byte)]; };
   if (std::any_of(text.begin(), text.end(), [&](char byte) { return id_of(byte) < 0; })) {
     return false;
   }
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    symbols.push_back({id_of(text[i]), begin + i, begin + i + 1});
-  }
+  for (const char byte : text) symbols.push_back({id_of(byte), span.begin, span.end});
   return true;
 }
 
@@ -123,6 +122,7 @@ void BpeTokenizer::take_characters(std::string_view word,
                                    std::vector<BpeMerges::Symbol>& symbols) const {
   std::optional<BpeMerges::Symbol> unknown;
   const auto flush = [&] {
+    if (unknown && !symbols.empty()) unknown->end = std::max(unknown->end, symbols.back().end);
     if (unknown) symbols.push_back(*unknown);
     unknown.reset();
   };
@@ -133,7 +133,7 @@ void BpeTokenizer::take_characters(std::string_view word,
     if (found != model_.vocab.end()) {
       flush();
       symbols.push_back({found->second, begin, end});
-    } else if (!spell_in_bytes(character, begin, symbols)) {
+    } else if (!spell_in_bytes(character, {unknown ? unknown->begin : begin, end}, symbols)) {
       if (unknown && model_.fuse_unk) {
         unknown->end = end;
       } else {

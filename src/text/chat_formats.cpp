@@ -170,7 +170,7 @@ constexpr std::array<ChatFormat, 19> formats = {{
 }};
 
 // The published sources are in tests/data/text/chat_templates.
-constexpr std::array<KnownTemplate, 25> templates = {{
+constexpr std::array<KnownTemplate, 26> templates = {{
     {"3c59854f6073fbb68bd3efe92f325864a475036c47ce13d77f026d3dac5f6c0b", "chatml"},
     {"5ecaeba5cb055f6012f52ef8a050e455766574de45951ea8bd29f470984a0c00", "chatml"},
     {"9159b2356beb3ca124ff3d4a4aba8356652ff17b6b2953b2eb4abf0b974da0cb", "chatml"},
@@ -191,6 +191,7 @@ constexpr std::array<KnownTemplate, 25> templates = {{
     {"2cf27703ddfa3eccb995824e361ede265c239bb4e1317ffcbd1c7521d8b1dadf", "olmoe"},
     {"9fcc330964b97c151f1d418c44f676a69f9534640818bef0dd8d41e2645285eb", "qwen1.5"},
     {"129d7d70adecdda38d6a6b6a11f5f1c49576b0db1212d2019b5301a3f4171f55", "qwen2"},
+    {"61a7f7dbf287caca3db032d358da50af43b7e45e8e49fc8bf1ed825c5e7273c2", "qwen3"},
     {"bc77170bd9814c34d023fcdeb7cb4abcb3ef8cb9217918eef45f5af90490e2a6", "qwen3"},
     {"b10cf2005df57570e1109ce02733e806e384de0a5d6813eb63100e48f6817e1e", "tulu2"},
     {"bf4141ee02430a2f7a9f547bce7d25f0bb1db962a2c70a4b3d053c031b29ffc3", "tulu3"},

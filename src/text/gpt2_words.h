@@ -5,7 +5,7 @@
 
 namespace moexray {
 
-/// The regular expression of GPT-2's pre-tokenizer, the one word splitter that moexray implements.
+/// The regular expression of GPT-2's pre-tokenizer, the one that is matched without libonig.
 inline constexpr std::string_view gpt2_pattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 

@@ -71,6 +71,16 @@ TextPattern parse_pattern(const Json& step, const Place& place) {
   return TextPattern::literal(text.get<std::string>());
 }
 
+TextPattern parse_replaced_pattern(const Json& step, const Place& place) {
+  TextPattern pattern = parse_pattern(step, place);
+  MatchBudget budget(0);
+  if (!pattern.matches("", budget).empty()) {
+    refuse(place, "pattern", "unsupported pattern", "one that does not match an empty text",
+           regex_of(step));
+  }
+  return pattern;
+}
+
 std::string regex_of(const Json& step) {
   const Json& pattern = json_file::member(step, "pattern");
   if (!pattern.is_object()) return "";

@@ -33,6 +33,9 @@ void for_each_step(const Json& step, const Place& place, const char* list,
 
 /// {"pattern": {"String": "…"}} or {"pattern": {"Regex": "…"}}
 TextPattern parse_pattern(const Json& step, const Place& place);
+/// The pattern of a "Replace": one that does not match an empty text, where Hugging Face's
+/// tokenizers put the new text elsewhere.
+TextPattern parse_replaced_pattern(const Json& step, const Place& place);
 /// The expression of a pattern that is one; else "".
 std::string regex_of(const Json& step);
 

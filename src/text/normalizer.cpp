@@ -1,5 +1,6 @@
 #include "normalizer.h"
 
+#include "moexray/core/error.h"
 #include "unicode.h"
 
 namespace moexray {
@@ -30,6 +31,9 @@ AlignedText run_step(const Normalizer::Prepend& step, AlignedText text, MatchBud
 AlignedText run_step(const Normalizer::Replace& step, AlignedText text, MatchBudget& budget) {
   AlignedEdit edit(text, {0, text.text.size()});
   for (const TextSpan& match : step.pattern.matches(text.text, budget)) {
+    if (match.begin == match.end) {
+      throw Error(ErrorKind::data, "a pattern of the normaliser matches an empty text");
+    }
     budget.take(step.content.size());
     edit.keep(match.begin);
     edit.replace(match.end, step.content);
@@ -59,7 +63,7 @@ Normalizer parse_normalizer(const json_steps::Json& json, const std::string& fil
     } else if (type == "Prepend") {
       steps.emplace_back(Normalizer::Prepend{json_steps::text_at(step, place, "prepend")});
     } else if (type == "Replace") {
-      steps.emplace_back(Normalizer::Replace{json_steps::parse_pattern(step, place),
+      steps.emplace_back(Normalizer::Replace{json_steps::parse_replaced_pattern(step, place),
                                              json_steps::text_at(step, place, "content")});
     } else {
       json_steps::refuse(place, "type", "unsupported normaliser",

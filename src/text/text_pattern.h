@@ -20,7 +20,7 @@ class MatchBudget {
   void take(std::uint64_t n_steps);
 
  private:
-  static constexpr std::uint64_t base = 10'000'000;
+  static constexpr std::uint64_t base = 1'000'000;
   static constexpr std::uint64_t per_byte = 64;
   std::uint64_t left_;
 };

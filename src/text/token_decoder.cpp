@@ -100,7 +100,7 @@ TokenDecoder::Step parse_step(const Json& step, const Place& place) {
   if (type == "Fuse") return TokenDecoder::Fuse{};
   if (type == "Strip") return parse_strip(step, place);
   if (type == "Replace") {
-    return TokenDecoder::Replace{json_steps::parse_pattern(step, place),
+    return TokenDecoder::Replace{json_steps::parse_replaced_pattern(step, place),
                                  json_steps::text_at(step, place, "content")};
   }
   if (type == "Metaspace") {

@@ -22,6 +22,8 @@ namespace {
 using trace::Json;
 
 constexpr std::string_view format_name = "moexray-trace";
+constexpr const char* template_date_key =
+    "generation.template_date";  // absent: the template writes none
 constexpr std::uint64_t max_manifest_bytes = 100'000'000;
 constexpr int max_layers = 4096;
 // Signatures have L·E entries a prompt.
@@ -292,7 +294,7 @@ void read_generation(const KeyReader& in, ManifestGeneration& generation) {
   in.number("generation.top_p", generation.top_p);
   in.integer("generation.seed", generation.seed, 0, std::numeric_limits<std::uint64_t>::max());
   in.text("generation.template", generation.template_name);
-  in.text("generation.template_date", generation.template_date);
+  in.text(template_date_key, generation.template_date);
   in.flag("generation.ignore_eos", generation.ignore_eos);
   in.integers("generation.eos_token_ids", generation.eos_token_ids);
   if (generation.eos_token_ids.size() > max_eos_ids) {
@@ -345,10 +347,12 @@ void read_shadows(const KeyReader& in, std::vector<ManifestShadow>& shadows) {
 // missing.
 bool is_unsaid(const TraceManifest& m, std::string_view key) {
   if (key == "shadow_router") return m.shadow_router == "none";
+  if (key == template_date_key) return m.generation.template_date.empty();
   return key.starts_with("shadows.") && m.shadows.empty();
 }
 bool means_none(std::string_view key) {
-  return key == "routing_policy" || key == "shadow_router" || key.starts_with("shadows.");
+  return key == "routing_policy" || key == "shadow_router" || key == template_date_key ||
+         key.starts_with("shadows.");
 }
 
 }  // namespace
@@ -387,7 +391,7 @@ trace::ManifestEntries trace::manifest_entries(const TraceManifest& m) {
       {"generation.top_p", generation.top_p},
       {"generation.seed", generation.seed},
       {"generation.template", generation.template_name},
-      {"generation.template_date", generation.template_date},
+      {template_date_key, generation.template_date},
       {"generation.ignore_eos", generation.ignore_eos},
       {"generation.eos_token_ids", generation.eos_token_ids},
       {"batch", m.batch},

@@ -71,6 +71,21 @@ TEST_F(TokenizeCommand, LinesGoThereAndBack) {
   EXPECT_EQ(decoded.out, input);
 }
 
+TEST_F(TokenizeCommand, AnUnsupportedFileBesideAUsableOneIsANotice) {
+  const std::string expected = run({"the"}).out;
+  const auto write = [&](const std::string& text) {
+    std::ofstream(directory_.path() / "tokenizer.json") << text;
+  };
+  write(R"({"model":{"type":"Unigram","vocab":[]},"decoder":{"type":"ByteLevel"}})");
+  const CommandResult result = run({"the"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(result.out, expected);
+  EXPECT_NE(result.err.find("tokenizer.model is used"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("key \"model.type\""), std::string::npos) << result.err;
+  write("{");  // malformed, not unsupported
+  EXPECT_EQ(run({"the"}).exit_code, 1);
+}
+
 TEST_F(TokenizeCommand, ErrorsNameTheLine) {
   const auto expect_failure = [&](const std::string& flag, const std::string& input,
                                   const std::string& part) {

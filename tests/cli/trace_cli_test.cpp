@@ -44,6 +44,10 @@ TEST_F(TraceCommand, RefusesWrongUsage) {
                  {"prompts.jsonl", "--seed", "1", "--seed", "1"});
   expect_failure(2, "--seed: a value is missing", {"prompts.jsonl", "--seed"});
   expect_failure(2, "none", {"prompts.jsonl", "--template", "no-such-template"});
+  expect_failure(2, "--template-date: the chat template \"chatml\" writes no date",
+                 {"prompts.jsonl", "--template", "chatml", "--template-date", "2025-01-01"});
+  expect_failure(2, "a day as YYYY-MM-DD",
+                 {"prompts.jsonl", "--template", "granite-3.1", "--template-date", "tomorrow"});
 }
 
 TEST_F(TraceCommand, NamesWhatIsMissing) {

@@ -1,5 +1,5 @@
-// Any bytes as a pattern and, behind the first line, a text: either an Error, or matches that lie in
-// the text, in order.
+// Any bytes as a pattern and, behind the first line, a text: either an Error, or matches that lie
+// in the text, in order.
 
 #include <algorithm>
 #include <cstddef>

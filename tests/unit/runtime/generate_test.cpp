@@ -198,6 +198,29 @@ TEST(Generate, SamplesWhateverTheBatch) {
   EXPECT_GT(n_different, prompts.size());
 }
 
+TEST(Generate, IdsBeyondTheCandidatesNeverFollow) {
+  FakeModel model;
+  const auto prompts = ragged_prompts(9);
+  for (const bool samples : {false, true}) {
+    GenerationOptions options = options_of(model, 20);
+    options.ignore_eos = true;
+    options.do_sample = samples;
+    const auto largest = [&] {
+      TokenId id = 0;
+      for (const GenerationOutput& output : generate(model, inputs_of(prompts), options, never)) {
+        id = std::max(id, *std::max_element(output.token_ids.begin(), output.token_ids.end()));
+      }
+      return id;
+    };
+    const TokenId free = largest();
+    ASSERT_GT(free, 20);
+    options.n_candidates = 20;
+    EXPECT_LT(largest(), 20);
+    options.n_candidates = 1000;
+    EXPECT_EQ(largest(), free);
+  }
+}
+
 TEST(Generate, PromptsOfEqualTextSampleDifferently) {
   FakeModel model;
   const std::vector<TokenId> ids = {5, 6, 7};
@@ -229,6 +252,10 @@ TEST(Generate, RefusesWhatCannotBeDone) {
   const auto prompts = ragged_prompts(2);
   expect_error(ErrorKind::usage, "must not be negative",
                [&] { generate(model, inputs_of(prompts), options_of(model, -1), never); });
+  GenerationOptions options = options_of(model, 1);
+  options.n_candidates = -1;
+  expect_error(ErrorKind::usage, "must not be negative",
+               [&] { generate(model, inputs_of(prompts), options, never); });
   EXPECT_TRUE(generate(model, {}, options_of(model, 1), never).empty());
 }
 

@@ -407,6 +407,8 @@ TEST_F(TraceRun, PlansAsTheManifestSays) {
   EXPECT_EQ(job.manifest.plan, (std::vector<std::int64_t>{3, 3, 3, 2}));
   EXPECT_EQ(job.manifest.n_prompts, 11);
   EXPECT_EQ(job.manifest.generation.template_name, "none");
+  EXPECT_EQ(job.manifest.generation.template_date, "");
+  EXPECT_EQ(job.generation.n_candidates, FakeTokenizer::eos_id + 1);
   EXPECT_EQ(job.manifest.model.router_sha256, "router");
   EXPECT_EQ(job.manifest.n_shard_prompts, 11);
   EXPECT_EQ(job.manifest.generation.eos_token_ids, (std::vector<TokenId>{FakeTokenizer::eos_id}));

@@ -29,7 +29,7 @@ void expect_manifest_error(const std::string& json, const std::string& part) {
 TEST(Manifest, RoundTripsEveryKey) {
   TraceManifest m = test::make_manifest({});
   m.model.norm_topk_prob = true;
-  m.generation = {7, true, 0.7, 0.95, ~std::uint64_t{0}, "olmoe", true, {3, 99}};
+  m.generation = {7, true, 0.7, 0.95, ~std::uint64_t{0}, "olmoe", "2025-01-31", true, {3, 99}};
   m.shard = {1, 4};
   m.events = EventsForm::flat;
   m.router_logits = true;
@@ -163,6 +163,17 @@ TEST(Manifest, NoticesEveryChange) {
   }
 }
 
+TEST(Manifest, HoldsTheTemplatesDateWhereThereIsOne) {
+  TraceManifest manifest = test::make_manifest({});
+  const std::string without = manifest_to_json(manifest);
+  EXPECT_EQ(without.find("template_date"), std::string::npos);
+  EXPECT_FALSE(manifest_from_json(without, "m.json").absent.contains("generation.template_date"));
+  manifest.generation.template_date = "2024-02-29";
+  const std::string with = manifest_to_json(manifest);
+  EXPECT_NE(with.find("\"template_date\": \"2024-02-29\""), std::string::npos);
+  EXPECT_EQ(manifest_from_json(with, "m.json").generation.template_date, "2024-02-29");
+}
+
 TEST(Manifest, NamesTheKeyThatDiffers) {
   const TraceManifest recorded = test::make_manifest({});
   const auto expect_key = [&](const std::string& key, auto change) {
@@ -186,6 +197,8 @@ TEST(Manifest, NamesTheKeyThatDiffers) {
   expect_key("routing_policy", [](TraceManifest& m) { m.routing_policy = "mask 0/1"; });
   expect_key("generation.seed", [](TraceManifest& m) { m.generation.seed = 5; });
   expect_key("generation.template", [](TraceManifest& m) { m.generation.template_name = "x"; });
+  expect_key("generation.template_date",
+             [](TraceManifest& m) { m.generation.template_date = "2025-01-01"; });
   expect_key("prompts_sha256", [](TraceManifest& m) { m.prompts_sha256 = "x"; });
   expect_key("prompt_ids_sha256", [](TraceManifest& m) { m.prompt_ids_sha256.back() = '0'; });
   expect_key("n_prompts", [](TraceManifest& m) { m.n_prompts = 5; });
