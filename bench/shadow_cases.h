@@ -23,10 +23,10 @@ namespace moexray::bench {
 struct ShadowWorld {
   const char* name = "";
   int n_categories = 4;
-  int n_prompts = 10;  ///< of each category
-  int n_tokens = 12;
+  int n_prompts = 8;  ///< of each category
+  int n_tokens = 8;
   int hidden = 32;
-  int n_layers = 2;
+  int n_layers = 1;
   int n_experts = 16;
   int top_k = 4;
   double mean = 1;  ///< what all tokens have in common: makes loads uneven

@@ -312,7 +312,6 @@ Section run(const AnalysisInput& input, const Arguments& arguments) {
   section.headlines = headlines_of(result);
   section.page_part =
       PagePart{.chapter = Chapter::inference, .title = "Does a random router do as well?"};
-  section.summary.paragraph(outcome_text(result) + ".");
   section.results.random_routers = kept(std::move(result));
   return section;
 }

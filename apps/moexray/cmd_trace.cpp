@@ -183,14 +183,23 @@ TraceOutput output_of(const Arguments& arguments) {
   return output;
 }
 
-// The biases that a trace which is resumed was begun with, or new ones.
+// What a trace that is to be resumed was begun with. A run that was stopped while it wrote that has
+// no prompts yet, and begins anew.
+std::optional<ShadowHeader> begun_with(const TraceOutput& output) {
+  if (output.start != TraceStart::resume) return std::nullopt;
+  try {
+    return read_shadow_header(output.directory);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data) throw;
+    return std::nullopt;
+  }
+}
+
 void calibrate(const TraceOutput& output, const TraceJob& job, Model& model, ShadowRouters& shadows,
                Console& console) {
-  if (output.start == TraceStart::resume) {
-    if (auto header = read_shadow_header(output.directory)) {
-      shadows.set_biases(std::move(header->biases));
-      return;
-    }
+  if (auto header = begun_with(output)) {
+    shadows.set_biases(std::move(header->biases));
+    return;
   }
   std::size_t n_tokens = 0;
   for (const std::vector<TokenId>& prompt : job.calibration) n_tokens += prompt.size();

@@ -259,6 +259,14 @@ void run_batches(const TraceJob& job, TraceWriter& writer, std::span<TraceWriter
       writer.manifest().plan.end());
   std::size_t next = writer.n_committed_prompts();
   std::size_t number = writer.n_committed_batches();
+  for (const TraceWriter& shadow : shadow_writers) {
+    if (shadow.n_committed_batches() >= number) continue;
+    throw Error(ErrorKind::data,
+                {"cannot resume: the trace of a shadow has fewer batches than that "
+                 "of the model (was it taken away?)",
+                 shadow.manifest().shadow_router, std::to_string(number),
+                 std::to_string(shadow.n_committed_batches())});
+  }
   TraceTime time(planned_tokens(job, next, job.prompts.size()));
   std::int64_t n_expected = time.n_expected();
   BackgroundWriter background(writer);

@@ -110,7 +110,7 @@ std::string shadow_header_line(const ShadowHeader& header) {
             ",\"weights_sha256\":" + json_text(shadow.weights_sha256) +
             ",\"biases\":" + (has_biases ? json_text(header.biases[i]) : "null") + "}";
   }
-  line += "]}";
+  line += "]";
   append_checksum(line, line_checksum);
   return line + "\n";
 }
@@ -215,7 +215,7 @@ void ShadowFile::append(const std::string& prompt_id, std::span<const ExpertSets
   std::string line = "{\"prompt_id\":" + json_text(prompt_id) +
                      ",\"n_tokens\":" + std::to_string(shadows.front().n_positions()) +
                      ",\"n_bytes\":" + json_text(sizes) +
-                     ",\"checksum\":" + json_text(checksum_text(frames)) + "}";
+                     ",\"checksum\":" + json_text(checksum_text(frames));
   append_checksum(line, line_checksum);
   file_.append(line + "\n");
   file_.append(frames);

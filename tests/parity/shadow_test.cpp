@@ -210,7 +210,8 @@ TEST_P(ShadowOf, PermutedRowsPermuteTheExperts) {
     expert = static_cast<ExpertId>(order[static_cast<std::size_t>(expert)]);
   }
   EXPECT_EQ(mapped, own.experts());
-  EXPECT_EQ(shadow.weights(), own.weights());
+  // Their probabilities are divided by a sum in another order.
+  EXPECT_LT(largest_difference(shadow.weights(), own.weights()), 1e-6);
 }
 
 // The hidden states are as a policy leaves them, the shadow's choice is free of it.
