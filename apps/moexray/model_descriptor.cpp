@@ -52,13 +52,16 @@ std::string attention_text(const AttentionSpec& attention) {
                   counted(attention.n_kv_heads, "key-value head"));
   if (attention.clip) text += fmt::format(", clipped to {}", *attention.clip);
   if (attention.scale) text += fmt::format(", scaled by {}", *attention.scale);
-  if (attention.window > 0) text += fmt::format(", window of {} tokens", attention.window);
   if (attention.qkv_bias && attention.output_bias) {
     text += ", biases";
   } else if (attention.qkv_bias || attention.output_bias) {
-    text += attention.qkv_bias ? ", biases of queries, keys and values" : ", biases of the output";
+    text += attention.qkv_bias ? ", biases of q, k and v" : ", biases of the output";
   }
   return text;
+}
+
+std::string window_text(const AttentionSpec& attention) {
+  return attention.window == 0 ? "none" : counted(attention.window, "token");
 }
 
 std::string qk_norm_text(const AttentionSpec& attention) {
@@ -228,6 +231,9 @@ std::vector<std::pair<std::string, std::string>> descriptor_rows(const ModelSpec
       {"query and key norm", of_attention(qk_norm_text)},
       {"rotary embedding", of_attention(rotary_text)},
       {"norms", norms}};
+  if (const std::string text = of_attention(window_text); text != "none") {
+    rows.emplace_back("attention window", text);
+  }
   if (const std::string text = multipliers_text(spec); !text.empty()) {
     rows.emplace_back("multipliers", text);
   }

@@ -236,8 +236,8 @@ double read_scale(const ConfigReader& config, std::string_view key) {
   return in_range(config, key, 1, min_scale, max_scale, a_scale);
 }
 
-int read_window(const ConfigReader& config) {
-  return config.integer_or("sliding_window", 0, 1, max_positions);
+int read_window(const ConfigReader& config, int fallback) {
+  return config.integer_or("sliding_window", fallback, 1, max_positions);
 }
 
 void require_silu(const ConfigReader& config) {

@@ -35,8 +35,8 @@ std::vector<bool> read_sparse_layers(const ConfigReader& config, int n_layers);
 /// A multiplier, 1 if the key is absent.
 double read_scale(const ConfigReader& config, std::string_view key);
 
-/// `sliding_window`: 0 if it is absent.
-int read_window(const ConfigReader& config);
+/// `sliding_window`, at least 1, or what an absent one means.
+int read_window(const ConfigReader& config, int fallback);
 
 /// Refuses a `hidden_act` that is not silu.
 void require_silu(const ConfigReader& config);

@@ -15,8 +15,9 @@ ModelSpec read_mixtral(const ConfigReader& config) {
   LayerSpec layer;
   layer.norm = spec.final_norm;
   layer.attention = read_attention(config, spec.hidden_size, 1e6);
+  // This family has no `attention_bias`.
   layer.attention.qkv_bias = layer.attention.output_bias = false;
-  layer.attention.window = read_window(config);
+  layer.attention.window = read_window(config, 0);
   RouterSpec router = read_router(config, n_layers);
   router.normalise = true;
   router.float32_weights = true;

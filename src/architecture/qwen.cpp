@@ -4,6 +4,7 @@
 #include <string>
 
 #include "config_parts.h"
+#include "moexray/core/escape.h"
 #include "size_limits.h"
 #include "weight_names.h"
 
@@ -32,21 +33,25 @@ void make_dense_layers(const ConfigReader& config, ModelSpec& spec) {
   }
 }
 
+// 0 where it is not used, whatever it is.
+int read_qwen_window(const ConfigReader& config) {
+  return config.boolean("use_sliding_window", false) ? read_window(config, 4096) : 0;
+}
+
 // The windows of Qwen2: `layer_types` says which layers have one, or else every second one below
 // `max_window_layers`, from the first on.
 void make_windows(const ConfigReader& config, ModelSpec& spec) {
-  const bool are_used = config.boolean("use_sliding_window", false);
-  // Absent is 4096 in this family, which has a window only where it is used.
-  const int window = config.integer_or("sliding_window", 4096, are_used ? 1 : 0, max_positions);
+  const int window = read_qwen_window(config);
   if (config.has("layer_types")) {
     const auto types = config.texts("layer_types", spec.layers.size());
     for (std::size_t i = 0; i < types.size(); ++i) {
       if (types[i] == "full_attention") continue;
       if (types[i] != "sliding_attention") {
         config.fail("layer_types", "layer " + std::to_string(i) + " is not implemented",
-                    R"("full_attention" or "sliding_attention")", '"' + types[i] + '"');
+                    R"("full_attention" or "sliding_attention")",
+                    printable('"' + types[i] + '"', 160));
       }
-      if (!are_used) {
+      if (window == 0) {
         config.fail("layer_types", "layer " + std::to_string(i) + " has a window",
                     "use_sliding_window true", config.found("use_sliding_window"));
       }
@@ -54,7 +59,7 @@ void make_windows(const ConfigReader& config, ModelSpec& spec) {
     }
     return;
   }
-  if (!are_used) return;
+  if (window == 0) return;
   const int n_window_layers = config.integer_or("max_window_layers", 28, 0, max_layers);
   for (std::size_t i = 0; i < spec.layers.size(); i += 2) {
     if (static_cast<int>(i) < n_window_layers) spec.layers[i].attention.window = window;
@@ -79,11 +84,7 @@ ModelSpec read_qwen2_moe(const ConfigReader& config) {
 
 ModelSpec read_qwen3_moe(const ConfigReader& config) {
   ModelSpec spec = read_qwen(config);
-  // Absent is 4096 here too.
-  const bool has_window = config.boolean("use_sliding_window", false);
-  const int window = has_window && !config.has("sliding_window") ? 4096
-                     : has_window                                ? read_window(config)
-                                                                 : 0;
+  const int window = read_qwen_window(config);
   for (LayerSpec& layer : spec.layers) {
     layer.attention.qk_norm = QkNormSpec{spec.final_norm, true};
     layer.attention.window = window;
