@@ -112,7 +112,10 @@ class Response {
     if (!generated.empty()) {
       prompt.n_generated_tokens = static_cast<std::int64_t>(generated.size());
     }
-    prompt.token_ids.insert(prompt.token_ids.end(), generated.begin(), generated.end());
+    // Ids of generated tokens alone do not say which positions they have.
+    if (!prompt.token_ids.empty()) {
+      prompt.token_ids.insert(prompt.token_ids.end(), generated.begin(), generated.end());
+    }
     const auto settle = [&](std::int64_t& known, const char* key) {
       const std::int64_t said = count_of(find_path(body_, {"usage", key}), key, where_);
       if (said >= 0 && known >= 0 && said != known) {
