@@ -487,7 +487,9 @@ class Sink : public imports::ImportSink {
     has_text_ = has_text_ && !(prompt.text.empty() && prompt.messages.empty());
     if (!is_whole_prompt) finished.positions = {{record.first_pos, n_reached - 1}};
     finished.routing = routing_of(record, layers);
-    record = {};
+    {
+      const RecordedPrompt done = std::move(record);
+    }  // frees the ids, as an assignment would not
     if (options_.check_prefixes && !finished.token_ids.empty() && finished.positions.empty()) {
       const std::string odd = prefixes_.look_at(prompt.id, finished.token_ids, finished.routing);
       if (!odd.empty()) warn(odd);

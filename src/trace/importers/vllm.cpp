@@ -68,7 +68,7 @@ class Response {
     for (std::size_t i = 0; i < choices.size(); ++i) {
       const bool is_last = i + 1 == choices.size();
       RecordedPrompt prompt = prompt_of(*choices[i], i, choices.size());
-      if (is_last) text_ = std::string();  // large, and not needed any more
+      if (is_last) std::string().swap(text_);  // large; an assignment would keep the memory
       sink.take(std::move(prompt));
     }
   }
