@@ -54,9 +54,9 @@ seed() {
 
 seeds=tests/fuzz/seeds
 seed fuzz_config tests/data/parity/*/config.json tests/data/configs/*.json models/mini-olmoe/config.json $seeds/config-double.json
-seed fuzz_npy tests/fuzz/seeds/ids.npy
+seed fuzz_npy $seeds/ids.npy
 seed fuzz_npz tests/data/import/vllm-offline.npz
-seed fuzz_responses tests/data/import/vllm-0.33-completion.json tests/fuzz/seeds/lists.json
+seed fuzz_responses tests/data/import/vllm-0.33-completion.json $seeds/lists.json
 seed fuzz_prompts $seeds/prompts.jsonl $seeds/numbers.jsonl $seeds/no-prompts/*
 seed fuzz_safetensors tests/data/parity/sharded/*.safetensors
 seed fuzz_sentencepiece tests/data/text/sentencepiece/tokenizer.model

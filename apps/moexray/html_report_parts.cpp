@@ -136,6 +136,8 @@ std::string provenance_html(const AnalysisInput& input) {
   Facts facts;
   add_model(traces, facts);
   add_generation(traces, facts);
+  const std::string origin = origin_text(traces);
+  if (!origin.empty()) facts.add("where it comes from", origin);
   facts.add("prompts", std::to_string(traces.prompts.size()));
   facts.add("SHA-256 of the prompts",
             values_of(traces, [](const TraceManifest& m) { return m.prompts_sha256; }), true);

@@ -115,7 +115,7 @@ TEST_F(GeneratedTrace, EveryAnalysisReadsItAndSaysWhatItIs) {
   }
   const json stats = run_for_json({"stats", path_, "--permutations", "99"});
   EXPECT_EQ(stats.at("trace").at("origin"), origin);
-  EXPECT_EQ(stats.at("common_positions").at("tokens"), "generation") << stats.dump(1);
+  EXPECT_EQ(stats.at("common_positions").at("part"), "generation") << stats.dump(1);
 }
 
 TEST_F(GeneratedTrace, ShowsPositionsAndNoTopExpert) {

@@ -328,6 +328,11 @@ class Sink : public imports::ImportSink {
                 record.where, list_text(model_.moe_layers), std::to_string(number));
       }
     }
+    if (facts_.n_hidden_layers > 0 && !numbers.empty() &&
+        numbers.back() >= facts_.n_hidden_layers) {
+      fail_at("a layer that the model does not have", record.where,
+              "below " + std::to_string(facts_.n_hidden_layers), std::to_string(numbers.back()));
+    }
     if (numbers.empty()) numbers = numbers_of_axis(n_axis, record.where);
     for (int i = 0; i < n_axis; ++i) {
       const int number = numbers[static_cast<std::size_t>(i)];
@@ -482,7 +487,9 @@ class Sink : public imports::ImportSink {
     has_text_ = has_text_ && !(prompt.text.empty() && prompt.messages.empty());
     if (!is_whole_prompt) finished.positions = {{record.first_pos, n_reached - 1}};
     finished.routing = routing_of(record, layers);
-    record = {};
+    {
+      const RecordedPrompt done = std::move(record);
+    }  // frees the ids, as an assignment would not
     if (options_.check_prefixes && !finished.token_ids.empty() && finished.positions.empty()) {
       const std::string odd = prefixes_.look_at(prompt.id, finished.token_ids, finished.routing);
       if (!odd.empty()) warn(odd);

@@ -212,6 +212,8 @@ std::string first_bytes(const std::filesystem::path& path, std::size_t n) {
 }
 
 void check_not_foreign(std::string_view head, const std::filesystem::path& path) {
+  // A safetensors file begins with a length, which may look like anything.
+  if (head.size() > 8 && head[8] == '{') return;
   const FileKind kind = recognise_file(head);
   const std::string name = path.filename().string();
   if (kind.name == "a pickled Python object" || name.ends_with(".pt") || name.ends_with(".pth") ||

@@ -149,6 +149,7 @@ class ConfigReader {
     const int interval = integer_or("moe_layer_interval", 1, max_layers, 1);
     keep_if([&](int i) { return i >= begin && i <= end && (i + 1) % interval == 0; });
     mark_by_pattern(n_layers, keep_if);
+    mark_by_type(n_layers, keep_if);
   }
 
   // DeepSeek: a number, every so many; or a list with 1 for layers with experts.
@@ -179,6 +180,21 @@ class ConfigReader {
     }
     const auto& letters = pattern->get_ref<const std::string&>();
     keep_if([&](int i) { return letters[static_cast<std::size_t>(i)] == 'E'; });
+  }
+
+  // transformers 5: "sparse" or "dense" for each layer.
+  template <typename KeepIf>
+  void mark_by_type(int n_layers, KeepIf keep_if) const {
+    const Json* types = find("mlp_layer_types");
+    if (types == nullptr) return;
+    const bool is_right =
+        types->is_array() && types->size() == static_cast<std::size_t>(n_layers) &&
+        std::all_of(types->begin(), types->end(),
+                    [](const Json& item) { return item == "sparse" || item == "dense"; });
+    if (!is_right) {
+      wrong("mlp_layer_types", "\"sparse\" or \"dense\" for each of " + std::to_string(n_layers));
+    }
+    keep_if([&](int i) { return (*types)[static_cast<std::size_t>(i)] == "sparse"; });
   }
 
   const Json* root_;

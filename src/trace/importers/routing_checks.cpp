@@ -85,8 +85,8 @@ class RoutingCheck {
         first_pos_(first_pos),
         where_(where),
         k_(static_cast<std::size_t>(ids.top_k())),
-        layer_is_zero_(layers.kept.size(), true),
-        last_row_of_(static_cast<std::size_t>(n_experts), 0) {}
+        layer_is_zero_(layers.kept.size(), 1),
+        last_row_of_(static_cast<std::size_t>(n_experts) + 1, 0) {}
 
   RoutingFindings run() {
     std::vector<std::int32_t> rows(k_ * layers_.kept.size());
@@ -126,7 +126,7 @@ class RoutingCheck {
       if (!look.is_distinct && !is_zero) note(repeated_id_, pos, i, row);
       if (is_zero && k_ > 1) note(zero_row_, pos, i, row);
       const bool is_padding = look.is_padding;
-      layer_is_zero_[i] = layer_is_zero_[i] && is_zero;
+      layer_is_zero_[i] &= static_cast<char>(is_zero);
       all_zero = all_zero && is_zero;
       all_padding = all_padding && is_padding;
       if (!weights_.empty()) check_weights(t, i, pos);
@@ -160,18 +160,24 @@ class RoutingCheck {
   // Ids of a row leave its number behind: one that is there already was given before.
   RowLook look_at(std::span<const std::int32_t> row) {
     RowLook look;
-    ++row_number_;
+    const std::uint32_t number = ++row_number_;
+    const auto n = static_cast<std::uint32_t>(n_experts_);
+    std::uint32_t* const last_row_of = last_row_of_.data();
+    bool is_padding = true;
+    bool is_distinct = true;
     for (std::size_t j = 0; j < row.size(); ++j) {
       const std::int32_t id = row[j];
       look.bits |= id;
       look.least = std::min(look.least, id);
       look.most = std::max(look.most, id);
-      look.is_padding = look.is_padding && id == static_cast<std::int32_t>(j);
-      if (id < 0 || id >= n_experts_) continue;
-      std::uint32_t& last = last_row_of_[static_cast<std::size_t>(id)];
-      look.is_distinct = look.is_distinct && last != row_number_;
-      last = row_number_;
+      is_padding &= id == static_cast<std::int32_t>(j);
+      // The entry behind the last expert takes what is out of range, which is judged by itself.
+      const std::uint32_t at = std::min(static_cast<std::uint32_t>(id), n);
+      is_distinct &= last_row_of[at] != number || at == n;
+      last_row_of[at] = number;
     }
+    look.is_padding = is_padding;
+    look.is_distinct = is_distinct;
     return look;
   }
 
@@ -238,7 +244,7 @@ class RoutingCheck {
     if (k_ == 1 && n_tokens < min_single_tokens) return;
     std::vector<int> zero;
     for (std::size_t i = 0; i < layer_is_zero_.size(); ++i) {
-      if (layer_is_zero_[i]) zero.push_back(layers_.numbers[i]);
+      if (layer_is_zero_[i] != 0) zero.push_back(layers_.numbers[i]);
     }
     if (zero.empty()) return;
     std::vector<int> others;
@@ -279,8 +285,8 @@ class RoutingCheck {
   std::int64_t first_pos_;
   const std::string& where_;
   std::size_t k_;
-  std::vector<bool> layer_is_zero_;
-  std::vector<std::uint32_t> last_row_of_;  // [experts]
+  std::vector<char> layer_is_zero_;
+  std::vector<std::uint32_t> last_row_of_;  // [experts + 1]
   std::uint32_t row_number_ = 0;
   std::vector<std::int32_t> dense_row_;
   OddRows zeros_;

@@ -50,7 +50,7 @@ class SglangResponse {
     }
     RecordedPrompt prompt = prompt_of(choice, sink);
     prompt.ids = ids_of(decode_base64(*payload, where_), sink);
-    text_ = std::string();
+    std::string().swap(text_);  // large; an assignment would keep the memory
     sink.take(std::move(prompt));
   }
 

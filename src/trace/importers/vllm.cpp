@@ -68,7 +68,7 @@ class Response {
     for (std::size_t i = 0; i < choices.size(); ++i) {
       const bool is_last = i + 1 == choices.size();
       RecordedPrompt prompt = prompt_of(*choices[i], i, choices.size());
-      if (is_last) text_ = std::string();  // large, and not needed any more
+      if (is_last) std::string().swap(text_);  // large; an assignment would keep the memory
       sink.take(std::move(prompt));
     }
   }
@@ -112,7 +112,10 @@ class Response {
     if (!generated.empty()) {
       prompt.n_generated_tokens = static_cast<std::int64_t>(generated.size());
     }
-    prompt.token_ids.insert(prompt.token_ids.end(), generated.begin(), generated.end());
+    // Ids of generated tokens alone do not say which positions they have.
+    if (!prompt.token_ids.empty()) {
+      prompt.token_ids.insert(prompt.token_ids.end(), generated.begin(), generated.end());
+    }
     const auto settle = [&](std::int64_t& known, const char* key) {
       const std::int64_t said = count_of(find_path(body_, {"usage", key}), key, where_);
       if (said >= 0 && known >= 0 && said != known) {

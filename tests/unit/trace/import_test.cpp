@@ -732,6 +732,9 @@ TEST(ImportFormats, ConfigsAreReadFully) {
   EXPECT_EQ(moe_layers(",\"moe_layer_start_index\":2,\"moe_layer_end_index\":-1"),
             (Layers{2, 3, 4, 5}));
   EXPECT_EQ(moe_layers(",\"hybrid_override_pattern\":\"MEM*EE\""), (Layers{1, 4, 5}));
+  EXPECT_EQ(
+      moe_layers(R"(,"mlp_layer_types":["dense","sparse","sparse","dense","sparse","dense"])"),
+      (Layers{1, 2, 4}));
   expect_error(ErrorKind::data, "\"moe_layer_plan\" may decide",
                [&] { moe_layers(",\"moe_layer_plan\":3"); });
   expect_error(ErrorKind::data, "moe_layer_freq", [&] { moe_layers(",\"moe_layer_freq\":[1]"); });
