@@ -38,6 +38,7 @@ void print_row(const std::string& name, const std::vector<ShadowOutcome>& outcom
   };
   double sum = 0, squares = 0;
   for (const ShadowOutcome& one : outcomes) {
+    if (std::isnan(one.difference)) continue;  // all prompts had one signature
     sum += one.difference;
     squares += one.difference * one.difference;
   }

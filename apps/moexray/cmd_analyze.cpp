@@ -98,6 +98,7 @@ Section verdict_section(std::span<const Analysis> table, const AnalysisInput& in
   }
   facts.grouped = !input.settings.reading.group_key.empty();
   for (const Section& section : sections) {
+    facts.left_out.erase(section.name);  // it was run
     if (!section.left_out.empty()) facts.left_out[section.name] = section.left_out;
   }
   Verdict verdict = judge(facts, results_of(sections));

@@ -14,6 +14,8 @@ constexpr int n_steps = 24;
 constexpr double first_step = 0.6;
 constexpr double shrink = 0.93;      // of the step, each time
 constexpr double max_log_ratio = 2;  // of loads: no step is larger
+// Of the choices that may differ: far less than the load of other tokens does.
+constexpr double close_enough = 0.01;
 
 // Of logits around the mean of their row.
 double spread_of(std::span<const float> logits, std::size_t n_experts) {
@@ -50,7 +52,10 @@ std::vector<float> load_matching_biases(const RouterSpec& router, std::span<cons
   std::vector<float> rounded(n_experts, 0.0F), best = rounded, shifted(logits.size());
   std::int64_t least = std::numeric_limits<std::int64_t>::max();
   double step = first_step * spread;
-  for (int i = 0; i < n_steps && least > 0; ++i, step *= shrink) {
+  const double n_choices =
+      static_cast<double>(logits.size() / n_experts) * static_cast<double>(router.top_k);
+  for (int i = 0; i<n_steps&& static_cast<double>(least)> close_enough * n_choices;
+       ++i, step *= shrink) {
     for (std::size_t j = 0; j < logits.size(); ++j) {
       shifted[j] = logits[j] + rounded[j % n_experts];
     }

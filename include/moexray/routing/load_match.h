@@ -12,10 +12,10 @@ namespace moexray {
 std::vector<std::int64_t> expert_loads(const RouterSpec& router, std::span<const float> logits);
 
 /// Biases that, added to a router's logits, make it choose its experts as often as another router
-/// does: a fixed number of steps bₑ += c · s · log((tₑ + ½) / (nₑ + ½)) with the load nₑ under the
-/// biases so far, s the standard deviation of logits around the mean of their row, and c falling
-/// from 0.6; of all steps the one with the smallest Σ |nₑ − tₑ| is returned. A function of the rows
-/// alone.
+/// does: at most 24 steps bₑ += c · s · log((tₑ + ½) / (nₑ + ½)) with the load nₑ under the biases so
+/// far, s the standard deviation of logits around the mean of their row, and c falling from 0.6,
+/// until Σ |nₑ − tₑ| is at most 1% of all choices; of all steps the one with the smallest sum is
+/// returned. A function of the rows alone.
 /// @param logits [rows, E]
 /// @param target [E] t, adding up to rows · top_k
 /// @return [E]
