@@ -20,8 +20,8 @@ class MatchBudget {
   void take(std::uint64_t n_steps);
 
  private:
-  static constexpr std::uint64_t base = 1'000'000;
-  static constexpr std::uint64_t per_byte = 64;
+  static constexpr std::uint64_t base = 300'000;
+  static constexpr std::uint64_t per_byte = 32;
   std::uint64_t left_;
 };
 
