@@ -14,7 +14,7 @@ namespace moexray {
 namespace {
 
 // A search that takes more steps is begun anew with a higher limit, at the cost of the budget.
-constexpr std::uint64_t first_steps = 4096;
+constexpr std::uint64_t first_steps = 512;
 constexpr std::uint64_t more_steps = 8;  // times
 constexpr unsigned max_stack_entries = 8'000'000;
 

@@ -30,7 +30,7 @@ struct RoutingRecord {
   TokenType type = TokenType::prompt;
   bool is_template = false;           ///< the chat template added this token
   TokenId token_id = -1;              ///< −1: not recorded
-  std::span<const ExpertId> experts;  ///< [k], most probable first; ties: lower id first
+  std::span<const ExpertId> experts;  ///< [k], highest in the choice first; ties: lower id first
   std::span<const float> weights;     ///< [k] as the model applies them, or empty: not recorded
 };
 

@@ -22,8 +22,8 @@ struct RouterBatch {
   std::int64_t n_rows = 0;
   int n_experts = 0;
   int top_k = 0;
-  std::span<const ExpertId> experts;  ///< [n_rows, top_k], most probable first (ties: lower id
-                                      ///< first), as a policy left them
+  std::span<const ExpertId> experts;  ///< [n_rows, top_k], highest in the choice first (ties: lower
+                                      ///< id first), as a policy left them
   std::span<const float> weights;     ///< [n_rows, top_k], as the model applies them; empty unless
                                       ///< asked for
   std::span<const float> logits;  ///< [n_rows, n_experts] of the router itself, before the softmax
