@@ -305,7 +305,7 @@ TEST(Verdict, SaysWhyAnAnalysisIsMissing) {
   const std::string text = verdict_text(judge(made.facts, results));
   EXPECT_TRUE(says(text,
                    "Not tested: whether routing goes beyond the words (--quick), a classifier (too "
-                   "few prompts) and whether a router"))
+                   "few prompts) and whether a random router"))
       << text;
   EXPECT_TRUE(says(text, "the words alone"));
 }
