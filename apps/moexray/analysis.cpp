@@ -168,13 +168,18 @@ void write_directory(const AnalysisRun& run, const AnalysisInput& input,
 
 Command command_of(const Analysis& analysis) {
   std::vector<Flag> flags = analysis.other_sides;
+  flags.insert(flags.end(), analysis.optional_sides.begin(), analysis.optional_sides.end());
   flags.insert(flags.end(), analysis.flags.begin(), analysis.flags.end());
   const auto run = [analysis](const Arguments& arguments, Console& console) {
     if (analysis.check != nullptr) analysis.check(arguments);
+    std::vector<Flag> other_sides = analysis.other_sides;
+    for (const Flag& flag : analysis.optional_sides) {
+      if (arguments.has(flag.key())) other_sides.push_back(flag);
+    }
     run_analysis({.command = analysis.name,
                   .sections = {{analysis.name, analysis.run}},
                   .needs = analysis.needs,
-                  .other_sides = analysis.other_sides},
+                  .other_sides = std::move(other_sides)},
                  arguments, console);
   };
   return {.name = analysis.name,

@@ -41,6 +41,8 @@ struct Analysis {
   /// A flag for each side beyond the first, which the positionals name: its trace directories, of
   /// FlagType::texts.
   std::vector<Flag> other_sides = {};
+  /// The same for sides that may be missing; `analyze` never has them.
+  std::vector<Flag> optional_sides = {};
   std::optional<InAnalyze> in_analyze = {};
   /// Refuses arguments that do not go together, before anything is read. May be null.
   void (*check)(const Arguments&) = nullptr;

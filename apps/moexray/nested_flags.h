@@ -42,7 +42,7 @@ void read_nested_options(const AnalysisInput& input, const Arguments& arguments,
     options.n_repetitions = static_cast<int>(arguments.integer("nested-repetitions"));
   }
   options.seed = input.settings.seed;
-  options.groups = input.side().groups;
+  options.groups = input.sides.front().groups;
   options.n_threads = input.settings.n_threads;
 }
 

@@ -70,7 +70,7 @@ void compare(const TraceSet& traces, const TraceManifest& found) {
 
 // The weights are read only where a trace knows those it came from, and nothing else differs.
 void check_model(const AnalysisInput& input, const Checkpoint& checkpoint) {
-  const TraceSet& traces = input.side().traces;
+  const TraceSet& traces = input.sides.front().traces;
   if (checkpoint.config().routing_shape() != traces.shape) {
     throw Error(ErrorKind::data, {"the model has other layers and experts than the trace",
                                   checkpoint.config().name,
@@ -117,16 +117,16 @@ stats::Matrix shuffled_signatures(const AnalysisInput& input,
                                   const std::filesystem::path& model_directory) {
   const Checkpoint checkpoint(find_checkpoint(model_directory));
   check_model(input, checkpoint);
-  const stats::Signatures& signatures = input.side().signatures;
+  const stats::Signatures& signatures = input.sides.front().signatures;
   std::vector<ShuffledPrompt> prompts;
   std::int64_t n_tokens = 0;
   for (std::size_t row = 0; row < signatures.size(); ++row) {
-    prompts.push_back(shuffled_prompt(input.side().tokens, row, signatures.ids[row],
+    prompts.push_back(shuffled_prompt(input.sides.front().tokens, row, signatures.ids[row],
                                       input.settings.seed, checkpoint.config().spec.vocab_size));
     n_tokens += static_cast<std::int64_t>(prompts.back().ids.size());
   }
   // As the trace was made: only the order of the tokens is to differ.
-  const TraceManifest& manifest = input.side().traces.manifests.front();
+  const TraceManifest& manifest = input.sides.front().traces.manifests.front();
   const std::string& dtype = manifest.model.dtype;
   const auto model = load_runtime().load(
       checkpoint,

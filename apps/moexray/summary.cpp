@@ -196,10 +196,11 @@ Document accuracies_part(const Page& page) {
         table.add_row({feature.title, fixed(feature.mean, 3), interval_or_blank(feature.ci95, 3)});
       }
     }
-    const stats::ConfoundsVerdict& verdict = confounds->verdict;
+    const stats::ConfoundsVerdict& verdict = confounds->ladder.verdict;
     if (!std::isnan(verdict.p_value)) {
-      note += fmt::format("{}signature minus expected: {} under permuted labels, p = {}",
-                          note.empty() ? "" : "; ", fixed(verdict.chance, 3),
+      note += fmt::format("{}beyond tokens and positions: {}, {} under permuted labels, p = {}",
+                          note.empty() ? "" : "; ", fixed(verdict.accuracy, 3),
+                          fixed(verdict.chance, 3),
                           p_text(verdict.p_value, verdict.n_permutations));
     }
   }

@@ -112,13 +112,17 @@ WordsVerdict judge_words(const VerdictFacts& facts, const Results& results, bool
     verdict.reason = reason_of(facts, confounds_analysis());
     return verdict;
   }
-  const stats::ConfoundsVerdict& own = results.confounds->verdict;
+  const stats::ConfoundsVerdict& own = results.confounds->ladder.verdict;
   verdict.accuracy = own.accuracy;
   verdict.chance = own.chance;
   verdict.p_value = own.p_value;
   verdict.smallest_detectable = own.smallest_detectable;
   verdict.n_permutations = own.n_permutations;
   verdict.reason = own.reason;
+  verdict.positions = results.confounds->ladder.positions;
+  for (const stats::LadderRung& rung : results.confounds->ladder.rungs) {
+    if (rung.is_decisive) verdict.held_fixed = rung.held_fixed;
+  }
   switch (own.outcome) {
     case stats::Outcome::adds:
       verdict.finding = differs ? Finding::found : Finding::not_claimed;
@@ -285,7 +289,10 @@ void list_limits(const VerdictFacts& facts, const Results& results, Verdict& ver
     verdict.not_tested.push_back("whether a random router does as well (" + verdict.router.reason +
                                  ")");
   }
-  verdict.not_excluded = {"position", "the previous token", "order", "syntax"};
+  verdict.not_excluded = {"the previous token", "order", "syntax"};
+  if (verdict.words.finding != Finding::found) {
+    verdict.not_excluded.insert(verdict.not_excluded.begin(), "position");
+  }
   if (!facts.grouped) {
     verdict.not_excluded.emplace_back("templates or sources that prompts share (--group-by)");
   }
@@ -330,8 +337,7 @@ Verdict judge(const VerdictFacts& facts, const Results& results) {
   if (verdict.experts.finding == Finding::found && !differs) {
     verdict.experts.finding = Finding::not_claimed;
   }
-  // That test looks at all tokens, and lengths alone can make it find something.
-  verdict.words = judge_words(facts, results, differs && !verdict.difference.lengths_differ);
+  verdict.words = judge_words(facts, results, differs);
   verdict.classifier = judge_classifier(facts, results);
   verdict.layers = judge_layers(facts, results, differs);
   verdict.router = judge_router(facts, results, differs);

@@ -56,7 +56,7 @@ struct DifferenceVerdict {
   double popular_across = stats::undefined;
 };
 
-/// Does routing tell the category beyond what the types of single tokens do?
+/// Does routing tell the category beyond what single tokens and their positions do?
 struct WordsVerdict {
   Finding finding = Finding::not_tested;
   std::string reason;
@@ -65,6 +65,8 @@ struct WordsVerdict {
   double p_value = stats::undefined;
   double smallest_detectable = stats::undefined;
   std::int64_t n_permutations = 0;
+  std::string positions;                ///< that the test compared
+  std::vector<std::string> held_fixed;  ///< "token types", …
 };
 
 /// Does a classifier of signatures do better than to name the largest category?

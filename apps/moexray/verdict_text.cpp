@@ -89,22 +89,25 @@ std::string nulls_sentence(const DifferenceVerdict& verdict) {
 
 std::string words_sentence(const WordsVerdict& verdict) {
   const auto numbers = [&] {
-    return fmt::format("accuracy {}, {} under permuted labels, p = {}", fixed(verdict.accuracy, 3),
-                       fixed(verdict.chance, 3), p_text(verdict.p_value, verdict.n_permutations));
+    return fmt::format("accuracy {}, {} under permuted labels, p = {}{}",
+                       fixed(verdict.accuracy, 3), fixed(verdict.chance, 3),
+                       p_text(verdict.p_value, verdict.n_permutations),
+                       verdict.positions.empty() ? "" : ", on the " + verdict.positions);
   };
   switch (verdict.finding) {
     case Finding::found:
-      return "The difference goes beyond single token types: what they do not explain still tells "
-             "the category of held-out prompts (" +
-             numbers() + ").";
+      return "The difference goes beyond single tokens and positions: what they do not explain "
+             "still "
+             "tells the category of held-out prompts (" +
+             numbers() + "); previous token, order and syntax are not excluded.";
     case Finding::not_found:
       return fmt::format(
-          "No evidence that routing goes beyond single token types ({}; an accuracy {} above "
-          "chance "
-          "would have been found four times out of five).",
+          "No evidence that routing goes beyond single tokens and positions ({}; an accuracy {} "
+          "above "
+          "chance would have been found four times out of five).",
           numbers(), fixed(verdict.smallest_detectable, 3));
     case Finding::cannot_tell:
-      return "Whether routing goes beyond single token types these prompts cannot tell: " +
+      return "Whether routing goes beyond single tokens and positions these prompts cannot tell: " +
              verdict.reason + ".";
     case Finding::not_claimed:
     case Finding::not_tested:
@@ -254,22 +257,14 @@ std::string crossed_sentence(const CrossedVerdict& verdict) {
 // What was tested and does not count.
 std::string not_claimed_sentence(const Verdict& verdict) {
   std::vector<std::string> parts;
-  const bool differs = verdict.difference.finding == Finding::found;
-  if (verdict.words.finding == Finding::not_claimed && !differs) parts.emplace_back("token types");
+  if (verdict.words.finding == Finding::not_claimed) parts.emplace_back("token types");
   if (verdict.layers.finding == Finding::not_claimed) parts.emplace_back("single layers");
   if (verdict.experts.finding == Finding::not_claimed) parts.emplace_back("single experts");
   if (verdict.router.finding == Finding::not_claimed) parts.emplace_back("random routers");
   if (verdict.crossed.finding == Finding::not_claimed) parts.emplace_back("crossed prompts");
-  std::string text;
-  if (!parts.empty()) {
-    text = "What the tables show of " + joined(parts) +
-           " is not claimed: it counts only where the first test finds a difference.";
-  }
-  if (verdict.words.finding == Finding::not_claimed && differs) {
-    text += std::string(text.empty() ? "" : " ") +
-            "What the table shows of token types is not claimed: lengths alone can make it.";
-  }
-  return text;
+  if (parts.empty()) return {};
+  return "What the tables show of " + joined(parts) +
+         " is not claimed: it counts only where the first test finds a difference.";
 }
 
 std::string limits_sentences(const Verdict& verdict) {
@@ -308,6 +303,8 @@ Json words_json(const WordsVerdict& verdict) {
                        {"accuracy", verdict.accuracy},
                        {"chance", verdict.chance},
                        {"smallest_detectable", verdict.smallest_detectable},
+                       {"held_fixed", Json::array(verdict.held_fixed)},
+                       {"positions", reason_json(verdict.positions)},
                        {"permutations", verdict.n_permutations},
                        {"reason", reason_json(verdict.reason)}});
 }
@@ -422,7 +419,7 @@ report::Document verdict_document(const Verdict& verdict) {
 
 Json verdict_json(const Verdict& verdict) {
   return Json::object({{"difference", difference_json(verdict.difference)},
-                       {"beyond_token_types", words_json(verdict.words)},
+                       {"beyond_tokens_and_positions", words_json(verdict.words)},
                        {"classifier", classifier_json(verdict.classifier)},
                        {"layers", layers_json(verdict.layers)},
                        {"experts", experts_json(verdict.experts)},

@@ -4,12 +4,10 @@
 #include <cmath>
 #include <map>
 #include <memory>
-#include <numeric>
 
 #include "feature_sets.h"
 #include "fold_models.h"
 #include "moexray/core/error.h"
-#include "moexray/core/random.h"
 #include "moexray/stats/folds.h"
 #include "moexray/stats/nested_cv.h"
 #include "pair_means.h"
@@ -17,10 +15,6 @@
 
 namespace moexray::stats {
 namespace {
-
-constexpr const char* decisive = "signature_minus_expected";
-
-PipelineOptions pipeline() { return {.grid = shared_grid, .unit_size = true}; }
 
 std::array<double, 2> within_unit(const std::array<double, 2>& loss_interval) {
   if (std::isnan(loss_interval[0])) return loss_interval;
@@ -42,7 +36,7 @@ FeatureAccuracy accuracy_of(const FeatureSet& set, const Study& study, LossesByN
   FeatureAccuracy result{set.name,     set.title,   undefined, {undefined, undefined},
                          set.coverage, set.left_out};
   if (!set.left_out.empty()) return result;
-  const PipelineOptions options = pipeline();
+  const PipelineOptions options = confounds_pipeline();
   if (study.options.n_repetitions == 0) {
     const FeatureMaker maker = set.features(0);
     FoldModels models(maker, study.categories.of_prompt,
@@ -73,58 +67,6 @@ void add_difference(const std::string& first, const std::string& second, const L
   result.differences.push_back({first + " − " + second, interval.cv_mean, interval.ci95});
 }
 
-// The test of the decisive features: their accuracy under the folds of the seed and under
-// relabellings.
-void test_residual(const FeatureSet& set, const Study& study, ConfoundsVerdict& verdict) {
-  const FeatureMaker maker = set.features(0);
-  const PermutedAccuracy found = permuted_accuracy(maker, pipeline(),
-                                                   {.categories = study.categories,
-                                                    .units = study.units,
-                                                    .folds = study.folds,
-                                                    .n_folds = study.options.n_folds,
-                                                    .n_draws = study.options.n_permutations,
-                                                    .seed = study.options.seed,
-                                                    .stream = "confounds permutation",
-                                                    .n_threads = study.options.n_threads,
-                                                    .work = study.options.work});
-  verdict.accuracy = found.accuracy;
-  verdict.n_permutations = study.options.n_permutations;
-  verdict.p_value = found.p_value;
-  verdict.chance = found.chance;
-  const auto rank =
-      static_cast<std::size_t>(std::ceil(0.95 * static_cast<double>(found.null.size())));
-  constexpr double z80 = 0.8416212335729143;
-  verdict.smallest_detectable =
-      found.null[std::min(rank, found.null.size() - 1)] - found.chance + z80 * found.null_std;
-}
-
-void decide(const FeatureSet& set, const Study& study, ConfoundsVerdict& verdict) {
-  if (!set.left_out.empty()) {
-    verdict.reason = set.left_out;
-    return;
-  }
-  if (study.options.n_permutations == 0) {
-    verdict.reason = "no permutations were asked for";
-    return;
-  }
-  test_residual(set, study, verdict);
-  if (set.coverage < study.options.min_coverage) {
-    verdict.reason = "too few tokens are of a type that other prompts have";
-    return;
-  }
-  constexpr double level = 0.05;
-  if (verdict.p_value <= level) {
-    verdict.outcome = Outcome::adds;
-  } else if (verdict.chance + verdict.smallest_detectable > 1 ||
-             1.0 / static_cast<double>(verdict.n_permutations + 1) > level) {
-    verdict.reason = verdict.chance + verdict.smallest_detectable > 1
-                         ? "too few prompts: even faultless prediction would not stand out"
-                         : "too few permutations";
-  } else {
-    verdict.outcome = Outcome::no_evidence;
-  }
-}
-
 void add_notices(const Study& study, ConfoundsResult& result) {
   for (const FeatureAccuracy& feature : result.features) {
     if (feature.left_out.empty()) continue;
@@ -140,12 +82,12 @@ void add_notices(const Study& study, ConfoundsResult& result) {
 }  // namespace
 
 ConfoundsResult confounds(const Signatures& signatures, const RoutedTokens& tokens,
-                          const ConfoundsOptions& options) {
+                          const ComparedPrompts& compared, const ConfoundsOptions& options) {
   const CategoryIndex categories = index_categories(signatures);
   if (categories.names.size() < 2) {
     throw Error(ErrorKind::data, nothing_to_compare(categories));
   }
-  if (!allows_nesting(options.n_folds, pipeline())) {
+  if (!allows_nesting(options.n_folds, confounds_pipeline())) {
     throw Error(ErrorKind::usage,
                 {"number of folds", {}, "4 to 64", std::to_string(options.n_folds)});
   }
@@ -157,8 +99,8 @@ ConfoundsResult confounds(const Signatures& signatures, const RoutedTokens& toke
   try {
     study.folds = grouped_folds(signatures.ids, categories, units, options.n_folds, options.seed);
   } catch (const Error& error) {
-    result.verdict.reason = error.what();
-    result.notices.push_back(result.verdict.reason + "; confounds classified nothing");
+    result.ladder.verdict.reason = error.what();
+    result.notices.push_back(result.ladder.verdict.reason + "; confounds classified nothing");
     return result;
   }
   study.design.n_folds = options.n_folds;
@@ -172,8 +114,8 @@ ConfoundsResult confounds(const Signatures& signatures, const RoutedTokens& toke
   LossesByName losses;
   for (const FeatureSet& set : feature_sets(signatures, tokens, types, study.folds, options)) {
     result.features.push_back(accuracy_of(set, study, losses));
-    if (set.name == decisive) decide(set, study, result.verdict);
   }
+  result.ladder = ladder(tokens, compared, options);
   add_difference("signature", "token_unigrams", losses, study, result);
   add_difference("signature_and_unigrams", "token_unigrams", losses, study, result);
   add_difference("prompt_only", "shuffled_prompt", losses, study, result);
@@ -207,19 +149,7 @@ std::optional<ConfoundsOptions> affordable(const ConfoundsOptions& options,
 std::int64_t confounds_steps(const ConfoundsOptions& options) {
   constexpr std::int64_t n_sets = 11;
   const std::int64_t n_own = n_sets + (options.shuffled.size() > 0 ? 1 : 0);
-  return n_own * options.n_repetitions + options.n_permutations;
-}
-
-const char* name_of(Outcome outcome) {
-  switch (outcome) {
-    case Outcome::adds:
-      return "adds";
-    case Outcome::no_evidence:
-      return "no evidence";
-    case Outcome::cannot_tell:
-      break;
-  }
-  return "cannot tell";
+  return n_own * options.n_repetitions + ladder_steps(options);
 }
 
 }  // namespace moexray::stats

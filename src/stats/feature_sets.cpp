@@ -147,6 +147,8 @@ void add_type_sets(const Signatures& signatures, const std::shared_ptr<const Typ
 
 }  // namespace
 
+PipelineOptions confounds_pipeline() { return {.grid = shared_grid, .unit_size = true}; }
+
 FeatureMaker plain_features(std::shared_ptr<const Matrix> values) {
   return [values = std::move(values)](const SplitRows& rows) {
     return FeatureBlocks{{rows_in_order(*values, rows), true}};

@@ -19,6 +19,9 @@ struct FeatureSet {
   std::string left_out;         ///< why it cannot be had; empty: it can
 };
 
+/// How all of these are classified.
+PipelineOptions confounds_pipeline();
+
 /// Columns that need no training, standardised.
 FeatureMaker plain_features(std::shared_ptr<const Matrix> values);
 

@@ -1,7 +1,13 @@
 #include "ladder.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
+
+#include "moexray/core/error.h"
+#include "moexray/stats/folds.h"
+#include "parallel.h"
+#include "permuted_accuracy.h"
 
 namespace moexray::stats {
 namespace {
@@ -52,20 +58,154 @@ double coverage_of(const TypeRouting& routing, const std::vector<int>& folds,
   return sum / static_cast<double>(folds.size());
 }
 
+// Only what is compared teaches. Routing is no sum of what types and places do: with the tokens
+// that follow, types would have means that are not theirs at the first places, and categories
+// differ in their types.
+TokenRoles compared_roles(const RoutedTokens& tokens, const CommonPositions& positions,
+                          bool by_place) {
+  TokenRoles roles = position_roles(tokens, positions, by_place);
+  for (std::size_t t = 0; t < roles.cell.size(); ++t) {
+    if (!roles.compared[t]) roles.cell[t] = -1;
+  }
+  roles.compared.clear();
+  return roles;
+}
+
 FeatureSet rung(std::string name, std::string title) {
   return {std::move(name), std::move(title), {}, undefined, {}};
 }
 
+// What is held fixed by each rung.
+const std::vector<std::vector<std::string>> held_fixed = {
+    {},
+    {"token types"},
+    {"token types", "positions", "part"},
+    {"token types", "positions", "part", "previous token"},
+    {"token types", "positions", "part", "mean of earlier token types"}};
+
+// The test of the decisive rung: its accuracy under the folds of the seed and under relabellings.
+void test_rung(const FeatureSet& set, const ComparedPrompts& compared,
+               const std::vector<int>& folds, const ConfoundsOptions& options,
+               ConfoundsVerdict& verdict) {
+  const FeatureMaker maker = set.features(0);
+  const PermutedAccuracy found = permuted_accuracy(maker, confounds_pipeline(),
+                                                   {.categories = compared.categories,
+                                                    .units = compared.units,
+                                                    .folds = folds,
+                                                    .n_folds = options.n_folds,
+                                                    .n_draws = options.n_permutations,
+                                                    .seed = options.seed,
+                                                    .stream = "confounds permutation",
+                                                    .n_threads = options.n_threads,
+                                                    .work = options.work});
+  verdict.accuracy = found.accuracy;
+  verdict.n_permutations = options.n_permutations;
+  verdict.p_value = found.p_value;
+  verdict.chance = found.chance;
+  const auto rank =
+      static_cast<std::size_t>(std::ceil(0.95 * static_cast<double>(found.null.size())));
+  constexpr double z80 = 0.8416212335729143;
+  verdict.smallest_detectable =
+      found.null[std::min(rank, found.null.size() - 1)] - found.chance + z80 * found.null_std;
+}
+
+void decide(const FeatureSet& set, const ComparedPrompts& compared, const std::vector<int>& folds,
+            const ConfoundsOptions& options, ConfoundsVerdict& verdict) {
+  if (!set.left_out.empty()) {
+    verdict.reason = set.left_out;
+    return;
+  }
+  if (options.n_permutations == 0) {
+    verdict.reason = "no permutations were asked for";
+    return;
+  }
+  test_rung(set, compared, folds, options, verdict);
+  if (set.coverage < options.min_coverage) {
+    verdict.reason = "too few tokens are of a type that other prompts have";
+    return;
+  }
+  constexpr double level = 0.05;
+  if (verdict.p_value <= level) {
+    verdict.outcome = Outcome::adds;
+  } else if (verdict.chance + verdict.smallest_detectable > 1 ||
+             1.0 / static_cast<double>(verdict.n_permutations + 1) > level) {
+    verdict.reason = verdict.chance + verdict.smallest_detectable > 1
+                         ? "too few prompts: even faultless prediction would not stand out"
+                         : "too few permutations";
+  } else {
+    verdict.outcome = Outcome::no_evidence;
+  }
+}
+
 }  // namespace
+
+Ladder ladder(const RoutedTokens& tokens, const ComparedPrompts& compared,
+              const ConfoundsOptions& options) {
+  Ladder result;
+  if (!compared.comparable()) {
+    result.verdict.reason = compared.check.reason;
+    return result;
+  }
+  result.positions = compared.text();
+  std::vector<int> folds;
+  try {
+    folds = grouped_folds(compared.signatures.ids, compared.categories, compared.units,
+                          options.n_folds, options.seed);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data) throw;
+    result.verdict.reason = error.what();
+    return result;
+  }
+  const std::vector<FeatureSet> sets =
+      ladder_sets(tokens, compared, options.min_type_count, folds);
+  for (std::size_t i = 0; i < sets.size(); ++i) {
+    result.rungs.push_back({.name = sets[i].name,
+                            .title = sets[i].title,
+                            .held_fixed = held_fixed[i],
+                            .coverage = sets[i].coverage,
+                            .is_decisive = i == decisive_rung,
+                            .left_out = sets[i].left_out});
+  }
+  const std::vector<int>& labels = compared.categories.of_prompt;
+  parallel_for(static_cast<int>(sets.size()), options.n_threads, [&](int i) {
+    const auto index = static_cast<std::size_t>(i);
+    if (!sets[index].left_out.empty()) return;
+    throw_if_stopped(options.work.stop);
+    const FeatureMaker maker = sets[index].features(0);
+    FoldModels models(maker, labels, static_cast<int>(compared.categories.names.size()), folds,
+                      options.n_folds, confounds_pipeline());
+    result.rungs[index].accuracy =
+        share_correct(held_out_classes(models, labels.size(), options.n_folds), labels);
+    if (options.work.on_steps) options.work.on_steps(1);
+  });
+  decide(sets[decisive_rung], compared, folds, options, result.verdict);
+  return result;
+}
+
+std::int64_t ladder_steps(const ConfoundsOptions& options) {
+  return static_cast<std::int64_t>(held_fixed.size()) + options.n_permutations;
+}
+
+const char* name_of(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::adds:
+      return "adds";
+    case Outcome::no_evidence:
+      return "no evidence";
+    case Outcome::cannot_tell:
+      break;
+  }
+  return "cannot tell";
+}
 
 std::vector<FeatureSet> ladder_sets(const RoutedTokens& tokens, const ComparedPrompts& compared,
                                     int min_type_count, const std::vector<int>& folds) {
   std::vector<FeatureSet> sets;
   sets.push_back(rung("signature", "nothing"));
   sets.push_back(rung("types", "token types"));
-  sets.push_back(rung(decisive_rung, "token types, positions and part"));
-  sets.push_back(rung("previous_token", "… and the previous token's type"));
-  sets.push_back(rung("earlier_tokens", "… and the earlier tokens' types"));
+  sets.push_back(rung("types_and_positions", "token types, positions and part"));
+  sets.push_back(rung("previous_token", "these, and the previous token's type"));
+  sets.push_back(rung("earlier_tokens", "these, and the mean of earlier types"));
   const auto always = [](FeatureMaker maker) {
     return [maker = std::move(maker)](int) { return maker; };
   };
@@ -79,8 +219,8 @@ std::vector<FeatureSet> ladder_sets(const RoutedTokens& tokens, const ComparedPr
   const int n_layers = tokens.shape.n_layers;
   for (const bool by_place : {false, true}) {
     const auto routing = std::make_shared<const TypeRouting>(
-        tokens, position_roles(tokens, compared.positions, by_place), min_type_count);
-    FeatureSet& own = sets[by_place ? 2 : 1];
+        tokens, compared_roles(tokens, compared.positions, by_place), min_type_count);
+    FeatureSet& own = sets[by_place ? decisive_rung : 1];
     own.coverage = coverage_of(*routing, folds, *rows);
     own.features = always([routing, rows](const SplitRows& split) {
       return FeatureBlocks{{residual(routing->signatures(all_rows(split, *rows))), true}};

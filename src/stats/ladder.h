@@ -4,18 +4,19 @@
 #include <vector>
 
 #include "feature_sets.h"
+#include "moexray/stats/confounds.h"
 #include "moexray/stats/compared_prompts.h"
 #include "type_routing.h"
 
 namespace moexray::stats {
 
-/// The rung that the verdict rests on, see ladder_sets.
-inline constexpr const char* decisive_rung = "types_and_positions";
+/// The rungs of ladder(), in its order.
+inline constexpr std::size_t decisive_rung = 2;
 
 /// What is left of the signatures on the compared positions once more and more is held fixed, each a
 /// set of features of the prompts in `compared.signatures`: nothing ("signature"); token types
-/// ("types"); types, place and part jointly (decisive_rung); and from that what goes with the
-/// previous token's type ("previous_token"), or with the mean of the earlier tokens' types
+/// ("types"); types, place and part jointly ("types_and_positions"); and from that what goes with
+/// the previous token's type ("previous_token"), or with the mean of the earlier tokens' types
 /// ("earlier_tokens"). What tokens are expected to do is learned from all selected tokens, without
 /// the template's, of the other training prompts.
 ///

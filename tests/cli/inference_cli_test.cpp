@@ -75,12 +75,43 @@ TEST_F(InferenceCommands, ConfoundsHasTheKeysAndAVerdict) {
   EXPECT_EQ(r.at("verdict").at("outcome"), "adds");
   EXPECT_LE(r.at("verdict").at("p_value"), 0.05);
   EXPECT_GT(r.at("verdict").at("smallest_detectable"), 0);
+  EXPECT_EQ(r.at("verdict").at("held_fixed"), json({"token types", "positions", "part"}));
+  EXPECT_EQ(r.at("verdict").at("not_excluded"), json({"previous token", "order", "syntax"}));
+  EXPECT_EQ(r.at("verdict").at("positions"), "first 12 prompt tokens");
+  ASSERT_EQ(r.at("ladder").size(), 5U);
+  for (const json& rung : r.at("ladder")) {
+    EXPECT_FALSE(rung.contains("p_value"));
+    EXPECT_TRUE(rung.at("accuracy").is_number());
+    EXPECT_EQ(rung.at("decisive"), rung.at("name") == "types_and_positions");
+  }
+  EXPECT_FALSE(r.contains("shadow"));
+}
+
+TEST_F(InferenceCommands, ConfoundsSetsAShadowBesideTheTrace) {
+  const fs::path own = trace(true);
+  const fs::path other = trace(false);
+  const json r = run_for_json({"confounds", own, "--shadow", other, "--nested-repetitions", "0",
+                               "--classifier-permutations", "99"});
+  EXPECT_EQ(r.at("verdict").at("outcome"), "adds");
+  EXPECT_EQ(r.at("shadow").at("verdict").at("outcome"), "no evidence");
+  EXPECT_EQ(r.at("shadow").at("ladder").size(), 5U);
+  EXPECT_EQ(r.at("traces").size(), 2U);
+  // A trace is its own shadow.
+  const json same = run_for_json({"confounds", own, "--shadow", own, "--nested-repetitions", "0",
+                                  "--classifier-permutations", "99"});
+  EXPECT_EQ(same.at("shadow").at("ladder"), same.at("ladder"));
+  const CommandResult text = run_moexray({"confounds", own, "--shadow", other,
+                                          "--nested-repetitions", "0"});
+  EXPECT_NE(text.out.find("is what hidden states carry"), std::string::npos)
+      << text.out << text.err;
+  expect_failure({"confounds", own, "--shadow", small_trace(), "--nested-repetitions", "0"}, 1,
+                 "--shadow is not of the same prompts");
 }
 
 TEST_F(InferenceCommands, ConfoundsSpeaksPlainly) {
   const CommandResult none = run_moexray({"confounds", trace(false), "--nested-repetitions", "0"});
   EXPECT_EQ(none.exit_code, 0) << none.err;
-  EXPECT_NE(none.out.find("Verdict: no evidence that routing adds"), std::string::npos) << none.out;
+  EXPECT_NE(none.out.find("Verdict: no evidence that routing tells the category beyond"), std::string::npos) << none.out;
   const CommandResult no_ids =
       run_moexray({"confounds", trace(true, false), "--nested-repetitions", "0"});
   EXPECT_NE(no_ids.out.find("the trace has no token ids."), std::string::npos) << no_ids.out;

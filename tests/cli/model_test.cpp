@@ -233,8 +233,8 @@ TEST(ModelCommand, DescribesTheRestWhenTheTokenizerIsBroken) {
   EXPECT_EQ(row(result, "tokenizer"), "not usable (see the message)");
 }
 
-// The totals that the models' authors, or the indexes of their files, state; how far the configs
-// are verified is in tests/data/configs/README.md.
+// The totals that transformers counts for the same configs; how far those are verified is in
+// tests/data/configs/README.md.
 TEST(ModelCommand, CountsTheParametersOfPublishedCheckpoints) {
   struct Published {
     const char* config;

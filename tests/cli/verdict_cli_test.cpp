@@ -143,7 +143,7 @@ TEST(AnalyzeVerdict, ClaimsNothingOfShuffledLabels) {
   const json report = run_for_json({"analyze", place.path() / "t", "-o", place.path() / "out"});
   const json& verdict = report.at("verdict");
   EXPECT_EQ(verdict.at("difference").at("outcome"), "not found");
-  EXPECT_NE(verdict.at("beyond_token_types").at("outcome"), "found");
+  EXPECT_NE(verdict.at("beyond_tokens_and_positions").at("outcome"), "found");
   EXPECT_EQ(verdict.at("classifier").at("outcome"), "not found");
   EXPECT_NE(verdict.at("layers").at("outcome"), "found");
   EXPECT_TRUE(verdict.at("layers").at("layer").is_null());
@@ -153,7 +153,7 @@ TEST(AnalyzeVerdict, ClaimsNothingOfShuffledLabels) {
   EXPECT_TRUE(text.starts_with("No difference between the 3 categories was found")) << text;
   for (const char* claim :
        {"Routing differs", "differ from the other",
-        "goes beyond single token types:", ", better than chance", "separate", "Not excluded"}) {
+        "goes beyond single tokens and positions:", ", better than chance", "separate", "Not excluded"}) {
     EXPECT_FALSE(says(text, claim)) << claim << ": " << text;
   }
 }
@@ -186,8 +186,8 @@ TEST(AnalyzeVerdict, QuickLeavesTheSlowPartsOutAndSaysSo) {
   const json report = run_for_json(words);
   EXPECT_FALSE(report.contains("confounds"));
   EXPECT_FALSE(report.contains("information"));
-  EXPECT_EQ(report.at("verdict").at("beyond_token_types").at("outcome"), "not tested");
-  EXPECT_EQ(report.at("verdict").at("beyond_token_types").at("reason"), "left out by --quick");
+  EXPECT_EQ(report.at("verdict").at("beyond_tokens_and_positions").at("outcome"), "not tested");
+  EXPECT_EQ(report.at("verdict").at("beyond_tokens_and_positions").at("reason"), "left out by --quick");
   std::vector<std::string> both = words;
   both.emplace_back("--full");
   expect_failure(both, 2, "--quick and --full exclude each other");

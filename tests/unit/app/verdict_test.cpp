@@ -37,13 +37,14 @@ struct Made {
     set_accuracy(0.95, {0.9, 0.98}, {0.88, 0.99});
     classify.chance = 0.4;
     accuracy_test = {.accuracy = 0.8, .chance = 0.35, .p_value = 0.005, .n_permutations = 199};
-    stats::ConfoundsVerdict& words = confounds.verdict;
+    stats::ConfoundsVerdict& words = confounds.ladder.verdict;
     words.outcome = stats::Outcome::adds;
     words.p_value = 0.005;
     words.smallest_detectable = 0.15;
     words.accuracy = 0.61;
     words.chance = 0.34;
     words.n_permutations = 199;
+    confounds.ladder.positions = "first 12 prompt tokens";
     set_experts(true);
   }
 
@@ -109,8 +110,11 @@ TEST(Verdict, SaysWhatWasFoundAndWhatWasNotTested) {
       "of these lengths uniform "
       "routing "
       "would give 0.907 against 0.906 and one pool of popular experts for all 0.917 against 0.916. "
-      "The difference goes beyond single token types: what they do not explain still tells the "
-      "category of held-out prompts (accuracy 0.610, 0.340 under permuted labels, p = 0.005). A "
+      "The difference goes beyond single tokens and positions: what they do not explain still "
+      "tells "
+      "the category of held-out prompts (accuracy 0.610, 0.340 under permuted labels, p = 0.005, "
+      "on "
+      "the first 12 prompt tokens); previous token, order and syntax are not excluded. A "
       "classifier names the category of prompts that it has not seen with accuracy 0.950 (95% "
       "interval 0.880–0.990; the largest category's share is 0.400); on the first 12 prompt tokens "
       "with 0.800, better than the 0.350 that permuted labels give (p = 0.005 by 199 "
@@ -124,8 +128,7 @@ TEST(Verdict, SaysWhatWasFoundAndWhatWasNotTested) {
       "(Cohen's d there 1.20, p = 0.001); whether more than the next was not tested. Not tested: "
       "whether "
       "a random router does as well (trace --shadow random). Not excluded as the source of the "
-      "difference: "
-      "position, the previous token, order, syntax and templates or sources that prompts share "
+      "difference: the previous token, order, syntax and templates or sources that prompts share "
       "(--group-by).");
 }
 
@@ -227,16 +230,14 @@ TEST(Verdict, LengthsMoveEstimatesAndNotTheTest) {
   EXPECT_TRUE(verdict.difference.lengths_differ);
   EXPECT_EQ(verdict.experts.finding, Finding::found);
   EXPECT_EQ(verdict.layers.finding, Finding::found);
-  // What token types leave over is looked for in all tokens.
-  EXPECT_EQ(verdict.words.finding, Finding::not_claimed);
+  EXPECT_EQ(verdict.words.finding, Finding::found);
   const std::string text = made.text();
   EXPECT_TRUE(says(text, "p = 0.001 by 999 relabellings, on the first 12 prompt tokens")) << text;
   EXPECT_TRUE(says(text,
                    "Lengths go with the category (15 to 120 tokens on average), which moves "
                    "the similarities; the test compares equal numbers of tokens."))
       << text;
-  EXPECT_TRUE(says(text, "token types is not claimed: lengths alone can make it")) << text;
-  EXPECT_FALSE(says(text, "single layers is not claimed")) << text;
+  EXPECT_FALSE(says(text, "is not claimed")) << text;
 }
 
 TEST(Verdict, PromptsThatHaveTooLittleInCommonTellNothing) {
@@ -283,14 +284,15 @@ TEST(Verdict, ExpertsAreNamedByTheirAdjustedP) {
 
 TEST(Verdict, WordsHaveEachOutcome) {
   Made made;
-  made.confounds.verdict.outcome = stats::Outcome::no_evidence;
-  made.confounds.verdict.p_value = 0.3;
+  made.confounds.ladder.verdict.outcome = stats::Outcome::no_evidence;
+  made.confounds.ladder.verdict.p_value = 0.3;
   EXPECT_EQ(made.verdict().words.finding, Finding::not_found);
-  EXPECT_TRUE(says(made.text(), "No evidence that routing goes beyond single token types"));
+  EXPECT_TRUE(
+      says(made.text(), "No evidence that routing goes beyond single tokens and positions"));
   EXPECT_TRUE(says(made.text(), "an accuracy 0.150 above chance would have been found"));
   EXPECT_TRUE(says(made.text(), "Not excluded as the source of the difference: the words alone"));
-  made.confounds.verdict = {};
-  made.confounds.verdict.reason = "the trace lacks token ids";
+  made.confounds.ladder.verdict = {};
+  made.confounds.ladder.verdict.reason = "the trace lacks token ids";
   EXPECT_EQ(made.verdict().words.finding, Finding::cannot_tell);
   EXPECT_TRUE(says(made.text(), "these prompts cannot tell: the trace lacks token ids."));
   EXPECT_FALSE(says(made.text(), "n/a"));
@@ -395,7 +397,8 @@ TEST(Verdict, ShuffledLabelsStandInForLeftOutStatistics) {
 TEST(Verdict, JsonHoldsOutcomesAndTheText) {
   const Made made;
   const report::Json json = verdict_json(made.verdict());
-  for (const char* key : {"difference", "beyond_token_types", "classifier", "layers", "experts"}) {
+  for (const char* key :
+       {"difference", "beyond_tokens_and_positions", "classifier", "layers", "experts"}) {
     ASSERT_NE(json.find(key), nullptr) << key;
     EXPECT_EQ(json.find(key)->find("outcome")->text(), "found") << key;
   }

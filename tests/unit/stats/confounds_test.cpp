@@ -18,6 +18,12 @@ const FeatureAccuracy& feature(const ConfoundsResult& result, const std::string&
                        [&](const FeatureAccuracy& f) { return f.name == name; });
 }
 
+ConfoundsResult confounds_of(const bench::SimulatedRouting& w, const ConfoundsOptions& options) {
+  return confounds(
+      w.signatures, w.tokens,
+      compared_prompts(w.tokens, w.signatures, options.groups, TokenSelection::all), options);
+}
+
 bench::SimulatedRouting world(double context_effect, int n_prompts = 12) {
   return bench::simulated_routing(
       {.n_categories = 3, .n_prompts = n_prompts, .context_effect = context_effect}, 3);
@@ -26,11 +32,11 @@ bench::SimulatedRouting world(double context_effect, int n_prompts = 12) {
 TEST(Confounds, FindsRoutingByContext) {
   const auto w = world(0.8);
   const ConfoundsResult result =
-      confounds(w.signatures, w.tokens, {.n_repetitions = 3, .n_permutations = 99});
-  EXPECT_EQ(result.verdict.outcome, Outcome::adds);
-  EXPECT_EQ(result.verdict.p_value, 0.01);
-  EXPECT_GT(result.verdict.accuracy, 0.6);
-  EXPECT_NEAR(result.verdict.chance, 1.0 / 3, 0.08);
+      confounds_of(w, {.n_repetitions = 3, .n_permutations = 99});
+  EXPECT_EQ(result.ladder.verdict.outcome, Outcome::adds);
+  EXPECT_EQ(result.ladder.verdict.p_value, 0.01);
+  EXPECT_GT(result.ladder.verdict.accuracy, 0.6);
+  EXPECT_NEAR(result.ladder.verdict.chance, 1.0 / 3, 0.08);
   EXPECT_GT(feature(result, "signature_minus_expected").coverage, 0.5);
   EXPECT_GT(feature(result, "signature").mean, 0.8);
   EXPECT_LT(feature(result, "lengths").ci95[0], feature(result, "lengths").ci95[1]);
@@ -44,10 +50,10 @@ TEST(Confounds, FindsRoutingByContext) {
 TEST(Confounds, SaysNothingOfRoutingByTokenTypes) {
   const auto w = world(0);
   const ConfoundsResult result =
-      confounds(w.signatures, w.tokens, {.n_repetitions = 0, .n_permutations = 99});
-  EXPECT_EQ(result.verdict.outcome, Outcome::no_evidence);
-  EXPECT_GT(result.verdict.smallest_detectable, 0.05);
-  EXPECT_LT(result.verdict.smallest_detectable, 0.5);
+      confounds_of(w, {.n_repetitions = 0, .n_permutations = 99});
+  EXPECT_EQ(result.ladder.verdict.outcome, Outcome::no_evidence);
+  EXPECT_GT(result.ladder.verdict.smallest_detectable, 0.05);
+  EXPECT_LT(result.ladder.verdict.smallest_detectable, 0.5);
   // The signature itself tells the category, through the types.
   EXPECT_GT(feature(result, "signature").mean, 0.5);
   EXPECT_TRUE(std::isnan(feature(result, "signature").ci95[0]));
@@ -56,11 +62,11 @@ TEST(Confounds, SaysNothingOfRoutingByTokenTypes) {
 TEST(Confounds, DoesNotDependOnThreads) {
   const auto w = world(0.3);
   ConfoundsOptions options{.n_repetitions = 2, .n_permutations = 10};
-  const ConfoundsResult one = confounds(w.signatures, w.tokens, options);
+  const ConfoundsResult one = confounds_of(w, options);
   options.n_threads = 3;
-  const ConfoundsResult three = confounds(w.signatures, w.tokens, options);
-  EXPECT_EQ(one.verdict.p_value, three.verdict.p_value);
-  EXPECT_EQ(one.verdict.smallest_detectable, three.verdict.smallest_detectable);
+  const ConfoundsResult three = confounds_of(w, options);
+  EXPECT_EQ(one.ladder.verdict.p_value, three.ladder.verdict.p_value);
+  EXPECT_EQ(one.ladder.verdict.smallest_detectable, three.ladder.verdict.smallest_detectable);
   for (std::size_t i = 0; i < one.features.size(); ++i) {
     if (!one.features[i].left_out.empty()) continue;
     EXPECT_EQ(one.features[i].mean, three.features[i].mean);
@@ -71,10 +77,10 @@ TEST(Confounds, CannotTellWithoutTokenIds) {
   auto w = world(0.8);
   for (RoutedToken& token : w.tokens.tokens) token.id = -1;
   const ConfoundsResult result =
-      confounds(w.signatures, w.tokens, {.n_repetitions = 0, .n_permutations = 99});
-  EXPECT_EQ(result.verdict.outcome, Outcome::cannot_tell);
-  EXPECT_EQ(result.verdict.reason, "the trace has no token ids");
-  EXPECT_TRUE(std::isnan(result.verdict.p_value));
+      confounds_of(w, {.n_repetitions = 0, .n_permutations = 99});
+  EXPECT_EQ(result.ladder.verdict.outcome, Outcome::cannot_tell);
+  EXPECT_EQ(result.ladder.verdict.reason, "the trace has no token ids");
+  EXPECT_TRUE(std::isnan(result.ladder.verdict.p_value));
   EXPECT_EQ(feature(result, "token_unigrams").left_out, "the trace has no token ids");
   EXPECT_GT(feature(result, "signature").mean, 0.5);
 }
@@ -85,18 +91,18 @@ TEST(Confounds, CannotTellFromUnseenTypes) {
     if (t % 8 != 0) w.tokens.tokens[t].id = static_cast<TokenId>(1000 + t);
   }
   const ConfoundsResult result =
-      confounds(w.signatures, w.tokens, {.n_repetitions = 0, .n_permutations = 19});
-  EXPECT_EQ(result.verdict.outcome, Outcome::cannot_tell);
-  EXPECT_NE(result.verdict.reason.find("too few tokens"), std::string::npos);
+      confounds_of(w, {.n_repetitions = 0, .n_permutations = 19});
+  EXPECT_EQ(result.ladder.verdict.outcome, Outcome::cannot_tell);
+  EXPECT_NE(result.ladder.verdict.reason.find("too few tokens"), std::string::npos);
 }
 
 TEST(Confounds, CannotTellFromFewPrompts) {
   const auto w = world(0, 4);
   const ConfoundsResult small =
-      confounds(w.signatures, w.tokens, {.n_repetitions = 0, .n_permutations = 19});
-  EXPECT_EQ(small.verdict.outcome, Outcome::cannot_tell);
+      confounds_of(w, {.n_repetitions = 0, .n_permutations = 19});
+  EXPECT_EQ(small.ladder.verdict.outcome, Outcome::cannot_tell);
   EXPECT_EQ(
-      small.verdict.reason,
+      small.ladder.verdict.reason,
       "3 categories have 4 prompts (\"c0\", \"c1\", \"c2\"): at least one per fold is needed, "
       "of 5 folds (--folds 4 would do)");
   EXPECT_TRUE(small.features.empty());
@@ -106,14 +112,14 @@ TEST(Confounds, CannotTellFromGroupsThatAreCategories) {
   const auto w = world(0.8);
   ConfoundsOptions options{.n_repetitions = 0, .n_permutations = 19};
   options.groups = w.signatures.categories;
-  const ConfoundsResult result = confounds(w.signatures, w.tokens, options);
-  EXPECT_EQ(result.verdict.outcome, Outcome::cannot_tell);
-  EXPECT_NE(result.verdict.reason.find("at least one group per fold"), std::string::npos);
+  const ConfoundsResult result = confounds_of(w, options);
+  EXPECT_EQ(result.ladder.verdict.outcome, Outcome::cannot_tell);
+  EXPECT_NE(result.ladder.verdict.reason.find("at least one group per fold"), std::string::npos);
   // Groups of two prompts within a category: said, and tested by exchanging groups.
   for (std::size_t i = 0; i < options.groups.size(); ++i) {
     options.groups[i] += "-" + std::to_string(i / 6);
   }
-  const ConfoundsResult pairs = confounds(w.signatures, w.tokens, options);
+  const ConfoundsResult pairs = confounds_of(w, options);
   EXPECT_EQ(pairs.n_units, 18);
   EXPECT_NE(pairs.notices.back().find("every group lies in one category"), std::string::npos);
 }
@@ -127,10 +133,10 @@ TEST(Confounds, KnowsTheShuffledPrompts) {
   }
   ConfoundsOptions options{.n_repetitions = 2, .n_permutations = 0};
   options.shuffled = Matrix::Ones(w.signatures.values.rows(), w.signatures.values.cols());
-  const ConfoundsResult result = confounds(w.signatures, w.tokens, options);
+  const ConfoundsResult result = confounds_of(w, options);
   EXPECT_LT(feature(result, "shuffled_prompt").mean, 0.5);
   EXPECT_EQ(result.differences.back().name, "prompt_only − shuffled_prompt");
-  EXPECT_EQ(result.verdict.reason, "no permutations were asked for");
+  EXPECT_EQ(result.ladder.verdict.reason, "no permutations were asked for");
 }
 
 TEST(Confounds, EndsWhenTold) {
@@ -139,16 +145,16 @@ TEST(Confounds, EndsWhenTold) {
   ConfoundsOptions options{.n_repetitions = 1};
   options.work.stop = &stop;
   test::expect_error(ErrorKind::interrupted, "interrupted",
-                     [&] { confounds(w.signatures, w.tokens, options); });
+                     [&] { confounds_of(w, options); });
 }
 
 TEST(Confounds, RefusesOneCategory) {
   const auto w = bench::simulated_routing({.n_categories = 1, .n_prompts = 8}, 1);
   test::expect_error(ErrorKind::data, "only one category",
-                     [&] { confounds(w.signatures, w.tokens, {}); });
+                     [&] { confounds_of(w, {}); });
   const auto two = world(0);
   test::expect_error(ErrorKind::usage, "4 to 64",
-                     [&] { confounds(two.signatures, two.tokens, {.n_folds = 3}); });
+                     [&] { confounds_of(two, {.n_folds = 3}); });
 }
 
 }  // namespace
