@@ -219,9 +219,9 @@ void check_not_foreign(std::string_view head, const std::filesystem::path& path)
   if (kind.name == "a pickled Python object" || name.ends_with(".pt") || name.ends_with(".pth") ||
       name.ends_with(".pkl") || name.ends_with(".pickle")) {
     fail_at(
-        "a pickle: reading one runs code that it holds. Convert it where it is trusted: python3 "
-        "-c \"import torch,numpy,sys; d=torch.load(sys.argv[1],weights_only=True); "
-        "numpy.save(sys.argv[2], d['logical_count'].sum(0).numpy())\" in.pt counts.npy",
+        "a pickle: reading one runs code that it holds. Convert an array of ids [T, L, k] where it "
+        "is trusted: python3 -c \"import torch,numpy,sys; numpy.save(sys.argv[2], "
+        "torch.load(sys.argv[1],weights_only=True).numpy())\" ids.pt ids.npy",
         path.string());
   }
   if (head.starts_with("PAR1")) {
