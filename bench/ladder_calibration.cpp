@@ -1,5 +1,5 @@
-// How often each rung of the ladder of `confounds` finds something in made-up routing whose truth is
-// known. docs/statistics.md has the table.
+// How often each rung of the ladder of `confounds` finds something in made-up routing whose truth
+// is known. docs/statistics.md has the table.
 #include <fmt/core.h>
 
 #include <cstdio>
@@ -20,8 +20,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   constexpr int n_permutations = 39;  // p <= 0.05 has a chance of 5% if it should
-  constexpr std::array tests = {types,   decisive,     previous,
-                                earlier, types_of_all, decisive_of_all};
+  constexpr std::array tests = {types, decisive, previous, earlier, types_of_all, decisive_of_all};
   fmt::print("{} data sets of 80 prompts in 4 categories, {} permutations; p <= 0.05, %\n", n_sets,
              n_permutations);
   fmt::print("{:<32} {:>8} {:>12} {:>12} {:>12} {:>12} {:>12} {:>12}\n", "world", "coverage",

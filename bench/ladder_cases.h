@@ -33,8 +33,7 @@ struct LadderCase {
 /// Data set `i`: a world of its own.
 /// @param tests which ones, the others being left out
 inline LadderOutcome ladder_outcome(const SimulatedRoutingOptions& options, std::uint64_t seed,
-                                    int i, int n_permutations,
-                                    std::span<const LadderTest> tests) {
+                                    int i, int n_permutations, std::span<const LadderTest> tests) {
   const std::uint64_t own = RandomStream(seed, "data set " + std::to_string(i))();
   const SimulatedRouting w = simulated_routing(options, own);
   const ComparedPrompts compared =
@@ -44,8 +43,8 @@ inline LadderOutcome ladder_outcome(const SimulatedRoutingOptions& options, std:
   if (!outcome.tested) return outcome;
   constexpr int n_folds = 5;
   constexpr int min_type_count = 5;
-  const std::vector<int> folds = grouped_folds(compared.signatures.ids, compared.categories,
-                                               compared.units, n_folds, own);
+  const std::vector<int> folds =
+      grouped_folds(compared.signatures.ids, compared.categories, compared.units, n_folds, own);
   const auto sets = ladder_sets(w.tokens, compared, min_type_count, folds);
   outcome.coverage = sets[2].coverage;
   for (const LadderTest test : tests) {
@@ -62,9 +61,8 @@ inline LadderOutcome ladder_outcome(const SimulatedRoutingOptions& options, std:
     } else {
       maker = sets[static_cast<std::size_t>(test) + 1].features(0);
     }
-    outcome.found[test] =
-        permutation_p(maker, of_all ? w.signatures : compared.signatures, n_permutations, own) <=
-        0.05;
+    outcome.found[test] = permutation_p(maker, of_all ? w.signatures : compared.signatures,
+                                        n_permutations, own) <= 0.05;
   }
   return outcome;
 }

@@ -88,10 +88,10 @@ Json json_of(const ConfoundsResult& result, int n_repetitions) {
 
 std::string verdict_text(const stats::Ladder& ladder) {
   const stats::ConfoundsVerdict& verdict = ladder.verdict;
-  const std::string numbers =
-      fmt::format("signature minus expected on the {}: accuracy {}, {} under permuted labels, p = {}",
-                  ladder.positions, fixed(verdict.accuracy, 3), fixed(verdict.chance, 3),
-                  p_text(verdict.p_value, verdict.n_permutations));
+  const std::string numbers = fmt::format(
+      "signature minus expected on the {}: accuracy {}, {} under permuted labels, p = {}",
+      ladder.positions, fixed(verdict.accuracy, 3), fixed(verdict.chance, 3),
+      p_text(verdict.p_value, verdict.n_permutations));
   const std::string limits = " Previous token, order and syntax are not excluded.";
   switch (verdict.outcome) {
     case Outcome::adds:
@@ -129,9 +129,9 @@ void add_ladder(const stats::Ladder& ladder, const stats::Ladder* shadow,
   for (std::size_t i = 0; i < ladder.rungs.size(); ++i) {
     const stats::LadderRung& rung = ladder.rungs[i];
     if (!rung.left_out.empty()) continue;
-    std::vector<std::string> row = {
-        rung.title, fixed(rung.accuracy, 3),
-        std::isnan(rung.coverage) ? "" : fixed(rung.coverage, 3), p_of(ladder, rung)};
+    std::vector<std::string> row = {rung.title, fixed(rung.accuracy, 3),
+                                    std::isnan(rung.coverage) ? "" : fixed(rung.coverage, 3),
+                                    p_of(ladder, rung)};
     if (has_shadow) {
       row.push_back(fixed(shadow->rungs[i].accuracy, 3));
       row.push_back(p_of(*shadow, shadow->rungs[i]));
@@ -140,7 +140,8 @@ void add_ladder(const stats::Ladder& ladder, const stats::Ladder* shadow,
   }
   document.table(std::move(table), "What remains on the " + ladder.positions);
   document.note(
-      "the verdict is on types, positions and part; the other rungs claim nothing: they do not hold "
+      "the verdict is on types, positions and part; the other rungs claim nothing: they do not "
+      "hold "
       "their level everywhere");
   if (has_shadow) {
     document.note(fmt::format(
@@ -200,6 +201,19 @@ std::string tsv_of(const ConfoundsResult& result) {
   for (const stats::FeatureAccuracy& feature : result.features) {
     tsv.add_row({feature.name, shortest(feature.mean), shortest(feature.ci95[0]),
                  shortest(feature.ci95[1]), shortest(feature.coverage), feature.left_out});
+  }
+  return tsv.text();
+}
+
+std::string ladder_tsv(const stats::Ladder& ladder) {
+  report::Tsv tsv({"rung", "held_fixed", "accuracy", "coverage", "p_value", "left_out"});
+  for (const stats::LadderRung& rung : ladder.rungs) {
+    std::string held_fixed;
+    for (const std::string& name : rung.held_fixed) {
+      held_fixed += (held_fixed.empty() ? "" : ", ") + name;
+    }
+    tsv.add_row({rung.name, held_fixed, shortest(rung.accuracy), shortest(rung.coverage),
+                 rung.is_decisive ? shortest(ladder.verdict.p_value) : "", rung.left_out});
   }
   return tsv.text();
 }
@@ -286,15 +300,14 @@ Section section_of(const AnalysisInput& input, stats::ConfoundsOptions options) 
   const Side& side = input.sides.front();
   const Side* shadow = input.sides.size() > 1 ? &input.sides[1] : nullptr;
   if (shadow != nullptr) check_same_prompts(side, *shadow);
-  const std::int64_t n_steps = stats::confounds_steps(options) +
-                               (shadow != nullptr ? stats::ladder_steps(options) : 0);
+  const std::int64_t n_steps =
+      stats::confounds_steps(options) + (shadow != nullptr ? stats::ladder_steps(options) : 0);
   WorkProgress progress(input, "confounds", n_steps, "steps");
   options.work = progress.work();
-  ConfoundsResult result =
-      stats::confounds(side.signatures, side.tokens, side.compared, options);
-  const stats::Ladder of_shadow =
-      shadow != nullptr ? stats::ladder(shadow->tokens, shadow->compared, options)
-                        : stats::Ladder();
+  ConfoundsResult result = stats::confounds(side.signatures, side.tokens, side.compared, options);
+  const stats::Ladder of_shadow = shadow != nullptr
+                                      ? stats::ladder(shadow->tokens, shadow->compared, options)
+                                      : stats::Ladder();
   if (input.settings.selection.weighted) {
     result.notices.emplace_back(
         "--weighted: only the features \"signature\" and \"layer 0\" use the router's weights");
@@ -310,6 +323,7 @@ Section section_of(const AnalysisInput& input, stats::ConfoundsOptions options) 
     section.json.set("shadow", std::move(json));
   }
   section.files.push_back(text_file("confounds.tsv", tsv_of(result)));
+  section.files.push_back(text_file("confounds_ladder.tsv", ladder_tsv(result.ladder)));
   section.figures.push_back(figure_of(result, side.signatures));
   section.headlines = {headline_of(result.ladder.verdict)};
   section.page_part =
@@ -340,7 +354,7 @@ Section run_affordable(const AnalysisInput& input, const Arguments& arguments) {
 
 std::vector<Flag> flags() {
   return {nested_folds_flag(),
-          nested_repetitions_flag("200"),
+          nested_repetitions_flag("25"),
           {.name = "--classifier-permutations",
            .type = FlagType::integer,
            .value_name = "N",
@@ -358,32 +372,33 @@ std::vector<Flag> flags() {
 }  // namespace
 
 Analysis confounds_analysis() {
-  return {.name = "confounds",
-          .summary = "Does routing tell more than length, words and template do?",
-          .description =
-              "Classifies the categories from the signature and from what might stand behind it: "
-              "equal numbers of tokens, lengths, token unigrams, layer 0, the routing that the "
-              "token types alone would give, parts of the tokens. Every choice is made inside the "
-              "training folds; intervals are by nested cross-validation. A ladder on the first tokens "
-              "that prompts have in common shows what remains once token types, then their "
-              "positions too, are held fixed; it ends in a verdict, by a permutation test of the "
-              "latter: adds, no evidence, or cannot tell. Previous token, order and syntax are "
-              "not excluded. With -o DIR it writes "
-              "confounds.tsv, the figure fig7_confounds and report.json.",
-          .flags = flags(),
-          .examples = {{"moexray confounds traces", "the table and the verdict"},
-                       {"moexray confounds traces --model OLMoE-1B-7B-0125-Instruct",
-                        "with the prompts' tokens shuffled as one more control"},
-                       {"moexray confounds traces --nested-repetitions 0 --json -",
-                        "the verdict without intervals; the results as JSON"}},
-          .needs = {.tokens = true},
-          .optional_sides = {{.name = "--shadow",
-                              .type = FlagType::texts,
-                              .value_name = "DIR",
-                              .help = "another routing of the same prompts, a random router's say: "
-                                      "its ladder stands beside that of TRACES"}},
-          .in_analyze = InAnalyze{.place = 90, .run = run_affordable, .left_out_by_quick = true},
-          .run = run};
+  return {
+      .name = "confounds",
+      .summary = "Does routing tell more than length, words and template do?",
+      .description =
+          "Classifies the categories from the signature and from what might stand behind it: "
+          "equal numbers of tokens, lengths, token unigrams, layer 0, the routing that the "
+          "token types alone would give, parts of the tokens. Every choice is made inside the "
+          "training folds; intervals are by nested cross-validation. A ladder on the first tokens "
+          "that prompts have in common shows what remains once token types, then their "
+          "positions too, are held fixed; it ends in a verdict, by a permutation test of the "
+          "latter: adds, no evidence, or cannot tell. Previous token, order and syntax are "
+          "not excluded. With -o DIR it writes "
+          "confounds.tsv, confounds_ladder.tsv, the figure fig7_confounds and report.json.",
+      .flags = flags(),
+      .examples = {{"moexray confounds traces", "the table and the verdict"},
+                   {"moexray confounds traces --model OLMoE-1B-7B-0125-Instruct",
+                    "with the prompts' tokens shuffled as one more control"},
+                   {"moexray confounds traces --nested-repetitions 0 --json -",
+                    "the verdict without intervals; the results as JSON"}},
+      .needs = {.tokens = true},
+      .optional_sides = {{.name = "--shadow",
+                          .type = FlagType::texts,
+                          .value_name = "DIR",
+                          .help = "another routing of the same prompts, a random router's say: "
+                                  "its ladder stands beside that of TRACES"}},
+      .in_analyze = InAnalyze{.place = 90, .run = run_affordable, .left_out_by_quick = true},
+      .run = run};
 }
 
 }  // namespace moexray::app

@@ -198,10 +198,10 @@ Document accuracies_part(const Page& page) {
     }
     const stats::ConfoundsVerdict& verdict = confounds->ladder.verdict;
     if (!std::isnan(verdict.p_value)) {
-      note += fmt::format("{}beyond tokens and positions: {}, {} under permuted labels, p = {}",
-                          note.empty() ? "" : "; ", fixed(verdict.accuracy, 3),
-                          fixed(verdict.chance, 3),
-                          p_text(verdict.p_value, verdict.n_permutations));
+      note +=
+          fmt::format("{}beyond tokens and positions: {}, {} under permuted labels, p = {}",
+                      note.empty() ? "" : "; ", fixed(verdict.accuracy, 3),
+                      fixed(verdict.chance, 3), p_text(verdict.p_value, verdict.n_permutations));
     }
   }
   document.table(std::move(table));

@@ -149,10 +149,10 @@ std::size_t FoldModels::choose_c(FoldSet left_out) {
         loss += bounded_log_loss(inner_scores.row(static_cast<Eigen::Index>(i)), labels_[prompt]);
       }
     }
-    // A larger C costs the more, the less it is wanted.
-    if (!(loss < best_loss)) break;
-    best_loss = loss;
-    best = c;
+    if (loss < best_loss) {
+      best_loss = loss;
+      best = c;
+    }
   }
   return best;
 }

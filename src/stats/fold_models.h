@@ -14,8 +14,8 @@ namespace moexray::stats {
 
 /// How a classifier is chosen and fitted; every choice is made inside the training folds.
 struct PipelineOptions {
-  /// C, ascending. It is raised as long as that lowers the log loss over the training folds, each of
-  /// which is predicted by the others.
+  /// C, ascending. Of several the one with the least log loss over the training folds is taken,
+  /// each of which is predicted by the others; ties: the smaller.
   std::vector<double> grid = {1};
   bool unit_size = false;   ///< see row_coordinates
   bool calibrate = false;   ///< scale the log odds to the least log loss over the training folds

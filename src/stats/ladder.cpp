@@ -156,8 +156,7 @@ Ladder ladder(const RoutedTokens& tokens, const ComparedPrompts& compared,
     result.verdict.reason = error.what();
     return result;
   }
-  const std::vector<FeatureSet> sets =
-      ladder_sets(tokens, compared, options.min_type_count, folds);
+  const std::vector<FeatureSet> sets = ladder_sets(tokens, compared, options.min_type_count, folds);
   for (std::size_t i = 0; i < sets.size(); ++i) {
     result.rungs.push_back({.name = sets[i].name,
                             .title = sets[i].title,
@@ -209,8 +208,8 @@ std::vector<FeatureSet> ladder_sets(const RoutedTokens& tokens, const ComparedPr
   const auto always = [](FeatureMaker maker) {
     return [maker = std::move(maker)](int) { return maker; };
   };
-  sets[0].features = always(
-      plain_features(std::make_shared<const Matrix>(compared.signatures.values)));
+  sets[0].features =
+      always(plain_features(std::make_shared<const Matrix>(compared.signatures.values)));
   if (!tokens.has_ids()) {
     for (std::size_t i = 1; i < sets.size(); ++i) sets[i].left_out = "the trace has no token ids";
     return sets;
@@ -231,11 +230,11 @@ std::vector<FeatureSet> ladder_sets(const RoutedTokens& tokens, const ComparedPr
       further.coverage = own.coverage;
       further.features = always([routing, rows, context, n_layers](const SplitRows& split) {
         const SplitRows all = all_rows(split, *rows);
-        return FeatureBlocks{{without_context(residual(routing->signatures(all)),
-                                              residual(routing->contexts(all, context)),
-                                              static_cast<Eigen::Index>(all.train.size()),
-                                              n_layers),
-                              true}};
+        return FeatureBlocks{
+            {without_context(residual(routing->signatures(all)),
+                             residual(routing->contexts(all, context)),
+                             static_cast<Eigen::Index>(all.train.size()), n_layers),
+             true}};
       });
     }
   }

@@ -32,8 +32,8 @@ void fill_uncovered(TypeSignatures& result, Eigen::Index n_train) {
 
 }  // namespace
 
-// The cells' normal equations once the types are eliminated, M h = g: M = diag(n_b) − Σ_v N_vb N_vb'
-// / n_v is a graph Laplacian, whose edges are types that two cells share.
+// The cells' normal equations once the types are eliminated, M h = g: M = diag(n_b) − Σ_v N_vb
+// N_vb' / n_v is a graph Laplacian, whose edges are types that two cells share.
 class CellEquations {
  public:
   explicit CellEquations(Matrix laplacian)
@@ -203,8 +203,7 @@ void TypeRouting::add_prompt(const RoutedTokens& tokens, const TokenRoles& roles
 }
 
 template <typename Add>
-void TypeRouting::add_token(Fitted& fitted, std::size_t prompt, const Token& token,
-                            Add add) const {
+void TypeRouting::add_token(Fitted& fitted, std::size_t prompt, const Token& token, Add add) const {
   if (token.occurrence < 0) return;
   const int place = prompts_[prompt].types[static_cast<std::size_t>(token.occurrence)].place;
   if (place < 0) return;
@@ -218,10 +217,10 @@ void TypeRouting::add_token(Fitted& fitted, std::size_t prompt, const Token& tok
 TypeRouting::Fitted TypeRouting::empty_fit() const {
   return {.of_place = Sums::Zero(n_places_, n_columns_),
           .compared = compares_all_ ? Sums() : Sums::Zero(n_places_, n_columns_),
-          .of_cell = n_cells_ == 1
-                         ? Sums()
-                         : Sums::Zero(static_cast<Eigen::Index>(prompts_.size()) * n_cells_,
-                                      n_columns_)};
+          .of_cell =
+              n_cells_ == 1
+                  ? Sums()
+                  : Sums::Zero(static_cast<Eigen::Index>(prompts_.size()) * n_cells_, n_columns_)};
 }
 
 // Sums over the training prompts.
@@ -294,8 +293,8 @@ TypeSignatures TypeRouting::fit(const SplitRows& rows, const Fitted& fitted) con
   const auto n_train = static_cast<Eigen::Index>(rows.train.size());
   const auto n = n_train + static_cast<Eigen::Index>(rows.test.size());
   const Training training = train(rows.train, fitted);
-  const auto whole = n_cells_ > 1 ? std::make_unique<const CellEquations>(training.laplacian)
-                                  : nullptr;
+  const auto whole =
+      n_cells_ > 1 ? std::make_unique<const CellEquations>(training.laplacian) : nullptr;
   const Sums& compared = compares_all_ ? fitted.of_place : fitted.compared;
   TypeSignatures result{Matrix::Zero(n, n_columns_), Matrix::Zero(n, n_columns_), Vector::Zero(n)};
   for (Eigen::Index i = 0; i < n; ++i) {
@@ -331,8 +330,7 @@ TypeSignatures TypeRouting::fit(const SplitRows& rows, const Fitted& fitted) con
       }
       if (n_cells_ > 1 && place >= 0) {
         if (n_others[j] > 0) weight -= by_cell[j].others.dot(h) / n_others[j];
-        whole_weight =
-            training.counts.row(place).dot(h) / training.counts.row(place).sum();
+        whole_weight = training.counts.row(place).dot(h) / training.counts.row(place).sum();
       }
       if (place < 0 || (weight == 0 && whole_weight == 0)) continue;
       expected += (weight + whole_weight) * training.sums.row(place).template cast<double>();
@@ -400,8 +398,7 @@ Vector TypeRouting::cell_weights(const Prompt& prompt, bool trains, const Traini
       if (own.component()[static_cast<std::size_t>(b)] != component) used[j] = false;
     }
     if (!used[j]) continue;
-    g += terms[j].compared -
-         terms[j].others * (terms[j].compared.sum() / n_others[j]);
+    g += terms[j].compared - terms[j].others * (terms[j].compared.sum() / n_others[j]);
   }
   return own.solve(g);
 }

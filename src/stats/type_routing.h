@@ -45,13 +45,13 @@ class CellEquations;
 
 /// How token types are routed, prompt by prompt.
 ///
-/// Selections [L·E, zeros and ones] of the tokens of the training prompts other than i are fitted by
-/// least squares as α_{type} + β_{cell}, one coefficient for each type and each cell; with one cell
-/// α is the mean selection of a type. A token of type v in prompt i is used if v occurs at least
-/// `min_count` times in these prompts and, of several cells, if the data tie each cell that prompt i
-/// has v in to v (through types that share cells), so that α + β is determined. Over the used tokens
-/// of prompt i, observed = Σ selections / (k·T), expected = Σ (α + β) / (k·T): the same tokens in
-/// both. A prompt without a used token has the training mean in both.
+/// Selections [L·E, zeros and ones] of the tokens of the training prompts other than i are fitted
+/// by least squares as α_{type} + β_{cell}, one coefficient for each type and each cell; with one
+/// cell α is the mean selection of a type. A token of type v in prompt i is used if v occurs at
+/// least `min_count` times in these prompts and, of several cells, if the data tie each cell that
+/// prompt i has v in to v (through types that share cells), so that α + β is determined. Over the
+/// used tokens of prompt i, observed = Σ selections / (k·T), expected = Σ (α + β) / (k·T): the same
+/// tokens in both. A prompt without a used token has the training mean in both.
 ///
 /// The types are eliminated from the normal equations (β is the solution of a graph Laplacian of
 /// the cells), and leaving out a prompt takes its terms off the sums: no prompt is fitted anew.

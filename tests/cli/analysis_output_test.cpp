@@ -39,9 +39,9 @@ TEST(AnalyzeCommand, WritesEverythingTheSameEveryTime) {
     }
   }
   EXPECT_EQ(names, (std::vector<std::string>{
-                       "baselines.tsv", "classify.tsv", "confounds.tsv", "expert_categories.tsv",
-                       "expert_usage.tsv", "information.tsv", "labels.tsv", "layers.tsv",
-                       "outputs.json", "report.html", "report.json", "signatures.npy",
+                       "baselines.tsv", "classify.tsv", "confounds.tsv", "confounds_ladder.tsv",
+                       "expert_categories.tsv", "expert_usage.tsv", "information.tsv", "labels.tsv",
+                       "layers.tsv", "outputs.json", "report.html", "report.json", "signatures.npy",
                        "similarity.npy", "stats_layers.tsv", "top_experts.tsv"}));
   EXPECT_EQ(n_prompt_pages, 12);
   EXPECT_EQ(figures,

@@ -100,8 +100,8 @@ TEST_F(InferenceCommands, ConfoundsSetsAShadowBesideTheTrace) {
   const json same = run_for_json({"confounds", own, "--shadow", own, "--nested-repetitions", "0",
                                   "--classifier-permutations", "99"});
   EXPECT_EQ(same.at("shadow").at("ladder"), same.at("ladder"));
-  const CommandResult text = run_moexray({"confounds", own, "--shadow", other,
-                                          "--nested-repetitions", "0"});
+  const CommandResult text =
+      run_moexray({"confounds", own, "--shadow", other, "--nested-repetitions", "0"});
   EXPECT_NE(text.out.find("is what hidden states carry"), std::string::npos)
       << text.out << text.err;
   expect_failure({"confounds", own, "--shadow", small_trace(), "--nested-repetitions", "0"}, 1,
@@ -111,7 +111,9 @@ TEST_F(InferenceCommands, ConfoundsSetsAShadowBesideTheTrace) {
 TEST_F(InferenceCommands, ConfoundsSpeaksPlainly) {
   const CommandResult none = run_moexray({"confounds", trace(false), "--nested-repetitions", "0"});
   EXPECT_EQ(none.exit_code, 0) << none.err;
-  EXPECT_NE(none.out.find("Verdict: no evidence that routing tells the category beyond"), std::string::npos) << none.out;
+  EXPECT_NE(none.out.find("Verdict: no evidence that routing tells the category beyond"),
+            std::string::npos)
+      << none.out;
   const CommandResult no_ids =
       run_moexray({"confounds", trace(true, false), "--nested-repetitions", "0"});
   EXPECT_NE(no_ids.out.find("the trace has no token ids."), std::string::npos) << no_ids.out;

@@ -151,9 +151,9 @@ TEST(AnalyzeVerdict, ClaimsNothingOfShuffledLabels) {
   EXPECT_EQ(verdict.at("experts").at("named"), json::array());
   const std::string text = verdict.at("text");
   EXPECT_TRUE(text.starts_with("No difference between the 3 categories was found")) << text;
-  for (const char* claim :
-       {"Routing differs", "differ from the other",
-        "goes beyond single tokens and positions:", ", better than chance", "separate", "Not excluded"}) {
+  for (const char* claim : {"Routing differs", "differ from the other",
+                            "goes beyond single tokens and positions:", ", better than chance",
+                            "separate", "Not excluded"}) {
     EXPECT_FALSE(says(text, claim)) << claim << ": " << text;
   }
 }
@@ -187,7 +187,8 @@ TEST(AnalyzeVerdict, QuickLeavesTheSlowPartsOutAndSaysSo) {
   EXPECT_FALSE(report.contains("confounds"));
   EXPECT_FALSE(report.contains("information"));
   EXPECT_EQ(report.at("verdict").at("beyond_tokens_and_positions").at("outcome"), "not tested");
-  EXPECT_EQ(report.at("verdict").at("beyond_tokens_and_positions").at("reason"), "left out by --quick");
+  EXPECT_EQ(report.at("verdict").at("beyond_tokens_and_positions").at("reason"),
+            "left out by --quick");
   std::vector<std::string> both = words;
   both.emplace_back("--full");
   expect_failure(both, 2, "--quick and --full exclude each other");

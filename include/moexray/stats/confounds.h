@@ -16,7 +16,7 @@ namespace moexray::stats {
 
 struct ConfoundsOptions {
   int n_folds = 5;             ///< 4 to 64
-  int n_repetitions = 200;     ///< of nested cross-validation; 0: no intervals
+  int n_repetitions = 25;      ///< of nested cross-validation; 0: no intervals
   int n_permutations = 1000;   ///< of the labels, for the verdict; 0: no verdict
   int min_type_count = 5;      ///< times a token type must occur in other training prompts
   double min_coverage = 0.25;  ///< mean share of a prompt's tokens below which nothing is concluded
@@ -65,9 +65,10 @@ struct LadderRung {
   std::string title;  ///< for people
   std::vector<std::string> held_fixed;
   double accuracy = undefined;  ///< under the folds of the seed
-  double coverage = undefined;  ///< mean share of a held-out prompt's compared tokens that were used
-  bool is_decisive = false;     ///< the verdict is on this one; the others claim nothing
-  std::string left_out;         ///< why it is missing; empty: it is there
+  double coverage =
+      undefined;             ///< mean share of a held-out prompt's compared tokens that were used
+  bool is_decisive = false;  ///< the verdict is on this one; the others claim nothing
+  std::string left_out;      ///< why it is missing; empty: it is there
 };
 
 /// What remains of the categories in the routing of the first tokens of every prompt, as more and
@@ -103,10 +104,10 @@ ConfoundsResult confounds(const Signatures& signatures, const RoutedTokens& toke
 /// How well a classifier tells the category from the routing of the compared positions, and from
 /// what is left of it once token types, then also their positions and part, are held fixed: fitted
 /// jointly, by least squares over the tokens of other training prompts. On the latter rests the
-/// verdict, a permutation test of its accuracy: the whole pipeline is repeated for every relabelling
-/// (labels_permuted_within_folds). Two further rungs take off what goes with the previous token's
-/// type and with the mean of the earlier tokens' types; they do not hold their level everywhere and
-/// have no test.
+/// verdict, a permutation test of its accuracy: the whole pipeline is repeated for every
+/// relabelling (labels_permuted_within_folds). Two further rungs take off what goes with the
+/// previous token's type and with the mean of the earlier tokens' types; they do not hold their
+/// level everywhere and have no test.
 /// @param options of which repetitions, groups and shuffled signatures play no part
 /// @throws Error (interrupted)
 Ladder ladder(const RoutedTokens& tokens, const ComparedPrompts& compared,

@@ -19,9 +19,9 @@ const FeatureAccuracy& feature(const ConfoundsResult& result, const std::string&
 }
 
 ConfoundsResult confounds_of(const bench::SimulatedRouting& w, const ConfoundsOptions& options) {
-  return confounds(
-      w.signatures, w.tokens,
-      compared_prompts(w.tokens, w.signatures, options.groups, TokenSelection::all), options);
+  return confounds(w.signatures, w.tokens,
+                   compared_prompts(w.tokens, w.signatures, options.groups, TokenSelection::all),
+                   options);
 }
 
 bench::SimulatedRouting world(double context_effect, int n_prompts = 12) {
@@ -31,8 +31,7 @@ bench::SimulatedRouting world(double context_effect, int n_prompts = 12) {
 
 TEST(Confounds, FindsRoutingByContext) {
   const auto w = world(0.8);
-  const ConfoundsResult result =
-      confounds_of(w, {.n_repetitions = 3, .n_permutations = 99});
+  const ConfoundsResult result = confounds_of(w, {.n_repetitions = 3, .n_permutations = 99});
   EXPECT_EQ(result.ladder.verdict.outcome, Outcome::adds);
   EXPECT_EQ(result.ladder.verdict.p_value, 0.01);
   EXPECT_GT(result.ladder.verdict.accuracy, 0.6);
@@ -49,8 +48,7 @@ TEST(Confounds, FindsRoutingByContext) {
 
 TEST(Confounds, SaysNothingOfRoutingByTokenTypes) {
   const auto w = world(0);
-  const ConfoundsResult result =
-      confounds_of(w, {.n_repetitions = 0, .n_permutations = 99});
+  const ConfoundsResult result = confounds_of(w, {.n_repetitions = 0, .n_permutations = 99});
   EXPECT_EQ(result.ladder.verdict.outcome, Outcome::no_evidence);
   EXPECT_GT(result.ladder.verdict.smallest_detectable, 0.05);
   EXPECT_LT(result.ladder.verdict.smallest_detectable, 0.5);
@@ -76,8 +74,7 @@ TEST(Confounds, DoesNotDependOnThreads) {
 TEST(Confounds, CannotTellWithoutTokenIds) {
   auto w = world(0.8);
   for (RoutedToken& token : w.tokens.tokens) token.id = -1;
-  const ConfoundsResult result =
-      confounds_of(w, {.n_repetitions = 0, .n_permutations = 99});
+  const ConfoundsResult result = confounds_of(w, {.n_repetitions = 0, .n_permutations = 99});
   EXPECT_EQ(result.ladder.verdict.outcome, Outcome::cannot_tell);
   EXPECT_EQ(result.ladder.verdict.reason, "the trace has no token ids");
   EXPECT_TRUE(std::isnan(result.ladder.verdict.p_value));
@@ -90,16 +87,14 @@ TEST(Confounds, CannotTellFromUnseenTypes) {
   for (std::size_t t = 0; t < w.tokens.tokens.size(); ++t) {
     if (t % 8 != 0) w.tokens.tokens[t].id = static_cast<TokenId>(1000 + t);
   }
-  const ConfoundsResult result =
-      confounds_of(w, {.n_repetitions = 0, .n_permutations = 19});
+  const ConfoundsResult result = confounds_of(w, {.n_repetitions = 0, .n_permutations = 19});
   EXPECT_EQ(result.ladder.verdict.outcome, Outcome::cannot_tell);
   EXPECT_NE(result.ladder.verdict.reason.find("too few tokens"), std::string::npos);
 }
 
 TEST(Confounds, CannotTellFromFewPrompts) {
   const auto w = world(0, 4);
-  const ConfoundsResult small =
-      confounds_of(w, {.n_repetitions = 0, .n_permutations = 19});
+  const ConfoundsResult small = confounds_of(w, {.n_repetitions = 0, .n_permutations = 19});
   EXPECT_EQ(small.ladder.verdict.outcome, Outcome::cannot_tell);
   EXPECT_EQ(
       small.ladder.verdict.reason,
@@ -144,17 +139,14 @@ TEST(Confounds, EndsWhenTold) {
   std::atomic<bool> stop = true;
   ConfoundsOptions options{.n_repetitions = 1};
   options.work.stop = &stop;
-  test::expect_error(ErrorKind::interrupted, "interrupted",
-                     [&] { confounds_of(w, options); });
+  test::expect_error(ErrorKind::interrupted, "interrupted", [&] { confounds_of(w, options); });
 }
 
 TEST(Confounds, RefusesOneCategory) {
   const auto w = bench::simulated_routing({.n_categories = 1, .n_prompts = 8}, 1);
-  test::expect_error(ErrorKind::data, "only one category",
-                     [&] { confounds_of(w, {}); });
+  test::expect_error(ErrorKind::data, "only one category", [&] { confounds_of(w, {}); });
   const auto two = world(0);
-  test::expect_error(ErrorKind::usage, "4 to 64",
-                     [&] { confounds_of(two, {.n_folds = 3}); });
+  test::expect_error(ErrorKind::usage, "4 to 64", [&] { confounds_of(two, {.n_folds = 3}); });
 }
 
 }  // namespace

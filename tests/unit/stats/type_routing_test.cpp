@@ -134,8 +134,8 @@ bench::SimulatedRouting two_parts() {
                                   5);
 }
 
-// The definition with several cells: for every prompt, least squares over the tokens of the training
-// prompts other than it, with a column for every type and every cell.
+// The definition with several cells: for every prompt, least squares over the tokens of the
+// training prompts other than it, with a column for every type and every cell.
 TypeSignatures plain_joint(const RoutedTokens& tokens, const TokenRoles& roles,
                            const SplitRows& rows, int min_count) {
   const RoutingShape& shape = tokens.shape;
@@ -266,7 +266,7 @@ TEST(JointRouting, WhatIsNotTiedTogetherIsNotUsed) {
   TokenRoles roles = position_roles(w.tokens, whole_prompts(w.tokens), true);
   for (std::size_t i = 0; i < w.tokens.n_prompts(); ++i) {
     const std::size_t t = w.tokens.first[i];
-    w.tokens.tokens[t].id = 900;  // tied to place 0 and to nothing else
+    w.tokens.tokens[t].id = 900;                  // tied to place 0 and to nothing else
     if (i == 3) w.tokens.tokens[t + 4].id = 900;  // in a held-out prompt at another place
     if (i == 5) w.tokens.tokens[t].id = 3;        // one prompt ties place 0 to the others
   }
