@@ -38,7 +38,10 @@ std::vector<std::int64_t> expert_loads(const RouterSpec& router, std::span<const
   const std::size_t n = logits.size() / n_experts * static_cast<std::size_t>(router.top_k);
   std::vector<ExpertId> experts(n);
   std::vector<float> weights(n);
-  select_experts(router, logits, experts, weights);
+  // The largest logits have the largest probabilities: nothing needs a softmax over all experts.
+  RouterSpec by_logits = router;
+  by_logits.softmax = SoftmaxOver::chosen;
+  select_experts(by_logits, logits, experts, weights);
   std::vector<std::int64_t> loads(n_experts, 0);
   for (const ExpertId expert : experts) ++loads[static_cast<std::size_t>(expert)];
   return loads;

@@ -1,9 +1,14 @@
 #include "moexray/runtime/shadows.h"
 
+#include <algorithm>
 #include <bit>
 #include <charconv>
 #include <cmath>
+#include <cstddef>
 #include <cstring>
+#include <deque>
+#include <future>
+#include <iterator>
 #include <numeric>
 #include <set>
 #include <utility>
@@ -12,6 +17,7 @@
 #include "moexray/core/escape.h"
 #include "moexray/core/random.h"
 #include "moexray/core/sha256.h"
+#include "moexray/core/system.h"
 #include "moexray/routing/load_match.h"
 
 namespace moexray {
@@ -136,23 +142,53 @@ class LoadTap : public RouterTap {
   std::vector<std::int64_t> loads_;
 };
 
+// Work that goes on beside the forward pass, on as many threads as the process may use.
+class Tasks {
+ public:
+  template <typename Task>
+  void add(Task task) {
+    if (std::ssize(running_) >= available_threads()) wait_for_first();
+    running_.push_back(std::async(std::launch::async, std::move(task)));
+  }
+  /// @throws what a task threw.
+  void wait() {
+    while (!running_.empty()) wait_for_first();
+  }
+
+ private:
+  void wait_for_first() {
+    std::future<void> first = std::move(running_.front());
+    running_.pop_front();
+    first.get();
+  }
+
+  std::deque<std::future<void>> running_;
+};
+
 // Fits the biases of one shadow, layer by layer, to the loads of the model's own router.
 class MatchTap : public RouterTap {
  public:
-  MatchTap(const RouterSpec& rule, const LoadTap& own, std::vector<float>& biases)
-      : rule_(rule), own_(own), biases_(biases) {}
+  /// @param biases [L, E]
+  MatchTap(const RouterSpec& rule, const LoadTap& own, std::vector<float>& biases, Tasks& tasks)
+      : rule_(rule), own_(own), biases_(biases), tasks_(tasks) {}
 
   bool wants_logits() const override { return true; }
   bool wants_weights() const override { return false; }
   void on_router(const RouterBatch& batch) override {
-    const std::vector<float> own = load_matching_biases(rule_, batch.logits, own_.loads());
-    biases_.insert(biases_.end(), own.begin(), own.end());
+    const std::size_t first =
+        static_cast<std::size_t>(batch.layer) * static_cast<std::size_t>(batch.n_experts);
+    tasks_.add([this, first, loads = own_.loads(),
+                logits = std::vector<float>(batch.logits.begin(), batch.logits.end())] {
+      const std::vector<float> own = load_matching_biases(rule_, logits, loads);
+      std::ranges::copy(own, biases_.begin() + static_cast<std::ptrdiff_t>(first));
+    });
   }
 
  private:
   const RouterSpec& rule_;
   const LoadTap& own_;
   std::vector<float>& biases_;
+  Tasks& tasks_;
 };
 
 }  // namespace
@@ -275,21 +311,17 @@ void ShadowRouters::calibrate(Model& model, std::span<const std::vector<TokenId>
                               const RoutingPolicy* policy) {
   LoadTap own;
   std::vector<MatchTap> taps;
+  Tasks tasks;  // goes before what the tasks work on
   taps.reserve(shadows_.size());
   std::vector<Shadow> shadows;
   for (std::size_t i = 0; i < shadows_.size(); ++i) {
     if (shadows_[i].form != matched_form) continue;
-    biases_[i].clear();
-    taps.emplace_back(model.config().spec.router(), own, biases_[i]);
+    biases_[i].assign(n_biases(), 0.0F);
+    taps.emplace_back(model.config().spec.router(), own, biases_[i], tasks);
     shadows.push_back({routers_[router_of_[i]].ready.get(), {}, &taps.back()});
   }
-  if (shadows.empty()) return;
-  if (prompts.empty()) {  // then nothing will be traced either
-    for (std::size_t i = 0; i < shadows_.size(); ++i) {
-      if (shadows_[i].form == matched_form) biases_[i].assign(n_biases(), 0.0F);
-    }
-    return;
-  }
+  // Without prompts nothing will be traced either.
+  if (shadows.empty() || prompts.empty()) return;
   std::vector<std::int64_t> capacities;
   std::vector<SequenceChunk> chunks;
   for (const std::vector<TokenId>& prompt : prompts) {
@@ -298,6 +330,7 @@ void ShadowRouters::calibrate(Model& model, std::span<const std::vector<TokenId>
   }
   const auto session = model.new_session(capacities);
   model.forward(*session, chunks, {&own, policy, {}, shadows});
+  tasks.wait();
 }
 
 std::size_t ShadowRouters::n_biases() const {

@@ -162,11 +162,8 @@ TEST(TokenizerKinds, bad_patterns_are_named_with_their_place) {
 // Each would take longer than the universe lasts, or more memory than there is.
 TEST(TokenizerKinds, hostile_steps_end_with_an_error) {
   const std::string text = std::string(1000, 'a') + "!b";
-  for (const char* pattern : {"(?:a|aa)+[^a!]|(?:a|a)*[^a!]", "(?:a?){500}(?:a*)*[^a!]"}) {
-    SCOPED_TRACE(pattern);
-    const auto tokenizer = open(with_pattern(pattern));
-    expect_error(ErrorKind::data, "too long on this text", [&] { tokenizer->encode(text); });
-  }
+  const auto slow = open(with_pattern("(?:a|aa)+[^a!]|(?:a|a)*[^a!]"));
+  expect_error(ErrorKind::data, "too long on this text", [&] { slow->encode(text); });
   Json json = minimal_tokenizer_json();
   Json grow = {
       {"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", std::string(1000, 'a')}};
