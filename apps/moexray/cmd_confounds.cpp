@@ -82,7 +82,8 @@ Json json_of(const ConfoundsResult& result, int n_repetitions) {
                             {"n_units", result.n_units},
                             {"repetitions", n_repetitions},
                             {"notices", Json::array(result.notices)}});
-  for (const auto& [key, value] : ladder_json(result.ladder).members()) json.set(key, value);
+  const Json ladder = ladder_json(result.ladder);
+  for (const auto& [key, value] : ladder.members()) json.set(key, value);
   return json;
 }
 
