@@ -166,13 +166,14 @@ Ladder ladder(const RoutedTokens& tokens, const ComparedPrompts& compared,
                             .left_out = sets[i].left_out});
   }
   const std::vector<int>& labels = compared.categories.of_prompt;
+  const PipelineOptions pipeline = confounds_pipeline();  // the models refer to it
   parallel_for(static_cast<int>(sets.size()), options.n_threads, [&](int i) {
     const auto index = static_cast<std::size_t>(i);
     if (!sets[index].left_out.empty()) return;
     throw_if_stopped(options.work.stop);
     const FeatureMaker maker = sets[index].features(0);
     FoldModels models(maker, labels, static_cast<int>(compared.categories.names.size()), folds,
-                      options.n_folds, confounds_pipeline());
+                      options.n_folds, pipeline);
     result.rungs[index].accuracy =
         share_correct(held_out_classes(models, labels.size(), options.n_folds), labels);
     if (options.work.on_steps) options.work.on_steps(1);

@@ -64,10 +64,10 @@ TEST(AnalyzeCommand, ReportHoldsASectionPerCommand) {
   EXPECT_EQ(json::parse(file_content(out / "report.json")), found);
   std::vector<std::string> keys;
   for (const auto& [key, value] : found.items()) keys.push_back(key);
-  EXPECT_EQ(keys,
-            (std::vector<std::string>{"baselines", "classify", "confounds", "experts",
-                                      "information", "layers", "moexray", "project", "selection",
-                                      "signatures", "similarity", "stats", "trace", "verdict"}));
+  EXPECT_EQ(keys, (std::vector<std::string>{"baselines", "classify", "confounds", "experts",
+                                            "information", "layers", "moexray", "project",
+                                            "selection", "shadow", "signatures", "similarity",
+                                            "stats", "trace", "verdict"}));
   for (const std::string command :
        {"signatures", "similarity", "baselines", "layers", "classify", "experts"}) {
     std::vector<std::string> words{command, small_trace()};
