@@ -1,7 +1,7 @@
 #include "moexray/checkpoint/weights_hash_cache.h"
 
-#include <gtest/gtest.h>
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
