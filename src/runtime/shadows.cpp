@@ -13,6 +13,7 @@
 #include <set>
 #include <utility>
 
+#include "kernels/kernel_sets.h"
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
 #include "moexray/core/random.h"
@@ -51,12 +52,6 @@ float float_of_bf16(std::uint16_t bits) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
 }
 
-// To the nearest, of two the even one; for finite values.
-std::uint16_t bf16_of_float(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  return static_cast<std::uint16_t>((bits + 0x7FFFU + (bits >> 16 & 1U)) >> 16);
-}
-
 float float_of_f16(std::uint16_t bits) {
   const int exponent = bits >> 10 & 0x1F;
   const int fraction = bits & 0x3FF;
@@ -89,13 +84,12 @@ WeightType made_type(const TensorView& own) {
 
 std::vector<std::byte> bytes_of(const std::vector<float>& values, WeightType type) {
   std::vector<std::byte> bytes(values.size() * size_of(type));
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    if (type == WeightType::bf16) {
-      const std::uint16_t bits = bf16_of_float(values[i]);
-      std::memcpy(bytes.data() + 2 * i, &bits, 2);
-    } else {
-      std::memcpy(bytes.data() + 4 * i, &values[i], 4);
-    }
+  if (type == WeightType::bf16) {
+    std::vector<std::uint16_t> rounded(values.size());
+    kernels::round_to_bf16(values.data(), std::ssize(values), rounded.data());
+    std::memcpy(bytes.data(), rounded.data(), bytes.size());
+  } else {
+    std::memcpy(bytes.data(), values.data(), bytes.size());
   }
   return bytes;
 }
