@@ -17,8 +17,8 @@ inline constexpr std::size_t decisive_rung = 2;
 /// a set of features of the prompts in `compared.signatures`: nothing ("signature"); token types
 /// ("types"); types, place and part jointly ("types_and_positions"); and from that what goes with
 /// the previous token's type ("previous_token"), or with the mean of the earlier tokens' types
-/// ("earlier_tokens"). What tokens are expected to do is learned from all selected tokens, without
-/// the template's, of the other training prompts.
+/// ("earlier_tokens"). What tokens are expected to do is learned from the compared tokens of the
+/// other training prompts alone.
 ///
 /// For the last two, x is what contexts() expects beyond types and places, and of each layer γ · x
 /// is taken off, γ = Σ_j x_j·y_j / Σ_j x_j·x_j over the training prompts other than the one at
