@@ -345,9 +345,9 @@ Analysis shadow_analysis() {
               "projection of the same hidden states. With -o DIR it writes shadow.tsv, the figures "
               "shadow_bits and shadow_cohens_d, and report.json.",
           .flags = {nested_folds_flag(), common_tokens_flag(), group_by_flag()},
-          .examples = {{"moexray trace prompts.jsonl --shadow random",
-                        "20 random routers watch while prompts are traced"},
-                       {"moexray shadow traces", "what they show"}},
+          .examples = {{"moexray shadow traces",
+                        "what the routers of trace --shadow random show beside the trained one"},
+                       {"moexray shadow traces -o results", "with its table and figures"}},
           .needs = {.tokens = true},
           .in_analyze = InAnalyze{.place = 95, .run = run_in_analyze, .left_out_by_quick = true},
           .run = run};
