@@ -56,10 +56,22 @@ function(moexray_module name)
   set_property(GLOBAL APPEND PROPERTY MOEXRAY_MODULES moexray_${name})
 endfunction()
 
-# moexray_test(NAME SOURCES … [LABELS …] [PRIVATE …] [ENTRIES N]): one GoogleTest program. It has a CTest entry per test
-# case, or N, NAME.1 …, that share its cases: for programs that take long to start.
+# moexray_test_headers(NAME HEADERS … [PRIVATE …]): a program that does nothing, whose precompiled headers tests share.
+function(moexray_test_headers name)
+  cmake_parse_arguments(arg "" "" "HEADERS;PRIVATE" ${ARGN})
+  add_executable(${name} EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/tests/support/test_headers.cpp)
+  target_link_libraries(${name} PRIVATE ${arg_PRIVATE} GTest::gtest)
+  target_compile_options(${name} PRIVATE -O0)
+  moexray_compile_settings(${name})
+  target_precompile_headers(${name} PRIVATE ${arg_HEADERS})
+endfunction()
+
+# moexray_test(NAME SOURCES … [LABELS …] [PRIVATE …] [ENTRIES N] [HEADERS TARGET] [OPTIMISED]): one GoogleTest program. It
+# has a CTest entry per test case, or N, NAME.1 …, that share its cases: for programs that take long to start. The
+# libraries do the work: tests are compiled without optimisation, with the precompiled headers of the program TARGET.
+# OPTIMISED ones, which compute much themselves, are compiled as the libraries are.
 function(moexray_test name)
-  cmake_parse_arguments(arg "" "ENTRIES" "SOURCES;LABELS;PRIVATE" ${ARGN})
+  cmake_parse_arguments(arg "OPTIMISED" "ENTRIES;HEADERS" "SOURCES;LABELS;PRIVATE" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   target_compile_definitions(${name} PRIVATE MOEXRAY_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data")
@@ -68,6 +80,13 @@ function(moexray_test name)
   # Tests have small helpers of the same names.
   set_target_properties(${name} PROPERTIES UNITY_BUILD OFF)
   moexray_compile_settings(${name})
+  if(NOT arg_OPTIMISED)
+    if(NOT arg_HEADERS)
+      set(arg_HEADERS moexray_test_headers)
+    endif()
+    target_compile_options(${name} PRIVATE -O0)
+    target_precompile_headers(${name} REUSE_FROM ${arg_HEADERS})
+  endif()
   if(NOT arg_ENTRIES)
     gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600 LABELS "${arg_LABELS}")
     return()
