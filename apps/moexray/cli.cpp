@@ -17,7 +17,7 @@
 namespace moexray::app {
 namespace {
 
-std::string in_quotes(std::string_view text) { return '"' + printable(text, 60) + '"'; }
+std::string quoted_word(std::string_view text) { return '"' + printable(text, 60) + '"'; }
 
 // The whole of `text` as a number, written the same way whatever the locale.
 template <typename Number>
@@ -77,21 +77,21 @@ const Command* find_command(std::string_view name, std::span<const Command> tabl
   for (const Command& command : table) names.push_back(command.name);
   const std::string meant = closest_name(word, names);
   const bool is_flag = word.starts_with('-');
-  std::string message = is_flag ? "expected a command before " + in_quotes(word)
-                                : "unknown command " + in_quotes(word);
+  std::string message = is_flag ? "expected a command before " + quoted_word(word)
+                                : "unknown command " + quoted_word(word);
   if (!meant.empty()) message += ": did you mean \"" + meant + "\"?";
   throw Error(ErrorKind::usage, message);
 }
 
 [[noreturn]] void refuse_word(const Command& command, const std::string& word) {
   if (!word.starts_with("-") || word == "-" || word == "--") {
-    throw Error(ErrorKind::usage, "unexpected argument " + in_quotes(word));
+    throw Error(ErrorKind::usage, "unexpected argument " + quoted_word(word));
   }
   std::vector<std::string> names;
   for (const Flag& flag : command.flags) names.push_back("--" + flag.key());
   for (const Flag& flag : common_flags()) names.push_back("--" + flag.key());
   const std::string meant = closest_name(word.substr(0, word.find('=')), names);
-  throw Error(ErrorKind::usage, "unknown flag " + in_quotes(word) +
+  throw Error(ErrorKind::usage, "unknown flag " + quoted_word(word) +
                                     (meant.empty() ? "" : ": did you mean " + meant + "?"));
 }
 
@@ -221,7 +221,7 @@ void check_positionals(const Command& command, const std::vector<std::string>& g
       continue;
     }
     throw Error(ErrorKind::usage, {"wrong value", positional.name, "one of " + join(choices, ", "),
-                                   in_quotes(given[i])});
+                                   quoted_word(given[i])});
   }
 }
 
@@ -264,7 +264,7 @@ std::string closest_name(std::string_view word, std::span<const std::string> nam
 void check_flag_value(const Flag& flag, std::string_view value) {
   const auto refuse = [&](std::string expected) {
     throw Error(ErrorKind::usage,
-                {"wrong value", "--" + flag.key(), std::move(expected), in_quotes(value)});
+                {"wrong value", "--" + flag.key(), std::move(expected), quoted_word(value)});
   };
   switch (flag.type) {
     case FlagType::on_off:
@@ -364,7 +364,7 @@ std::int64_t Arguments::integer(std::string_view key) const {
   const auto value = parse_whole<std::int64_t>(text(key));
   if (!value)
     throw Error(ErrorKind::usage,
-                {"wrong value", "--" + std::string(key), "an integer", in_quotes(text(key))});
+                {"wrong value", "--" + std::string(key), "an integer", quoted_word(text(key))});
   return *value;
 }
 
@@ -372,7 +372,7 @@ double Arguments::number(std::string_view key) const {
   const auto value = parse_whole<double>(text(key));
   if (!value)
     throw Error(ErrorKind::usage,
-                {"wrong value", "--" + std::string(key), "a number", in_quotes(text(key))});
+                {"wrong value", "--" + std::string(key), "a number", quoted_word(text(key))});
   return *value;
 }
 

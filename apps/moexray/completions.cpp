@@ -25,7 +25,7 @@ Kind kind_of(std::string_view placeholder) {
   return Kind::none;
 }
 
-std::string join(const std::vector<std::string>& words, std::string_view separator) {
+std::string separated(const std::vector<std::string>& words, std::string_view separator) {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : std::string(separator)) + word;
   return text;
@@ -89,7 +89,7 @@ std::string_view first_sentence(std::string_view text) {
 
 // Where the completions of a word come from, as an assignment that the script acts on.
 std::string bash_source(const std::vector<std::string>& choices, Kind kind) {
-  if (!choices.empty()) return "values='" + join(choices, " ") + "'";
+  if (!choices.empty()) return "values='" + separated(choices, " ") + "'";
   return kind == Kind::file        ? "kind='file'"
          : kind == Kind::directory ? "kind='directory'"
                                    : "kind='none'";
@@ -101,7 +101,7 @@ std::string bash_command(const Command& command, std::span<const Command> table)
   for (const Flag& flag : flags_of(command)) {
     for (const std::string& form : forms_of(flag)) names += (names.empty() ? "" : " ") + form;
     if (!takes_value(flag)) continue;
-    cases += fmt::format("        {}) {} ;;\n", join(forms_of(flag), " | "),
+    cases += fmt::format("        {}) {} ;;\n", separated(forms_of(flag), " | "),
                          bash_source(flag.choices, kind_of(flag.value_name)));
   }
   const Words words = words_of(command, table);
@@ -112,7 +112,7 @@ std::string bash_command(const Command& command, std::span<const Command> table)
 }
 
 std::string zsh_action(std::span<const std::string> choices, std::string_view placeholder) {
-  if (!choices.empty()) return "(" + join({choices.begin(), choices.end()}, " ") + ")";
+  if (!choices.empty()) return "(" + separated({choices.begin(), choices.end()}, " ") + ")";
   switch (kind_of(placeholder)) {
     case Kind::file:
       return "_files";
@@ -133,13 +133,14 @@ std::string zsh_flag(const Flag& flag) {
     spec += ":" + replaced(name, ":", "\\") + ":" + zsh_action(flag.choices, flag.value_name);
   }
   if (forms.size() == 1) return shell_quoted(forms[0] + spec);
-  return fmt::format("'({})'{{{}}}{}", join(forms, " "), join(forms, ","), shell_quoted(spec));
+  return fmt::format("'({})'{{{}}}{}", separated(forms, " "), separated(forms, ","),
+                     shell_quoted(spec));
 }
 
 }  // namespace
 
 std::string bash_completions(std::span<const Command> table) {
-  const std::string names = join(command_names(table), " ");
+  const std::string names = separated(command_names(table), " ");
   std::string cases;
   for (const Command& command : table) cases += bash_command(command, table);
   return fmt::format(R"(# bash completion of moexray; made by `moexray completions bash`.
@@ -244,7 +245,7 @@ std::string fish_completions(std::span<const Command> table) {
         out += kind == Kind::file        ? " -r -F"
                : kind == Kind::directory ? " -x -a '(__fish_complete_directories)'"
                : flag.choices.empty()    ? " -x"
-                                         : " -x -a " + fish_quoted(join(flag.choices, " "));
+                                         : " -x -a " + fish_quoted(separated(flag.choices, " "));
       }
       out += fmt::format(" -d {}\n", fish_quoted(first_sentence(flag.help)));
     }
@@ -252,7 +253,7 @@ std::string fish_completions(std::span<const Command> table) {
     if (words.kind == Kind::file) out += start + " -F\n";
     if (words.kind == Kind::directory) out += start + " -a '(__fish_complete_directories)'\n";
     if (!words.choices.empty())
-      out += start + " -a " + fish_quoted(join(words.choices, " ")) + "\n";
+      out += start + " -a " + fish_quoted(separated(words.choices, " ")) + "\n";
   }
   return out;
 }

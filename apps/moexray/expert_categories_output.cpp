@@ -27,7 +27,7 @@ using stats::ExpertCell;
 // More cells than this are not all listed in JSON.
 constexpr std::size_t max_json_cells = 5000;
 
-std::string percent(double level) { return shortest(100 * level) + "%"; }
+std::string level_percent(double level) { return shortest(100 * level) + "%"; }
 
 std::string ratio_text(double ratio) {
   return std::isnan(ratio) ? "n/a" : fixed(ratio, ratio < 10 ? 2 : 1);
@@ -153,7 +153,8 @@ report::Figure ratios_figure(const ExpertCategoriesResult& result) {
                   "the other categories' tokens; 1 is twice as often, −1 half as often, the "
                   "colours end at ±3. Only experts at a false discovery rate of {} are "
                   "coloured ({} of {}): {}.",
-                  percent(result.level), result.n_listed, result.cells.size(), design_text(result)),
+                  level_percent(result.level), result.n_listed, result.cells.size(),
+                  design_text(result)),
       std::move(chart)};
 }
 
@@ -183,7 +184,7 @@ report::Figure counts_figure(const ExpertCategoriesResult& result) {
       "experts_by_category", "How many experts categories use more or less than others",
       fmt::format("The number of experts of a layer, of {}, that the category uses more or less "
                   "than the other categories at a false discovery rate of {}: {}.",
-                  result.shape.n_experts, percent(result.level), design_text(result)),
+                  result.shape.n_experts, level_percent(result.level), design_text(result)),
       std::move(chart)};
 }
 
@@ -197,7 +198,7 @@ std::string summary_of(const ExpertCategoriesResult& result) {
   }
   const std::string listed = fmt::format(
       "{} at a false discovery rate of {}",
-      result.n_listed == 0 ? "none" : std::to_string(result.n_listed), percent(result.level));
+      result.n_listed == 0 ? "none" : std::to_string(result.n_listed), level_percent(result.level));
   if (result.n_significant == 0) {
     return fmt::format(
         "no expert differs between categories: smallest adjusted p {} (max-T over {} experts × "

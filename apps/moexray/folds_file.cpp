@@ -13,7 +13,7 @@
 namespace moexray::app {
 namespace {
 
-constexpr std::uint64_t max_bytes = 1 << 28;
+constexpr std::uint64_t max_folds_bytes = 1 << 28;
 constexpr int max_fold = 1'000'000;
 
 class FoldsReader {
@@ -110,7 +110,7 @@ class FoldsReader {
 
 std::vector<int> read_folds(const std::filesystem::path& path,
                             const stats::Signatures& signatures) {
-  return FoldsReader(path, signatures).read(read_file(path, max_bytes));
+  return FoldsReader(path, signatures).read(read_file(path, max_folds_bytes));
 }
 
 }  // namespace moexray::app

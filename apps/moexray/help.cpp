@@ -13,8 +13,8 @@ namespace moexray::app {
 namespace {
 
 // Lines longer than this are hard to read, whatever the terminal has.
-constexpr std::size_t greatest_width = 100;
-constexpr std::size_t least_width = 40;
+constexpr std::size_t greatest_page_width = 100;
+constexpr std::size_t least_page_width = 40;
 
 // Columns that the first and the other lines of a paragraph begin at.
 struct Indent {
@@ -24,9 +24,10 @@ struct Indent {
 
 // Text in lines of a width. Columns are counted in bytes: a character beyond ASCII breaks its line
 // a little early.
-class Page {
+class HelpPage {
  public:
-  explicit Page(std::size_t width) : width_(std::clamp(width, least_width, greatest_width)) {}
+  explicit HelpPage(std::size_t width)
+      : width_(std::clamp(width, least_page_width, greatest_page_width)) {}
 
   void line(std::string_view text) { out_.append(text).append("\n"); }
 
@@ -103,7 +104,7 @@ std::string flag_label(const Flag& flag) {
 std::string version_text() { return fmt::format("moexray {}\n", version()); }
 
 std::string program_help(std::span<const Command> table, std::size_t width) {
-  Page page(width);
+  HelpPage page(width);
   page.wrapped("moexray " + std::string(program_summary) + ".");
   page.line("\nUsage: moexray COMMAND [OPTIONS]");
   std::size_t column = 0;
@@ -124,7 +125,7 @@ std::string program_help(std::span<const Command> table, std::size_t width) {
 }
 
 std::string command_help(const Command& command, std::size_t width) {
-  Page page(width);
+  HelpPage page(width);
   page.wrapped("moexray " + command.name + ": " + command.summary);
   page.line("");
   page.wrapped("Usage: moexray " + command.name + " " + usage_of(command), {0, 7});

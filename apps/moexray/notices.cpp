@@ -19,7 +19,7 @@ std::string joined(const std::vector<std::string>& parts, std::string_view separ
   return text;
 }
 
-class Facts {
+class NoticedFacts {
  public:
   // "REASON: CONSEQUENCE; CONSEQUENCE".
   Fact& add(std::string_view notice) {
@@ -72,7 +72,7 @@ std::string_view reason_of(std::string_view notice) {
 }
 
 std::vector<std::string> joined_notices(const std::vector<Section>& sections) {
-  Facts facts;
+  NoticedFacts facts;
   for (const Section& section : sections) {
     if (!section.left_out.empty()) {
       facts.add_left_out(section.name, section.left_out);

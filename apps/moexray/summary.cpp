@@ -23,7 +23,7 @@ using report::fixed;
 using report::Table;
 
 // What the tables are made of, and the room that they have.
-struct Page {
+struct SummaryPage {
   const AnalysisInput& input;
   const std::vector<Section>& sections;
   const Results& results;
@@ -88,7 +88,7 @@ std::string of_category(const std::vector<std::string>& names, const std::string
   return or_blank(number(found - names.begin()), n_decimals);
 }
 
-Document categories_part(const Page& page) {
+Document categories_part(const SummaryPage& page) {
   const auto sizes = category_sizes(page.input.side().signatures);
   const std::vector<std::pair<std::string, CategorySize>> rows(sizes.begin(), sizes.end());
   const auto* similarity = page.results.similarity.get();
@@ -135,7 +135,7 @@ Document categories_part(const Page& page) {
   return document;
 }
 
-Document numbers_part(const Page& page) {
+Document numbers_part(const SummaryPage& page) {
   const auto* similarity = page.results.similarity.get();
   Document document;
   if (similarity == nullptr) return document;
@@ -172,7 +172,7 @@ Document numbers_part(const Page& page) {
   return document;
 }
 
-Document accuracies_part(const Page& page) {
+Document accuracies_part(const SummaryPage& page) {
   const auto* classify = page.results.classify.get();
   const auto* confounds = page.results.confounds.get();
   Document document;
@@ -210,7 +210,7 @@ Document accuracies_part(const Page& page) {
 }
 
 // Layers side by side, in two bands at most; more are elided.
-Document layers_part(const Page& page) {
+Document layers_part(const SummaryPage& page) {
   Document document;
   const auto* layers = page.results.layers.get();
   if (layers == nullptr || layers->layers.size() < 2) return document;
@@ -240,13 +240,13 @@ Document layers_part(const Page& page) {
 }
 
 // What single analyses have to say.
-std::string own_parts(const Page& page) {
+std::string own_parts(const SummaryPage& page) {
   std::string text;
   for (const Section& section : page.sections) text += section.summary.text(page.width);
   return text;
 }
 
-Document files_part(const Page& page) {
+Document files_part(const SummaryPage& page) {
   Document document;
   if (!page.input.settings.output) return document;
   // Without the directory's name: the same input gives the same text wherever its files go.
@@ -259,7 +259,7 @@ std::size_t n_lines(const std::string& text) {
 }
 
 // Joined by blank lines; empty parts take none.
-std::string joined(const std::vector<std::string>& parts) {
+std::string lines_of(const std::vector<std::string>& parts) {
   std::string text;
   for (const std::string& part : parts) {
     if (!part.empty()) text += (text.empty() ? "" : "\n") + part;
@@ -279,7 +279,7 @@ std::string summary_text(const AnalysisInput& input, const std::vector<Section>&
   std::vector<std::string> parts;
   // First fewer rows, then the parts that a reader misses least, the last of these lines first.
   for (const std::size_t max_rows : {8, 6, 4}) {
-    const Page page{input, sections, results, width, max_rows};
+    const SummaryPage page{input, sections, results, width, max_rows};
     parts = {head.text(width),
              categories_part(page).text(width),
              numbers_part(page).text(width),
@@ -288,13 +288,13 @@ std::string summary_text(const AnalysisInput& input, const std::vector<Section>&
              own_parts(page),
              files_part(page).text(width),
              verdict};
-    if (n_lines(joined(parts)) <= max_summary_lines) return joined(parts);
+    if (n_lines(lines_of(parts)) <= max_summary_lines) return lines_of(parts);
   }
   for (const std::size_t dropped : {5, 4, 3, 2, 1}) {
     parts[dropped].clear();
-    if (n_lines(joined(parts)) <= max_summary_lines) break;
+    if (n_lines(lines_of(parts)) <= max_summary_lines) break;
   }
-  return joined(parts);
+  return lines_of(parts);
 }
 
 }  // namespace moexray::app

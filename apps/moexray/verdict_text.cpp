@@ -17,7 +17,7 @@ namespace {
 using report::fixed;
 using report::Json;
 
-std::string joined(const std::vector<std::string>& parts) {
+std::string enumerated(const std::vector<std::string>& parts) {
   std::string text;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     text += (i == 0 ? "" : i + 1 == parts.size() ? " and " : ", ") + parts[i];
@@ -84,7 +84,7 @@ std::string nulls_sentence(const DifferenceVerdict& verdict) {
   add("uniform routing would give", verdict.uniform_within, verdict.uniform_across);
   add("one pool of popular experts for all", verdict.popular_within, verdict.popular_across);
   if (parts.empty()) return {};
-  return "For prompts of these lengths " + joined(parts) + ".";
+  return "For prompts of these lengths " + enumerated(parts) + ".";
 }
 
 std::string words_sentence(const WordsVerdict& verdict) {
@@ -191,7 +191,7 @@ std::string experts_sentence(const ExpertsVerdict& verdict) {
   if (!parts.empty()) {
     text += fmt::format("; used more, layer/expert{}: ",
                         verdict.named.size() > parts.size() ? ", the clearest" : "") +
-            joined(parts);
+            enumerated(parts);
   }
   return text + ".";
 }
@@ -263,18 +263,18 @@ std::string not_claimed_sentence(const Verdict& verdict) {
   if (verdict.router.finding == Finding::not_claimed) parts.emplace_back("random routers");
   if (verdict.crossed.finding == Finding::not_claimed) parts.emplace_back("crossed prompts");
   if (parts.empty()) return {};
-  return "What the tables show of " + joined(parts) +
+  return "What the tables show of " + enumerated(parts) +
          " is not claimed: it counts only where the first test finds a difference.";
 }
 
 std::string limits_sentences(const Verdict& verdict) {
   std::string text;
-  if (!verdict.not_tested.empty()) text = "Not tested: " + joined(verdict.not_tested) + ".";
+  if (!verdict.not_tested.empty()) text = "Not tested: " + enumerated(verdict.not_tested) + ".";
   if (verdict.difference.finding != Finding::found) return text;
   std::vector<std::string> sources = verdict.not_excluded;
   if (verdict.words.finding != Finding::found) sources.insert(sources.begin(), "the words alone");
   return text + (text.empty() ? "" : " ") +
-         "Not excluded as the source of the difference: " + joined(sources) + ".";
+         "Not excluded as the source of the difference: " + enumerated(sources) + ".";
 }
 
 Json number_or_null(int value) { return value < 0 ? Json() : Json(value); }
@@ -320,7 +320,7 @@ Json classifier_json(const ClassifierVerdict& verdict) {
                        {"reason", reason_json(verdict.reason)}});
 }
 
-Json layers_json(const LayersVerdict& verdict) {
+Json layers_verdict_json(const LayersVerdict& verdict) {
   return Json::object({{"outcome", name_of(verdict.finding)},
                        {"layer", number_or_null(verdict.layer)},
                        {"cohens_d", verdict.cohens_d},
@@ -421,7 +421,7 @@ Json verdict_json(const Verdict& verdict) {
   return Json::object({{"difference", difference_json(verdict.difference)},
                        {"beyond_tokens_and_positions", words_json(verdict.words)},
                        {"classifier", classifier_json(verdict.classifier)},
-                       {"layers", layers_json(verdict.layers)},
+                       {"layers", layers_verdict_json(verdict.layers)},
                        {"experts", experts_json(verdict.experts)},
                        {"random_router", router_json(verdict.router)},
                        {"crossed", crossed_json(verdict.crossed)},
