@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "analysis.h"
-#include "compared_text.h"
+#include "coverage_text.h"
 #include "headline_text.h"
 #include "interval_text.h"
 #include "moexray/core/error.h"

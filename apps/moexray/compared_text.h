@@ -1,10 +1,8 @@
 #pragma once
 
-#include <cmath>
 #include <string>
 
 #include "moexray/report/json.h"
-#include "moexray/report/number.h"
 #include "moexray/stats/compared_prompts.h"
 
 namespace moexray::app {
@@ -14,14 +12,6 @@ namespace moexray::app {
 inline std::string tested_text(const stats::ComparedPrompts& compared) {
   return compared.comparable() ? "on the " + compared.text()
                                : "not tested: " + compared.check.reason;
-}
-
-/// "; 26% of these tokens are of types …": what a comparison of tokens with their types rests on;
-/// empty for NaN.
-inline std::string coverage_text(double coverage) {
-  if (std::isnan(coverage)) return {};
-  return "; " + report::fixed(100 * coverage, 0) +
-         "% of these tokens are of types that other prompts have, the others were not compared";
 }
 
 /// {m, part, n_prompts, n_shorter}: the positions that tests compared.

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <utility>
 
-#include "compared_text.h"
+#include "coverage_text.h"
 #include "interval_text.h"
 #include "moexray/core/escape.h"
 #include "moexray/report/number.h"
