@@ -12,7 +12,8 @@ namespace moexray::app {
 inline std::string coverage_text(double coverage) {
   if (std::isnan(coverage)) return {};
   return "; " + report::fixed(100 * coverage, 0) +
-         "% of these tokens are of types that other prompts have, the others were not compared";
+         "% of these tokens are of types that other prompts have often enough, the others were not "
+         "compared";
 }
 
 }  // namespace moexray::app
