@@ -47,7 +47,7 @@ TEST(AnalyzeCommand, WritesEverythingTheSameEveryTime) {
   EXPECT_EQ(figures,
             (std::set<std::string>{"experts", "fig1_pairs", "fig1_prompts", "fig1_similarity",
                                    "fig2_baselines", "fig3_layers", "fig4_pca", "fig5_tsne",
-                                   "fig6_confusion", "fig7_confounds", "fig7_ladder"}));
+                                   "fig6_confusion", "fig7_confounds"}));
   std::vector<std::string> again = words;
   again.insert(again.end(), {"--force", "--threads", "1"});
   const CommandResult second = run_moexray(again, options);

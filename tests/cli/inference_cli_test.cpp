@@ -199,6 +199,9 @@ TEST_F(InferenceCommands, AnalyzeRunsThemWhenAsked) {
   EXPECT_EQ(report.at("confounds").at("verdict").at("outcome"), "adds");
   EXPECT_EQ(report.at("information").at("experts").size(), 6U);
   EXPECT_TRUE(fs::exists(out / "confounds.tsv"));
+  const std::string rungs = file_content(out / "fig7_ladder.tsv");
+  EXPECT_NE(rungs.find("\ntoken types, positions and part (decides)\t"), std::string::npos)
+      << rungs;
   EXPECT_TRUE(fs::exists(out / "information.tsv"));
   EXPECT_NE(file_content(out / "report.html").find("Verdict: routing tells the category"),
             std::string::npos);
