@@ -23,8 +23,8 @@ struct RoutingModel {
   double concentration = 30;  ///< of prompts around their category
   int n_selections = 160;     ///< a layer and prompt
   /// [K] what numbers of prompts, and of selections, are multiplied by in each category; empty: 1.
-  std::vector<double> size_factors;
-  std::vector<double> length_factors;
+  std::vector<double> size_factors = {};
+  std::vector<double> length_factors = {};
   double length_spread = 0;  ///< standard deviation of the logarithm of a prompt's selections
   double odd_share = 0;      ///< of prompts whose concentration is a tenth
 };

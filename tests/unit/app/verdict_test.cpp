@@ -45,8 +45,9 @@ struct Made {
     words.chance = 0.34;
     words.n_permutations = 199;
     confounds.ladder.positions = "first 12 prompt tokens";
-    confounds.ladder.rungs = {
-        {.name = "types_and_positions", .coverage = 0.257, .is_decisive = true}};
+    stats::LadderRung& rung = confounds.ladder.rungs.emplace_back();
+    rung.coverage = 0.257;
+    rung.is_decisive = true;
     set_experts(true);
   }
 
