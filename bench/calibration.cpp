@@ -4,8 +4,11 @@
 
 #include <array>
 #include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "calibration_model.h"
 #include "moexray/core/system.h"
@@ -32,6 +35,7 @@ struct Run {
   int n_resamples = 999;
   int n_permutations = 999;
   std::uint64_t seed = 0;
+  const char* name = "";
 };
 
 void count_interval(const stats::IntervalEstimate& estimate, double truth, std::size_t i,
@@ -77,7 +81,7 @@ void report(const Run& run, const calibration::Truth& truth, const Counts& count
   const std::array<const char*, 5> names{"within", "across", "gap", "d", "AUC"};
   const std::array<double, 5> values{truth.within, truth.across, truth.gap, truth.cohens_d,
                                      truth.auc};
-  fmt::print("{} × {}, {} prompts in each of {} categories, effect {}, {} data sets\n",
+  fmt::print("{}{} × {}, {} prompts in each of {} categories, effect {}, {} data sets\n", run.name,
              run.model.n_layers, run.model.n_experts, run.n_prompts, run.model.n_categories,
              run.model.effect, run.n_data_sets);
   for (std::size_t i = 0; i < names.size(); ++i) {
@@ -95,6 +99,52 @@ void report(const Run& run, const calibration::Truth& truth, const Counts& count
         "any layer {:.1f} %\n",
         percent(0), percent(1), percent(2), percent(3));
   }
+  std::fflush(stdout);
+}
+
+void simulate(const Run& run, int n_many) {
+  const stats::Matrix rates = calibration::category_rates(run.model, run.seed);
+  RandomStream random(run.seed, "truth");
+  const calibration::Truth truth =
+      calibration::truth_of(run.model, rates, run.n_prompts, n_many, random);
+  Counts counts;
+  stats::parallel_for(run.n_data_sets, available_threads(),
+                      [&](int i) { one_data_set(run, rates, truth, i, counts); });
+  report(run, truth, counts);
+}
+
+// Worlds that differ from the first one in a single way.
+std::vector<Run> worlds(int n_data_sets, std::uint64_t seed) {
+  Run base;
+  base.model.effect = 0.4;
+  base.model.concentration = 32;
+  base.n_data_sets = n_data_sets;
+  base.n_permutations = 0;
+  base.seed = seed;
+  std::vector<Run> all;
+  const auto add = [&](const char* name, const auto& change) {
+    Run run = base;
+    change(run);
+    run.name = name;
+    all.push_back(run);
+  };
+  add("the same: ", [](Run&) {});
+  add("lengths by category: ", [](Run& r) { r.model.length_factors = {0.25, 0.5, 1, 2}; });
+  add("lengths vary: ", [](Run& r) { r.model.length_spread = 0.7; });
+  add("popular experts: ", [](Run& r) { r.model.popularity = 1.5; });
+  add("unequal sizes: ", [](Run& r) { r.model.size_factors = {2, 1, 0.5, 0.5}; });
+  add("odd prompts: ", [](Run& r) { r.model.odd_share = 0.1; });
+  add("few prompts: ", [](Run& r) { r.n_prompts = 10; });
+  add("two categories: ", [](Run& r) { r.model.n_categories = 2; });
+  add("few selections: ", [](Run& r) { r.model.n_selections = 30; });
+  add("all of it: ", [](Run& r) {
+    r.model.length_factors = {0.25, 0.5, 1, 2};
+    r.model.length_spread = 0.7;
+    r.model.popularity = 1.5;
+    r.model.size_factors = {2, 1, 0.5, 0.5};
+    r.model.odd_share = 0.1;
+  });
+  return all;
 }
 
 }  // namespace
@@ -103,12 +153,19 @@ int main(int argc, char** argv) {
   if (argc < 2 || argc > 9) {
     fmt::print(stderr,
                "usage: calibration EFFECT [DATA_SETS [RESAMPLES [PERMUTATIONS [PROMPTS [LAYERS "
-               "EXPERTS [SEED]]]]]]\n");
+               "EXPERTS [SEED]]]]]]\n"
+               "       calibration worlds [DATA_SETS [SEED]]\n");
     return 2;
   }
   const auto integer = [&](int i, int otherwise) {
     return argc > i ? std::atoi(argv[i]) : otherwise;
   };
+  if (std::string_view(argv[1]) == "worlds") {
+    for (const Run& run : worlds(integer(2, 1000), static_cast<std::uint64_t>(integer(3, 0)))) {
+      simulate(run, 2000);
+    }
+    return 0;
+  }
   Run run;
   run.model.effect = std::atof(argv[1]);
   run.n_data_sets = integer(2, run.n_data_sets);
@@ -120,12 +177,5 @@ int main(int argc, char** argv) {
   run.model.concentration = 2.0 * run.model.n_experts;
   run.model.n_selections = 10 * run.model.n_experts;
   run.seed = static_cast<std::uint64_t>(integer(8, 0));
-  const stats::Matrix rates = calibration::category_rates(run.model, run.seed);
-  RandomStream random(run.seed, "truth");
-  const calibration::Truth truth =
-      calibration::truth_of(run.model, rates, run.n_prompts, 4000, random);
-  Counts counts;
-  stats::parallel_for(run.n_data_sets, available_threads(),
-                      [&](int i) { one_data_set(run, rates, truth, i, counts); });
-  report(run, truth, counts);
+  simulate(run, 4000);
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,18 @@ struct RoutingModel {
   double popularity = 0.7;    ///< and of those that categories share
   double concentration = 30;  ///< of prompts around their category
   int n_selections = 160;     ///< a layer and prompt
+  /// [K] what numbers of prompts, and of selections, are multiplied by in each category; empty: 1.
+  std::vector<double> size_factors = {};
+  std::vector<double> length_factors = {};
+  double length_spread = 0;  ///< standard deviation of the logarithm of a prompt's selections
+  double odd_share = 0;      ///< of prompts whose concentration is a tenth
 };
+
+/// What a category's factor makes of a number; at least 2.
+inline int scaled(int number, const std::vector<double>& factors, int category) {
+  const double factor = factors.empty() ? 1 : factors[static_cast<std::size_t>(category)];
+  return std::max(2, static_cast<int>(std::lround(number * factor)));
+}
 
 /// Normal, exponential and gamma variates are all that is needed for a Dirichlet distribution
 /// (Marsaglia and Tsang, A simple method for generating gamma variables, 2000).
@@ -57,38 +69,60 @@ inline stats::Matrix category_rates(const RoutingModel& model, std::uint64_t see
   return rates;
 }
 
-/// Signatures of n_prompts prompts of every category.
+/// Signatures of sizes[c] prompts of category c, the categories taking turns.
 inline stats::Signatures draw_signatures(const RoutingModel& model, const stats::Matrix& rates,
-                                         int n_prompts, RandomStream& random) {
+                                         const std::vector<int>& sizes, RandomStream& random) {
   stats::Signatures s;
   s.shape = {model.n_layers, model.n_experts, 1};
-  const Eigen::Index n = static_cast<Eigen::Index>(n_prompts) * model.n_categories;
+  const Eigen::Index n = std::accumulate(sizes.begin(), sizes.end(), Eigen::Index{0});
   s.values = stats::Matrix::Zero(n, rates.cols());
-  s.layer_tokens = stats::CountMatrix::Constant(n, model.n_layers, model.n_selections);
-  s.layer_sums = stats::Matrix::Constant(n, model.n_layers, model.n_selections);
+  s.layer_tokens = stats::CountMatrix::Zero(n, model.n_layers);
   std::vector<double> cumulative(static_cast<std::size_t>(model.n_experts));
-  for (Eigen::Index i = 0; i < n; ++i) {
-    const int category = static_cast<int>(i) % model.n_categories;
-    for (int l = 0; l < model.n_layers; ++l) {
-      double sum = 0;
-      for (int e = 0; e < model.n_experts; ++e) {
-        const double mean = rates(category, l * model.n_experts + e);
-        sum += gamma_variate(model.concentration * mean, random);
-        cumulative[static_cast<std::size_t>(e)] = sum;
+  Eigen::Index i = 0;
+  for (int turn = 0; i < n; ++turn) {
+    for (int category = 0; category < model.n_categories; ++category) {
+      if (turn >= sizes[static_cast<std::size_t>(category)]) continue;
+      int n_selections = scaled(model.n_selections, model.length_factors, category);
+      if (model.length_spread > 0) {
+        const double factor = std::exp(model.length_spread * random.normal());
+        n_selections = std::max(2, static_cast<int>(std::lround(n_selections * factor)));
       }
-      for (int t = 0; t < model.n_selections; ++t) {
-        const auto chosen =
-            std::upper_bound(cumulative.begin(), cumulative.end() - 1, sum * random.uniform()) -
-            cumulative.begin();
-        s.values(i, l * model.n_experts + chosen) += 1.0 / model.n_selections;
+      const bool is_odd = model.odd_share > 0 && random.uniform() < model.odd_share;
+      const double concentration = is_odd ? model.concentration / 10 : model.concentration;
+      for (int l = 0; l < model.n_layers; ++l) {
+        double sum = 0;
+        for (int e = 0; e < model.n_experts; ++e) {
+          const double mean = rates(category, l * model.n_experts + e);
+          sum += gamma_variate(concentration * mean, random);
+          cumulative[static_cast<std::size_t>(e)] = sum;
+        }
+        for (int t = 0; t < n_selections; ++t) {
+          const auto chosen =
+              std::upper_bound(cumulative.begin(), cumulative.end() - 1, sum * random.uniform()) -
+              cumulative.begin();
+          s.values(i, l * model.n_experts + chosen) += 1.0 / n_selections;
+        }
       }
+      s.ids.push_back("p" + std::to_string(i));
+      s.categories.push_back("c" + std::to_string(category));
+      s.n_tokens.push_back(n_selections);
+      s.prompt_indices.push_back(static_cast<std::size_t>(i));
+      s.layer_tokens.row(i).setConstant(n_selections);
+      ++i;
     }
-    s.ids.push_back("p" + std::to_string(i));
-    s.categories.push_back("c" + std::to_string(category));
-    s.n_tokens.push_back(model.n_selections);
-    s.prompt_indices.push_back(static_cast<std::size_t>(i));
   }
+  s.layer_sums = s.layer_tokens.cast<double>();
   return s;
+}
+
+/// Signatures of n_prompts prompts a category, times the category's factor.
+inline stats::Signatures draw_signatures(const RoutingModel& model, const stats::Matrix& rates,
+                                         int n_prompts, RandomStream& random) {
+  std::vector<int> sizes;
+  for (int c = 0; c < model.n_categories; ++c) {
+    sizes.push_back(scaled(n_prompts, model.size_factors, c));
+  }
+  return draw_signatures(model, rates, sizes, random);
 }
 
 /// What a design of many prompts would find.
@@ -96,38 +130,53 @@ struct Truth {
   double within = 0, across = 0, gap = 0, cohens_d = 0, auc = 0;
 };
 
-/// From `n_many` prompts a category. d pools the variances of pairs with the numbers of pairs that
-/// n_prompts prompts a category have.
+/// From `n_many` prompts a category. Pairs of two categories count as often as a design of
+/// n_prompts prompts a category (times its factor) has them.
 inline Truth truth_of(const RoutingModel& model, const stats::Matrix& rates, int n_prompts,
                       int n_many, RandomStream& random) {
-  const stats::Signatures s = draw_signatures(model, rates, n_many, random);
-  const stats::CategoryIndex categories = stats::index_categories(s);
+  const int k = model.n_categories;
+  const stats::Signatures s =
+      draw_signatures(model, rates, std::vector<int>(static_cast<std::size_t>(k), n_many), random);
   const stats::Matrix blocks = stats::unit_blocks(s);
-  const stats::WithinAcross pairs = stats::pair_statistics(blocks, categories);
+  const auto own_weight = [&](int a, int b) {
+    const double n_a = scaled(n_prompts, model.size_factors, a);
+    const double n_b = scaled(n_prompts, model.size_factors, b);
+    const double many = n_many;
+    return a == b ? n_a * (n_a - 1) / (many * (many - 1)) : n_a * n_b / (many * many);
+  };
+  stats::Matrix weight(k, k);
+  for (int a = 0; a < k; ++a) {
+    for (int b = 0; b < k; ++b) weight(a, b) = own_weight(a, b);
+  }
   // The similarities of within and across pairs, in bins so fine that few share one.
   constexpr int n_bins = 1'000'000;
-  std::vector<double> within(n_bins + 1), across(n_bins + 1);
+  struct Pairs {
+    std::vector<double> bins = std::vector<double>(n_bins + 1);
+    double n = 0, sum = 0, squares = 0;
+    double mean() const { return sum / n; }
+    double sum_of_squares() const { return (squares - sum * sum / n) * (n - 1) / n; }
+  } within, across;
   for (Eigen::Index i = 0; i < blocks.rows(); ++i) {
     const stats::Vector row = blocks.topRows(i) * blocks.row(i).transpose();
     for (Eigen::Index j = 0; j < i; ++j) {
-      const bool same = i % model.n_categories == j % model.n_categories;
-      ++(same ? within : across)[static_cast<std::size_t>(row(j) * n_bins)];
+      Pairs& pairs = i % k == j % k ? within : across;
+      const double w = weight(i % k, j % k);
+      pairs.bins[static_cast<std::size_t>(row(j) * n_bins)] += w;
+      pairs.n += w;
+      pairs.sum += w * row(j);
+      pairs.squares += w * row(j) * row(j);
     }
   }
   double below = 0, concordant = 0;
   for (std::size_t b = 0; b <= n_bins; ++b) {
-    concordant += within[b] * (below + across[b] / 2);
-    below += across[b];
+    concordant += within.bins[b] * (below + across.bins[b] / 2);
+    below += across.bins[b];
   }
-  Truth truth{pairs.within.mean, pairs.across.mean, pairs.within.mean - pairs.across.mean, 0, 0};
-  truth.auc = concordant / (static_cast<double>(pairs.within.n_pairs) *
-                            static_cast<double>(pairs.across.n_pairs));
-  const double k = model.n_categories;
-  const double n_within = k * n_prompts * (n_prompts - 1) / 2;
-  const double n_across = k * (k - 1) / 2 * n_prompts * n_prompts;
-  const double variance = ((n_within - 1) * pairs.within.std * pairs.within.std +
-                           (n_across - 1) * pairs.across.std * pairs.across.std) /
-                          (n_within + n_across - 2);
+  Truth truth{within.mean(), across.mean(), within.mean() - across.mean(), 0,
+              concordant / (within.n * across.n)};
+  // As cohens_d() pools the variances of pairs.
+  const double variance =
+      (within.sum_of_squares() + across.sum_of_squares()) / (within.n + across.n - 2);
   truth.cohens_d = truth.gap / std::sqrt(variance);
   return truth;
 }

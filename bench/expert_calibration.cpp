@@ -16,6 +16,7 @@
 #include "moexray/core/system.h"
 #include "moexray/trace/reader.h"
 #include "parallel.h"
+#include "read_routing.h"
 
 namespace {
 
@@ -110,32 +111,9 @@ void labels(int n_sets, std::uint64_t seed) {
   }
 }
 
-// Collects the tokens of a trace.
-class Visitor : public EventVisitor {
- public:
-  explicit Visitor(stats::SignatureAccumulator& signatures, stats::TokenAccumulator& tokens)
-      : signatures_(signatures), tokens_(tokens) {}
-  void on_record(std::size_t prompt, const RoutingRecord& record) override {
-    signatures_.add(prompt, record);
-    tokens_.add(prompt, record);
-  }
-
- private:
-  stats::SignatureAccumulator& signatures_;
-  stats::TokenAccumulator& tokens_;
-};
-
 ExpertWorld read_trace(const std::filesystem::path& directory) {
-  const TraceSet traces = open_traces(std::span(&directory, 1), {});
-  std::vector<stats::PromptLabel> labels;
-  for (const TracePrompt& prompt : traces.prompts) labels.push_back({prompt.id, prompt.category});
-  stats::SignatureAccumulator signatures(traces.shape, labels, {});
-  stats::TokenAccumulator tokens(traces.shape, labels.size(), {});
-  Visitor visitor(signatures, tokens);
-  read_events(traces, visitor, {});
-  ExpertWorld world{std::move(signatures).finish(), {}};
-  world.tokens = std::move(tokens).finish(world.signatures);
-  return world;
+  TraceRouting routing = read_routing(open_traces(std::span(&directory, 1), {}));
+  return {std::move(routing.signatures), std::move(routing.tokens)};
 }
 
 // The prompts of one category as two categories, at random; the second keeps n_kept tokens beside

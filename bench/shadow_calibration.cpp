@@ -16,6 +16,7 @@
 #include "moexray/trace/reader.h"
 #include "moexray/trace/shadows.h"
 #include "parallel.h"
+#include "read_routing.h"
 #include "shadow_cases.h"
 
 namespace {
@@ -28,13 +29,16 @@ void print_head(const char* of) {
              "root of sum", "mean's error", "difference");
 }
 
-void print_row(const std::string& name, const std::vector<ShadowOutcome>& outcomes) {
+// @param n_independent cases that the binomial error counts
+void print_row(const std::string& name, const std::vector<ShadowOutcome>& outcomes,
+               std::size_t n_independent) {
   const auto n = static_cast<double>(outcomes.size());
   const auto percent = [&](bool ShadowOutcome::* way) {
     double found = 0;
     for (const ShadowOutcome& one : outcomes) found += one.*way ? 1 : 0;
     const double p = found / n;
-    return fmt::format("{:.1f} ± {:.1f}", 100 * p, 100 * std::sqrt(p * (1 - p) / n));
+    return fmt::format("{:.1f} ± {:.1f}", 100 * p,
+                       100 * std::sqrt(p * (1 - p) / static_cast<double>(n_independent)));
   };
   double sum = 0, squares = 0;
   for (const ShadowOutcome& one : outcomes) {
@@ -58,37 +62,17 @@ void made_worlds(int n_sets, std::uint64_t seed) {
         ShadowCase one(world, seed, i);
         outcomes[static_cast<std::size_t>(i)] = judged(one.contrast(is_matched), world.n_routers);
       });
-      print_row(std::string(world.name) + (is_matched ? ", equal load" : ""), outcomes);
+      print_row(std::string(world.name) + (is_matched ? ", equal load" : ""), outcomes,
+                outcomes.size());
     }
   }
 }
-
-class Collector : public EventVisitor {
- public:
-  Collector(stats::SignatureAccumulator& signatures, stats::TokenAccumulator& tokens)
-      : signatures_(signatures), tokens_(tokens) {}
-  void on_record(std::size_t prompt, const RoutingRecord& record) override {
-    signatures_.add(prompt, record);
-    tokens_.add(prompt, record);
-  }
-
- private:
-  stats::SignatureAccumulator& signatures_;
-  stats::TokenAccumulator& tokens_;
-};
 
 // Every random router of a trace called trained, against 20 others of its form.
 void traced_shadows(const std::filesystem::path& directory, std::uint64_t seed) {
   const std::vector<std::filesystem::path> directories = {directory};
   const TraceSet traces = open_traces(directories, {});
-  std::vector<stats::PromptLabel> labels;
-  for (const TracePrompt& prompt : traces.prompts) labels.push_back({prompt.id, prompt.category});
-  stats::SignatureAccumulator accumulator(traces.shape, labels, {});
-  stats::TokenAccumulator token_accumulator(traces.shape, traces.prompts.size(), {});
-  Collector collector(accumulator, token_accumulator);
-  read_events(traces, collector, {});
-  const stats::Signatures signatures = std::move(accumulator).finish();
-  const stats::RoutedTokens tokens = std::move(token_accumulator).finish(signatures);
+  const auto [signatures, tokens] = read_routing(traces);
   const auto compared = stats::compared_prompts(tokens, signatures, {}, stats::TokenSelection::all);
   const ShadowReader reader(traces);
   std::vector<stats::RouterScores> scores(reader.shadows().size());
@@ -139,7 +123,7 @@ void traced_shadows(const std::filesystem::path& directory, std::uint64_t seed) 
                                  values, without, compared.units);
       outcomes.push_back(judged(contrast, n_routers));
     }
-    print_row(fmt::format("{}, {} routers", form, members.size()), outcomes);
+    print_row(fmt::format("{}, {} routers", form, members.size()), outcomes, members.size());
   }
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "analysis.h"
+#include "coverage_text.h"
 #include "headline_text.h"
 #include "interval_text.h"
 #include "moexray/core/error.h"
@@ -89,10 +90,14 @@ Json json_of(const ConfoundsResult& result, int n_repetitions) {
 
 std::string verdict_text(const stats::Ladder& ladder) {
   const stats::ConfoundsVerdict& verdict = ladder.verdict;
+  double coverage = stats::undefined;
+  for (const stats::LadderRung& rung : ladder.rungs) {
+    if (rung.is_decisive) coverage = rung.coverage;
+  }
   const std::string numbers = fmt::format(
-      "signature minus expected on the {}: accuracy {}, {} under permuted labels, p = {}",
-      ladder.positions, fixed(verdict.accuracy, 3), fixed(verdict.chance, 3),
-      p_text(verdict.p_value, verdict.n_permutations));
+      "signature minus expected: accuracy {}, {} under permuted labels, p = {}, on the {}{}",
+      fixed(verdict.accuracy, 3), fixed(verdict.chance, 3),
+      p_text(verdict.p_value, verdict.n_permutations), ladder.positions, coverage_text(coverage));
   const std::string limits = " Previous token, order and syntax are not excluded.";
   switch (verdict.outcome) {
     case Outcome::adds:
@@ -248,7 +253,31 @@ report::Figure figure_of(const ConfoundsResult& result, const stats::Signatures&
   return {"fig7_confounds", "What tells the category of a prompt",
           "Held-out accuracy of the same classifier from the routing signature and from what might "
           "stand behind it. The comparison of bars decides nothing: see the verdict.",
-          std::move(chart), verdict_text(result.ladder)};
+          std::move(chart)};
+}
+
+// A bar for each rung, with what the decisive one is compared with.
+report::Figure ladder_figure(const stats::Ladder& ladder) {
+  const stats::ConfoundsVerdict& verdict = ladder.verdict;
+  report::BarChart chart;
+  for (const stats::LadderRung& rung : ladder.rungs) {
+    if (!rung.left_out.empty()) continue;
+    chart.labels.push_back(rung.title + (rung.is_decisive ? " (decides)" : ""));
+    chart.values.push_back(rung.accuracy);
+  }
+  chart.value_title = "held-out accuracy that remains";
+  if (!std::isnan(verdict.chance)) {
+    chart.references = {{verdict.chance, "mean under permuted labels"},
+                        {verdict.chance + verdict.smallest_detectable,
+                         "what would be found four times out of five"}};
+  }
+  chart.label_key = "held_fixed";
+  chart.value_key = "accuracy";
+  return {"fig7_ladder", "What remains once words and places are held fixed",
+          "Held-out accuracy from the routing of the " + ladder.positions +
+              " as more is held fixed. The verdict is on the bar that decides, and both lines are "
+              "of it; the other bars claim nothing.",
+          std::move(chart), verdict_text(ladder)};
 }
 
 Headline headline_of(const stats::ConfoundsVerdict& verdict) {
@@ -325,6 +354,7 @@ Section section_of(const AnalysisInput& input, stats::ConfoundsOptions options) 
   }
   section.files.push_back(text_file("confounds.tsv", tsv_of(result)));
   section.files.push_back(text_file("confounds_ladder.tsv", ladder_tsv(result.ladder)));
+  if (!result.ladder.rungs.empty()) section.figures.push_back(ladder_figure(result.ladder));
   section.figures.push_back(figure_of(result, side.signatures));
   section.headlines = {headline_of(result.ladder.verdict)};
   section.page_part =
@@ -385,7 +415,8 @@ Analysis confounds_analysis() {
           "positions too, are held fixed; it ends in a verdict, by a permutation test of the "
           "latter: adds, no evidence, or cannot tell. Previous token, order and syntax are "
           "not excluded. With -o DIR it writes "
-          "confounds.tsv, confounds_ladder.tsv, the figure fig7_confounds and report.json.",
+          "confounds.tsv, confounds_ladder.tsv, the figures fig7_ladder and fig7_confounds, and "
+          "report.json.",
       .flags = flags(),
       .examples = {{"moexray confounds traces", "the table and the verdict"},
                    {"moexray confounds traces --model OLMoE-1B-7B-0125-Instruct",

@@ -70,6 +70,11 @@ void take_test(const VerdictFacts& facts, const Results& results, DifferenceVerd
       return;
     }
     verdict.positions = inference.positions.text();
+    if (inference.positions.n_short > 0) {
+      const std::size_t n_compared = inference.positions.rows.size();
+      verdict.positions +=
+          fmt::format(" of {} of {} prompts", n_compared, n_compared + inference.positions.n_short);
+    }
     verdict.p_value = results.inference->location.gap.p_value;
     verdict.n_permutations = results.inference->location.gap.n_draws;
     smallest = results.inference->smallest_p_value;
@@ -121,7 +126,9 @@ WordsVerdict judge_words(const VerdictFacts& facts, const Results& results, bool
   verdict.reason = own.reason;
   verdict.positions = results.confounds->ladder.positions;
   for (const stats::LadderRung& rung : results.confounds->ladder.rungs) {
-    if (rung.is_decisive) verdict.held_fixed = rung.held_fixed;
+    if (!rung.is_decisive) continue;
+    verdict.held_fixed = rung.held_fixed;
+    verdict.coverage = rung.coverage;
   }
   switch (own.outcome) {
     case stats::Outcome::adds:

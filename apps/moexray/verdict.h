@@ -64,6 +64,7 @@ struct WordsVerdict {
   double chance = stats::undefined;
   double p_value = stats::undefined;
   double smallest_detectable = stats::undefined;
+  double coverage = stats::undefined;  ///< the share of their tokens that could be used
   std::int64_t n_permutations = 0;
   std::string positions;                ///< that the test compared
   std::vector<std::string> held_fixed;  ///< "token types", …

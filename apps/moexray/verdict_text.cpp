@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "coverage_text.h"
 #include "interval_text.h"
 #include "moexray/core/escape.h"
 #include "moexray/report/number.h"
@@ -89,10 +90,11 @@ std::string nulls_sentence(const DifferenceVerdict& verdict) {
 
 std::string words_sentence(const WordsVerdict& verdict) {
   const auto numbers = [&] {
-    return fmt::format("accuracy {}, {} under permuted labels, p = {}{}",
+    return fmt::format("accuracy {}, {} under permuted labels, p = {}{}{}",
                        fixed(verdict.accuracy, 3), fixed(verdict.chance, 3),
                        p_text(verdict.p_value, verdict.n_permutations),
-                       verdict.positions.empty() ? "" : ", on the " + verdict.positions);
+                       verdict.positions.empty() ? "" : ", on the " + verdict.positions,
+                       coverage_text(verdict.coverage));
   };
   switch (verdict.finding) {
     case Finding::found:
@@ -303,6 +305,7 @@ Json words_json(const WordsVerdict& verdict) {
                        {"accuracy", verdict.accuracy},
                        {"chance", verdict.chance},
                        {"smallest_detectable", verdict.smallest_detectable},
+                       {"coverage", verdict.coverage},
                        {"held_fixed", Json::array(verdict.held_fixed)},
                        {"positions", reason_json(verdict.positions)},
                        {"permutations", verdict.n_permutations},

@@ -3,8 +3,6 @@
 #include <algorithm>
 
 #include "feature_sets.h"
-#include "moexray/core/error.h"
-#include "moexray/stats/folds.h"
 #include "nested_repetitions.h"
 #include "permuted_accuracy.h"
 
@@ -12,41 +10,22 @@ namespace moexray::stats {
 
 AccuracyTest test_accuracy(const ComparedPrompts& compared, const AccuracyTestOptions& options) {
   AccuracyTest result;
-  if (!compared.comparable()) {
-    result.left_out = compared.check.reason;
-    return result;
-  }
-  if (options.n_permutations == 0) {
+  if (options.n_permutations == 0 && compared.comparable()) {
     result.left_out = "no permutations";
     return result;
   }
-  const Signatures& signatures = compared.signatures;
-  std::vector<int> folds;
-  try {
-    folds = grouped_folds(signatures.ids, compared.categories, compared.units, options.n_folds,
-                          options.seed);
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::data) throw;
-    result.left_out = error.what();
-    return result;
-  }
+  const std::vector<int> folds =
+      compared_folds(compared, options.n_folds, options.seed, result.left_out);
+  if (folds.empty()) return result;
   PipelineOptions pipeline;
   pipeline.grid = {options.c};
   if (options.n_folds > max_nested_folds) {
     result.left_out = "more than " + std::to_string(max_nested_folds) + " folds";
     return result;
   }
-  const FeatureMaker features = signature_features(signatures);
-  const PermutedAccuracy found = permuted_accuracy(features, pipeline,
-                                                   {.categories = compared.categories,
-                                                    .units = compared.units,
-                                                    .folds = folds,
-                                                    .n_folds = options.n_folds,
-                                                    .n_draws = options.n_permutations,
-                                                    .seed = options.seed,
-                                                    .stream = "accuracy permutation",
-                                                    .n_threads = options.n_threads,
-                                                    .work = options.work});
+  const PermutedAccuracy found =
+      permuted_accuracy(signature_features(compared.signatures), pipeline,
+                        asked_permutations(compared, folds, options, "accuracy permutation"));
   result.accuracy = found.accuracy;
   result.chance = found.chance;
   result.p_value = found.p_value;

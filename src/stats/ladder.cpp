@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <mutex>
 #include <utility>
 
-#include "moexray/core/error.h"
-#include "moexray/stats/folds.h"
 #include "parallel.h"
 #include "permuted_accuracy.h"
 
@@ -45,19 +45,6 @@ Matrix without_context(Matrix y, const Matrix& x, Eigen::Index n_train, int n_la
 
 Matrix residual(const TypeSignatures& s) { return s.observed - s.expected; }
 
-double coverage_of(const TypeRouting& routing, const std::vector<int>& folds,
-                   const std::vector<std::size_t>& rows) {
-  double sum = 0;
-  const int n_folds = *std::max_element(folds.begin(), folds.end()) + 1;
-  for (int fold = 0; fold < n_folds; ++fold) {
-    const SplitRows split = split_rows(folds, FoldSet{1} << fold);
-    sum += routing.signatures(all_rows(split, rows))
-               .coverage.tail(static_cast<Eigen::Index>(split.test.size()))
-               .sum();
-  }
-  return sum / static_cast<double>(folds.size());
-}
-
 // Only what is compared teaches. Routing is no sum of what types and places do: with the tokens
 // that follow, types would have means that are not theirs at the first places, and categories
 // differ in their types.
@@ -70,6 +57,60 @@ TokenRoles compared_roles(const RoutedTokens& tokens, const CommonPositions& pos
   roles.compared.clear();
   return roles;
 }
+
+// What types, or types and places, leave of the signatures: fitted once for every split, which
+// several rungs and the coverage ask for.
+class Residuals {
+ public:
+  Residuals(const RoutedTokens& tokens, const ComparedPrompts& compared, bool by_place,
+            int min_type_count)
+      : routing_(tokens, compared_roles(tokens, compared.positions, by_place), min_type_count),
+        rows_(compared.positions.rows) {}
+
+  /// [n_train + n_test, L·E]
+  const Matrix& of(const SplitRows& split) { return fit(split).values; }
+
+  /// What contexts() leaves of the mean routing of the tokens before.
+  Matrix of_context(const SplitRows& split, Context context) const {
+    return residual(routing_.contexts(all_rows(split, rows_), context));
+  }
+
+  /// The mean share of a held-out prompt's tokens that was used.
+  double coverage(const std::vector<int>& folds) {
+    double sum = 0;
+    const int n_folds = *std::max_element(folds.begin(), folds.end()) + 1;
+    for (int fold = 0; fold < n_folds; ++fold) {
+      sum += fit(split_rows(folds, FoldSet{1} << fold)).test_coverage;
+    }
+    return sum / static_cast<double>(folds.size());
+  }
+
+ private:
+  struct Fit {
+    std::once_flag once;
+    Matrix values;
+    double test_coverage = 0;  // sum over the held-out prompts
+  };
+
+  const Fit& fit(const SplitRows& split) {
+    Fit* found = nullptr;
+    {
+      const std::lock_guard lock(mutex_);
+      found = &fits_[{split.train, split.test}];
+    }
+    std::call_once(found->once, [&] {
+      const TypeSignatures s = routing_.signatures(all_rows(split, rows_));
+      found->values = residual(s);
+      found->test_coverage = s.coverage.tail(std::ssize(split.test)).sum();
+    });
+    return *found;
+  }
+
+  TypeRouting routing_;
+  std::vector<std::size_t> rows_;  // the compared prompts among all
+  std::mutex mutex_;
+  std::map<std::pair<std::vector<Eigen::Index>, std::vector<Eigen::Index>>, Fit> fits_;
+};
 
 FeatureSet rung(std::string name, std::string title) {
   return {std::move(name), std::move(title), {}, undefined, {}};
@@ -87,17 +128,9 @@ const std::vector<std::vector<std::string>> held_fixed = {
 void test_rung(const FeatureSet& set, const ComparedPrompts& compared,
                const std::vector<int>& folds, const ConfoundsOptions& options,
                ConfoundsVerdict& verdict) {
-  const FeatureMaker maker = set.features(0);
-  const PermutedAccuracy found = permuted_accuracy(maker, confounds_pipeline(),
-                                                   {.categories = compared.categories,
-                                                    .units = compared.units,
-                                                    .folds = folds,
-                                                    .n_folds = options.n_folds,
-                                                    .n_draws = options.n_permutations,
-                                                    .seed = options.seed,
-                                                    .stream = "confounds permutation",
-                                                    .n_threads = options.n_threads,
-                                                    .work = options.work});
+  const PermutedAccuracy found =
+      permuted_accuracy(set.features(0), confounds_pipeline(),
+                        asked_permutations(compared, folds, options, "confounds permutation"));
   verdict.accuracy = found.accuracy;
   verdict.n_permutations = options.n_permutations;
   verdict.p_value = found.p_value;
@@ -142,20 +175,10 @@ void decide(const FeatureSet& set, const ComparedPrompts& compared, const std::v
 Ladder ladder(const RoutedTokens& tokens, const ComparedPrompts& compared,
               const ConfoundsOptions& options) {
   Ladder result;
-  if (!compared.comparable()) {
-    result.verdict.reason = compared.check.reason;
-    return result;
-  }
-  result.positions = compared.text();
-  std::vector<int> folds;
-  try {
-    folds = grouped_folds(compared.signatures.ids, compared.categories, compared.units,
-                          options.n_folds, options.seed);
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::data) throw;
-    result.verdict.reason = error.what();
-    return result;
-  }
+  if (compared.comparable()) result.positions = compared.text();
+  const std::vector<int> folds =
+      compared_folds(compared, options.n_folds, options.seed, result.verdict.reason);
+  if (folds.empty()) return result;
   const std::vector<FeatureSet> sets = ladder_sets(tokens, compared, options.min_type_count, folds);
   for (std::size_t i = 0; i < sets.size(); ++i) {
     result.rungs.push_back({.name = sets[i].name,
@@ -165,20 +188,24 @@ Ladder ladder(const RoutedTokens& tokens, const ComparedPrompts& compared,
                             .is_decisive = i == decisive_rung,
                             .left_out = sets[i].left_out});
   }
+  decide(sets[decisive_rung], compared, folds, options, result.verdict);
   const std::vector<int>& labels = compared.categories.of_prompt;
   const PipelineOptions pipeline = confounds_pipeline();  // the models refer to it
   parallel_for(static_cast<int>(sets.size()), options.n_threads, [&](int i) {
     const auto index = static_cast<std::size_t>(i);
     if (!sets[index].left_out.empty()) return;
     throw_if_stopped(options.work.stop);
-    const FeatureMaker maker = sets[index].features(0);
-    FoldModels models(maker, labels, static_cast<int>(compared.categories.names.size()), folds,
-                      options.n_folds, pipeline);
-    result.rungs[index].accuracy =
-        share_correct(held_out_classes(models, labels.size(), options.n_folds), labels);
+    double& accuracy = result.rungs[index].accuracy;
+    if (index == decisive_rung && !std::isnan(result.verdict.accuracy)) {
+      accuracy = result.verdict.accuracy;  // the same models
+    } else {
+      const FeatureMaker maker = sets[index].features(0);
+      FoldModels models(maker, labels, static_cast<int>(compared.categories.names.size()), folds,
+                        options.n_folds, pipeline);
+      accuracy = share_correct(held_out_classes(models, labels.size(), options.n_folds), labels);
+    }
     if (options.work.on_steps) options.work.on_steps(1);
   });
-  decide(sets[decisive_rung], compared, folds, options, result.verdict);
   return result;
 }
 
@@ -215,26 +242,22 @@ std::vector<FeatureSet> ladder_sets(const RoutedTokens& tokens, const ComparedPr
     for (std::size_t i = 1; i < sets.size(); ++i) sets[i].left_out = "the trace has no token ids";
     return sets;
   }
-  const auto rows = std::make_shared<const std::vector<std::size_t>>(compared.positions.rows);
   const int n_layers = tokens.shape.n_layers;
   for (const bool by_place : {false, true}) {
-    const auto routing = std::make_shared<const TypeRouting>(
-        tokens, compared_roles(tokens, compared.positions, by_place), min_type_count);
+    const auto residuals = std::make_shared<Residuals>(tokens, compared, by_place, min_type_count);
     FeatureSet& own = sets[by_place ? decisive_rung : 1];
-    own.coverage = coverage_of(*routing, folds, *rows);
-    own.features = always([routing, rows](const SplitRows& split) {
-      return FeatureBlocks{{residual(routing->signatures(all_rows(split, *rows))), true}};
+    own.coverage = residuals->coverage(folds);
+    own.features = always([residuals](const SplitRows& split) {
+      return FeatureBlocks{{residuals->of(split), true}};
     });
     if (!by_place) continue;
     for (const Context context : {Context::previous_token, Context::earlier_tokens}) {
       FeatureSet& further = sets[context == Context::previous_token ? 3 : 4];
       further.coverage = own.coverage;
-      further.features = always([routing, rows, context, n_layers](const SplitRows& split) {
-        const SplitRows all = all_rows(split, *rows);
+      further.features = always([residuals, context, n_layers](const SplitRows& split) {
         return FeatureBlocks{
-            {without_context(residual(routing->signatures(all)),
-                             residual(routing->contexts(all, context)),
-                             static_cast<Eigen::Index>(all.train.size()), n_layers),
+            {without_context(residuals->of(split), residuals->of_context(split, context),
+                             std::ssize(split.train), n_layers),
              true}};
       });
     }

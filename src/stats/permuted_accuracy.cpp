@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "moexray/core/error.h"
 #include "moexray/core/random.h"
 #include "moexray/stats/folds.h"
 #include "pair_means.h"
@@ -11,6 +12,20 @@
 #include "relabelling.h"
 
 namespace moexray::stats {
+
+std::vector<int> compared_folds(const ComparedPrompts& compared, int n_folds, std::uint64_t seed,
+                                std::string& reason) {
+  reason = compared.check.reason;
+  if (!compared.comparable()) return {};
+  try {
+    return grouped_folds(compared.signatures.ids, compared.categories, compared.units, n_folds,
+                         seed);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data) throw;
+    reason = error.what();
+    return {};
+  }
+}
 
 double share_correct(const std::vector<int>& predicted, const std::vector<int>& labels) {
   double n = 0;

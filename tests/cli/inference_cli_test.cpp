@@ -15,8 +15,8 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 // Two categories of eight prompts. Each token type prefers an expert; in category b, with
-// `context`, the next one is taken in place of it.
-void write_trace(const fs::path& directory, bool context, bool with_ids = true) {
+// `context`, the next one is taken in place of it. Eight tokens of each are generated.
+void write_trace(const fs::path& directory, bool context, bool with_ids, int n_prompt_tokens) {
   fs::create_directories(directory);
   std::ofstream(directory / "manifest.json")
       << R"({"format":"moexray-trace","version":1,"model":{"n_layers":1,"n_experts":6,"top_k":1}})"
@@ -32,13 +32,13 @@ void write_trace(const fs::path& directory, bool context, bool with_ids = true) 
                    {"meta", {{"source", "s" + std::to_string(i / 4)}}}})
                  .dump()
           << '\n';
-    for (int t = 0; t < 20; ++t) {
+    for (int t = 0; t < n_prompt_tokens + 8; ++t) {
       const int type = (t * 7 + i * 3 + t * t * i) % 5;
       const int noise = (t * 11 + i * 5) % 4 == 0 ? 2 : 0;
       json event = {{"prompt_id", id},
                     {"layer", 0},
                     {"pos", t},
-                    {"type", t < 12 ? "prompt" : "generation"},
+                    {"type", t < n_prompt_tokens ? "prompt" : "generation"},
                     {"experts", {(type + noise + (context && is_b ? 1 : 0)) % 6}}};
       if (with_ids) event["token_id"] = type;
       events << event.dump() << '\n';
@@ -48,9 +48,9 @@ void write_trace(const fs::path& directory, bool context, bool with_ids = true) 
 
 class InferenceCommands : public ::testing::Test {
  protected:
-  fs::path trace(bool context, bool with_ids = true) {
+  fs::path trace(bool context, bool with_ids = true, int n_prompt_tokens = 12) {
     const fs::path path = place_.path() / ("t" + std::to_string(n_++));
-    write_trace(path, context, with_ids);
+    write_trace(path, context, with_ids, n_prompt_tokens);
     return path;
   }
   TemporaryDirectory place_;
@@ -129,12 +129,18 @@ TEST_F(InferenceCommands, ConfoundsSpeaksPlainly) {
 
 TEST_F(InferenceCommands, GroupsAreKeptTogether) {
   // Four sources hold both categories: labels are exchanged inside them.
-  const json r =
-      run_for_json({"confounds", trace(true), "--folds", "4", "--group-by", "meta.source",
-                    "--nested-repetitions", "0", "--classifier-permutations", "99"});
-  EXPECT_EQ(r.at("n_units"), 4);
-  EXPECT_EQ(r.at("verdict").at("permutations"), 99);
-  EXPECT_NE(r.at("verdict").at("outcome"), "cannot tell");
+  const auto verdict_of = [&](bool context) {
+    const json r = run_for_json({"confounds", trace(context, true, 40), "--folds", "4",
+                                 "--group-by", "meta.source", "--nested-repetitions", "0",
+                                 "--classifier-permutations", "99"});
+    EXPECT_EQ(r.at("n_units"), 4);
+    return r.at("verdict");
+  };
+  const json verdict = verdict_of(true);
+  EXPECT_EQ(verdict.at("outcome"), "adds");
+  EXPECT_EQ(verdict.at("accuracy"), 1);
+  EXPECT_EQ(verdict.at("positions"), "first 40 prompt tokens");
+  EXPECT_EQ(verdict_of(false).at("outcome"), "no evidence");
   const json classified = run_for_json({"classify", trace(true), "--folds", "4", "--group-by",
                                         "meta.source", "--nested-repetitions", "0"});
   for (std::size_t i = 0; i < 16; ++i) {
@@ -193,6 +199,9 @@ TEST_F(InferenceCommands, AnalyzeRunsThemWhenAsked) {
   EXPECT_EQ(report.at("confounds").at("verdict").at("outcome"), "adds");
   EXPECT_EQ(report.at("information").at("experts").size(), 6U);
   EXPECT_TRUE(fs::exists(out / "confounds.tsv"));
+  const std::string rungs = file_content(out / "fig7_ladder.tsv");
+  EXPECT_NE(rungs.find("\ntoken types, positions and part (decides)\t"), std::string::npos)
+      << rungs;
   EXPECT_TRUE(fs::exists(out / "information.tsv"));
   EXPECT_NE(file_content(out / "report.html").find("Verdict: routing tells the category"),
             std::string::npos);

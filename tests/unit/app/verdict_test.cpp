@@ -45,6 +45,9 @@ struct Made {
     words.chance = 0.34;
     words.n_permutations = 199;
     confounds.ladder.positions = "first 12 prompt tokens";
+    stats::LadderRung& rung = confounds.ladder.rungs.emplace_back();
+    rung.coverage = 0.257;
+    rung.is_decisive = true;
     set_experts(true);
   }
 
@@ -114,7 +117,9 @@ TEST(Verdict, SaysWhatWasFoundAndWhatWasNotTested) {
       "tells "
       "the category of held-out prompts (accuracy 0.610, 0.340 under permuted labels, p = 0.005, "
       "on "
-      "the first 12 prompt tokens); previous token, order and syntax are not excluded. A "
+      "the first 12 prompt tokens; 26% of these tokens are of types that other prompts have "
+      "often enough, the others were not compared); previous token, order and syntax are not "
+      "excluded. A "
       "classifier names the category of prompts that it has not seen with accuracy 0.950 (95% "
       "interval 0.880–0.990; the largest category's share is 0.400); on the first 12 prompt tokens "
       "with 0.800, better than the 0.350 that permuted labels give (p = 0.005 by 199 "
@@ -220,6 +225,13 @@ TEST(Verdict, ClaimsNothingWithoutADifference) {
   EXPECT_FALSE(says(text, "goes beyond")) << text;
   EXPECT_FALSE(says(text, "layer 1")) << text;
   EXPECT_FALSE(says(text, "Not excluded")) << text;
+}
+
+TEST(Verdict, SaysHowManyPromptsAreTooShort) {
+  Made made;
+  made.inference.positions.rows = {0, 1, 3};
+  made.inference.positions.n_short = 1;
+  EXPECT_TRUE(says(made.text(), "on the first 12 prompt tokens of 3 of 4 prompts"));
 }
 
 TEST(Verdict, LengthsMoveEstimatesAndNotTheTest) {

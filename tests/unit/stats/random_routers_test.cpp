@@ -42,12 +42,17 @@ RouterScores scores_of(const Signatures& s, std::span<const std::string> groups 
 }
 
 TEST(RouterScores, VarianceBetweenIsThatOfPermanovaWithoutItsBias) {
-  const Signatures s = made_signatures(3, 7, 0.8, 1);
+  Signatures s = made_signatures(3, 7, 0.8, 1);
+  s.ids.resize(18);  // the last category has four
+  s.categories.resize(18);
+  s.values.conservativeResize(18, 8);
+  s.layer_tokens.conservativeResize(18, 1);
+  s.layer_sums.conservativeResize(18, 1);
   const ComparedPrompts compared = whole_prompts(s, {});
   const double plain =
       test_location(unit_blocks(s), compared.categories, compared.units, {.n_permutations = 1})
           .r_squared;
-  const double bias = 2.0 / 20.0;  // (K − 1)/(n − 1)
+  const double bias = 2.0 / 17.0;  // (K − 1)/(n − 1)
   EXPECT_NEAR(scores_of(s).r_squared, (plain - bias) / (1 - bias), 1e-12);
 }
 

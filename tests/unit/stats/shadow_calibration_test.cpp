@@ -27,5 +27,26 @@ TEST(ShadowCalibration, ABetterRouterIsFound) {
   EXPECT_GE(n_found({.planted = 0.4}, 20, true), 16);
 }
 
+TEST(ShadowCalibration, WhereHiddenStatesKnowNothingNoRouterSeparates) {
+  // One hidden state for all tokens: every router gives all prompts one signature.
+  ShadowCase same({.category = 0, .prompt = 0, .token = 0}, 1, 0);
+  // Prompts that differ in the noise of their tokens alone: R² is 0 on average.
+  constexpr int n = 40;
+  for (const bool is_matched : {false, true}) {
+    const stats::RouterContrast contrast = same.contrast(is_matched);
+    EXPECT_TRUE(std::isnan(contrast.own));
+    EXPECT_EQ(stats::router_outcome(contrast), stats::RouterOutcome::cannot_tell);
+    double own = 0, random = 0;
+    for (int i = 0; i < n; ++i) {
+      const stats::RouterContrast one =
+          ShadowCase({.category = 0, .prompt = 0}, 2, i).contrast(is_matched);
+      own += one.own / n;
+      random += one.mean / n;
+    }
+    EXPECT_NEAR(own, 0, 0.012);
+    EXPECT_NEAR(random, 0, 0.008);
+  }
+}
+
 }  // namespace
 }  // namespace moexray::bench
