@@ -370,7 +370,8 @@ std::vector<LayerAgreement> agreement(const RoutedTokens& first, const RoutedTok
                      beyond(sums.same_type(by_type, options.min_type_count))};
     ChanceCorrected& same_type = result.chance[3];
     if (same_type.coverage < options.min_coverage) {
-      same_type = {.coverage = same_type.coverage};
+      same_type.chance = undefined;
+      same_type.kappa = {};
     }
     if (options.work.on_steps) options.work.on_steps(1);
   });
