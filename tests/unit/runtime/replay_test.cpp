@@ -184,16 +184,16 @@ TEST_F(Replay, RefusesTokensThatTheModelDoesNotHave) {
 
   // A tokenizer that calls a token by another name means another token.
   std::string lines = read_file(directory("t") / "prompts.jsonl", 1 << 20);
-  const std::size_t at = lines.find("\"tokens\":[\"o\"");
+  const std::size_t at = lines.find("[\"b111\"");
   ASSERT_NE(at, std::string::npos);
-  lines.replace(at, 13, "\"tokens\":[\"0\"");
+  lines.replace(at, 7, "[\"b0\"");
   std::size_t sum = 0;
   while ((sum = lines.find(",\"line_checksum\"", sum)) != std::string::npos) {
     lines.erase(sum, lines.find('}', sum) - sum);
   }
   write_file_atomically(directory("t") / "prompts.jsonl", lines);
   FakeModel model = model_of(264);
-  expect_error(ErrorKind::data, "expected \"0\", found \"o\"",
+  expect_error(ErrorKind::data, "expected \"b0\", found \"b111\"",
                [&] { plan("t", model, settings_); });
 }
 

@@ -202,10 +202,11 @@ TEST(Agreement, ChanceLevelsAreTheirDefinitions) {
   }
 }
 
-// Tokens of a prompt in another order follow the prompt and nothing else.
+// Tokens of a prompt in another order follow the prompt and nothing else. Among a token's T − 1
+// others in the second is then itself, so that κ is −1/(T − 2) and not 0.
 TEST(Agreement, OfRotatedTokensIsThatOfThePrompt) {
   World world;
-  world.n_prompts = 60;
+  world.n_prompts = 200;
   const auto choose = world.uniform(7);
   // Each prompt has four experts of its own, which half of its tokens take.
   const auto of_prompt = [&](int i, int t, int layer) {
@@ -216,7 +217,7 @@ TEST(Agreement, OfRotatedTokensIsThatOfThePrompt) {
   const Routing b =
       world.routing([&](int i, int t, int layer) { return of_prompt(i, (t + 5) % 20, layer); });
   for (const LayerAgreement& layer : compare(a, b)) {
-    EXPECT_NEAR(layer.chance[2].kappa.estimate, 0, 0.03);
+    EXPECT_NEAR(layer.chance[2].kappa.estimate, -1.0 / 18, 0.03);
     EXPECT_GT(layer.chance[1].kappa.estimate, 0.1);
     EXPECT_LT(layer.chance[1].chance + 0.1, layer.chance[2].chance);
   }
