@@ -15,7 +15,8 @@
   ROW(shadow)                 \
   ROW(confounds)              \
   ROW(information)            \
-  ROW(experts)
+  ROW(experts)                \
+  ROW(compare)
 
 namespace moexray::app {
 

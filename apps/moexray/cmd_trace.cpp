@@ -72,14 +72,36 @@ std::int64_t parse_memory(const std::string& text) {
   }
 }
 
+// Prompts, and what they would be continued by, are those of the replayed trace.
+void check_replay(const Arguments& arguments) {
+  if (!arguments.positionals().empty()) {
+    throw Error(ErrorKind::usage, "give either PROMPTS or --replay");
+  }
+  for (const char* key :
+       {"prompt", "max-new-tokens", "template", "template-date", "ignore-eos", "do-sample",
+        "temperature", "top-p", "seed", "prompt-key", "id-key", "category-key"}) {
+    if (!arguments.given(key)) continue;
+    throw Error(ErrorKind::usage,
+                fmt::format("--{} and --replay: tokens are fed as they were recorded", key));
+  }
+  const std::filesystem::path output = arguments.text("output");
+  for (const std::string& replayed : arguments.texts("replay")) {
+    std::error_code ignored;
+    if (!std::filesystem::equivalent(replayed, output, ignored)) continue;
+    throw Error(ErrorKind::usage, {"a trace cannot replace the one that it replays", "--output",
+                                   "another directory than that of --replay", replayed});
+  }
+}
+
 // Flags that would silently have no effect are mistakes.
 void check_combinations(const Arguments& arguments) {
   const auto fail = [](const char* what) { throw Error(ErrorKind::usage, what); };
+  if (arguments.given("replay")) check_replay(arguments);
   if (arguments.given("prompt") && !arguments.positionals().empty()) {
     fail("give either PROMPTS or --prompt");
   }
-  if (!arguments.given("prompt") && arguments.positionals().empty()) {
-    fail("missing argument PROMPTS (or --prompt TEXT)");
+  if (!arguments.given("prompt") && !arguments.given("replay") && arguments.positionals().empty()) {
+    fail("missing argument PROMPTS (or --prompt TEXT, or --replay TRACE)");
   }
   for (const char* key : {"temperature", "top-p"}) {
     if (arguments.given(key) && !arguments.on("do-sample")) {
@@ -111,6 +133,7 @@ TraceSettings settings_of(const Arguments& arguments) {
   generation.seed = static_cast<std::uint64_t>(arguments.integer("seed"));
   generation.ignore_eos = arguments.on("ignore-eos");
   generation.router_logits = arguments.on("router-logits");
+  generation.score = arguments.on("score");
   settings.dtype = arguments.text("dtype");
   settings.batch = parse_batch(arguments.text("batch"));
   settings.memory_bytes = parse_memory(arguments.text("memory"));
@@ -240,6 +263,22 @@ void trace_to(const TraceOutput& output, TraceJob& job, Model& model, const Toke
   if (progress.done() > 0) progress.finish();
 }
 
+// Reads what is to be traced, and plans it.
+TraceJob plan(const Arguments& arguments, const TraceSettings& settings,
+              const Checkpoint& checkpoint, std::optional<PromptSet> prompts,
+              const Tokenizer& tokenizer, Console& console) {
+  if (prompts) {
+    const auto chat_template = choose_template(arguments, checkpoint.directory(), tokenizer);
+    return plan_trace(settings, std::move(*prompts), checkpoint.config(),
+                      checkpoint.router_sha256(), tokenizer, *chat_template,
+                      console.stop_requested());
+  }
+  const std::vector<std::string>& names = arguments.texts("replay");
+  const std::vector<std::filesystem::path> directories(names.begin(), names.end());
+  return plan_replay(settings, read_recording(directories), checkpoint.config(),
+                     checkpoint.router_sha256(), tokenizer);
+}
+
 void run(const Arguments& arguments, Console& console) {
   const TraceSettings settings = settings_of(arguments);
   const TraceOutput output = output_of(arguments);
@@ -247,15 +286,15 @@ void run(const Arguments& arguments, Console& console) {
                                                     ? find_checkpoint(arguments.text("model"))
                                                     : data_directory() / "models" / "mini-olmoe";
   // Inputs first, the cheap ones before the others; then the output; then the weights.
-  PromptSet prompts = read_all_prompts(arguments, settings, console);
-  report_similar_categories(prompts, console);
+  std::optional<PromptSet> prompts;
+  if (!arguments.given("replay")) {
+    prompts = read_all_prompts(arguments, settings, console);
+    report_similar_categories(*prompts, console);
+  }
   const Checkpoint checkpoint(model_directory);
   for (const std::string& notice : checkpoint.config().notices) console.notice(notice);
   const auto tokenizer = open_tokenizer_of(model_directory, console);
-  const auto chat_template = choose_template(arguments, model_directory, *tokenizer);
-  TraceJob job =
-      plan_trace(settings, std::move(prompts), checkpoint.config(), checkpoint.router_sha256(),
-                 *tokenizer, *chat_template, console.stop_requested());
+  TraceJob job = plan(arguments, settings, checkpoint, std::move(prompts), *tokenizer, console);
 
   ShadowRouters shadows;
   if (arguments.given("shadow")) {
@@ -300,6 +339,16 @@ std::vector<Flag> flags() {
        .value_name = "DIR",
        .help = "checkpoint directory in Hugging Face layout [default: the bundled mini-olmoe]"},
       {.name = "--prompt", .value_name = "TEXT", .help = "trace this one prompt, no file"},
+      {.name = "--replay",
+       .value_name = "TRACE",
+       .help = "feed the tokens that a trace recorded, prompts and what was generated, in place of "
+               "PROMPTS: with another model, type or router, every position of the new trace is "
+               "that of the recorded one. May be repeated, for shards",
+       .repeated = true},
+      {.name = "--score",
+       .type = FlagType::on_off,
+       .help = "also record the log-probability of each token given those before it (logprobs in "
+               "prompts.jsonl)"},
       {.name = "--max-new-tokens",
        .type = FlagType::integer,
        .value_name = "N",
@@ -457,6 +506,9 @@ Command trace_command() {
                     "Trace with a downloaded checkpoint; the events are compressed."},
                    {"moexray trace --prompt \"def add(a, b):\" --template none --max-new-tokens 8",
                     "Trace one raw text."},
+                   {"moexray trace --replay traces --dtype float32 --score -o traces-float32",
+                    "Feed the same tokens again in float32, generated ones included, and record "
+                    "how probable each was."},
                    {"moexray trace prompts.jsonl --shard 0/4 -o traces-0",
                     "The first quarter of a file; other machines do the rest, and the analysis "
                     "commands take all four directories."}},

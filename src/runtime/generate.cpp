@@ -142,8 +142,11 @@ class Batch {
     }
     const std::vector<Shadow> shadows = begin_shadows(chunks);
     collector_.begin_pass(std::move(pieces));
-    std::vector<float> logits =
-        model_.forward(*session_, slots, {&collector_, options_.policy.get(), {}, shadows});
+    Passage passage{&collector_, options_.policy.get(), {}, shadows};
+    std::vector<float> scored;
+    if (options_.score) passage.every_token = score_rows(chunks, scored);
+    std::vector<float> logits = model_.forward(*session_, slots, passage);
+    if (options_.score) logits = std::move(scored);
     collector_.end_pass();
     for (const RoutingCollector& collector : shadow_collectors_) collector.end_pass();
     if (logits.size() != chunks.size() * n_vocab_) {
@@ -154,6 +157,32 @@ class Batch {
               std::span(logits).subspan(row * n_vocab_, n_vocab_));
     }
     if (on_pass_) on_pass_(type, n_tokens);
+  }
+
+  // Takes the logits of every row of a pass: scores the tokens that follow and are known, and keeps
+  // the rows of the chunks' last tokens.
+  LogitsSink score_rows(std::span<const Chunk> chunks, std::vector<float>& last_rows) {
+    return [this, chunks, &last_rows, at = std::size_t{0}, row = std::size_t{0}](
+               std::int64_t, std::span<const float> block) mutable {
+      for (; block.size() >= n_vocab_ && at < chunks.size(); block = block.subspan(n_vocab_)) {
+        const auto logits = block.first(n_vocab_);
+        const Chunk& chunk = chunks[at];
+        Sequence& sequence = sequences_[chunk.sequence];
+        const std::span<const TokenId> prompt = sequence.input.token_ids;
+        const std::size_t next = static_cast<std::size_t>(sequence.n_done) + row + 1;
+        TokenId following = sequence.n_done < std::ssize(prompt) ? sequence.input.following : -1;
+        if (next < prompt.size()) following = prompt[next];
+        if (following >= 0) add_score(sequence, logits, following);
+        if (++row < chunk.token_ids.size()) continue;
+        last_rows.insert(last_rows.end(), logits.begin(), logits.end());
+        ++at;
+        row = 0;
+      }
+    };
+  }
+
+  static void add_score(Sequence& sequence, std::span<const float> logits, TokenId token) {
+    sequence.output.logprobs.push_back(log_probability(logits, token));
   }
 
   // What the shadows choose in the next pass goes to its sequences.
@@ -182,7 +211,10 @@ class Batch {
     }
     GenerationOutput& output = sequence.output;
     if (options_.max_new_tokens > 0) {
+      // Choosing may take candidates away, which scores know nothing of.
+      const std::vector<float> all(options_.score ? logits.begin() : logits.end(), logits.end());
       const TokenId token = next_token(logits, sequence.stream);
+      if (options_.score) add_score(sequence, all, token);
       output.token_ids.push_back(token);
       if (is_eos(token)) output.finish_reason = "eos";
     }

@@ -113,4 +113,18 @@ std::vector<double> sampling_probabilities(std::span<const float> logits,
   return probabilities;
 }
 
+float log_probability(std::span<const float> logits, TokenId token) {
+  if (token < 0 || static_cast<std::size_t>(token) >= logits.size()) {
+    throw Error(ErrorKind::data, {"no logit of a token that is to be scored",
+                                  {},
+                                  "an id below " + std::to_string(logits.size()),
+                                  std::to_string(token)});
+  }
+  const double largest = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(logit - largest);
+  const double value = logits[static_cast<std::size_t>(token)] - largest - std::log(sum);
+  return static_cast<float>(std::min(value, 0.0));
+}
+
 }  // namespace moexray

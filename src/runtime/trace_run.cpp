@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <set>
 #include <utility>
 
@@ -51,9 +52,8 @@ std::string find_failure(std::span<const TokenId> ids, std::int64_t max_new_toke
 
 class FailureList {
  public:
-  void add(const std::string& where, const Prompt& prompt, std::string_view what) {
+  void add(const std::string& place, const Prompt& prompt, std::string_view what) {
     if (++n_failures_ > max_listed_failures) return;
-    const std::string place = prompt.line > 0 ? fmt::format("{}:{}", where, prompt.line) : where;
     text_ += fmt::format("\n  {}: prompt \"{}\": {}", printable(place), printable(prompt.id), what);
   }
 
@@ -86,28 +86,24 @@ void tokenize_prompts(TraceJob& job, const TraceSettings& settings, const ModelC
     } catch (const Error& error) {
       failure = error.what();
     }
-    if (!failure.empty()) failures.add(settings.prompts_name, prompt, failure);
+    if (!failure.empty()) {
+      const std::string& name = settings.prompts_name;
+      failures.add(prompt.line > 0 ? fmt::format("{}:{}", name, prompt.line) : name, prompt,
+                   failure);
+    }
     job.tokenized.push_back(std::move(tokenized));
   }
   failures.throw_if_any();
 }
 
-std::vector<std::vector<TokenId>> calibration_prompts(std::span<const Prompt> prompts,
-                                                      const Tokenizer& tokenizer,
-                                                      const ChatTemplate& chat_template,
-                                                      const std::atomic<bool>& stop) {
+// `ids_of` gives the tokens of a prompt, none for one that cannot be traced.
+std::vector<std::vector<TokenId>> calibration_prompts(
+    std::size_t n_prompts, const std::function<std::vector<TokenId>(std::size_t)>& ids_of) {
   std::vector<std::vector<TokenId>> chosen;
   std::int64_t n_left = max_calibration_tokens;
-  for (const std::size_t i : spread_order(prompts.size())) {
+  for (const std::size_t i : spread_order(n_prompts)) {
     if (n_left == 0) break;
-    if (stop) throw Error(ErrorKind::interrupted, "interrupted");
-    std::vector<TokenId> ids;
-    try {
-      ids = tokenize_chat(chat_template, tokenizer, messages_of(prompts[i])).ids;
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::data) throw;
-      continue;  // told where the prompt is to be traced
-    }
+    std::vector<TokenId> ids = ids_of(i);
     const std::int64_t n = std::min({std::ssize(ids), max_calibration_prompt_tokens, n_left});
     if (n == 0) continue;
     ids.resize(static_cast<std::size_t>(n));
@@ -168,23 +164,32 @@ TraceManifest manifest_of(const TraceSettings& settings, const ModelConfig& conf
   manifest.shard = settings.shard;
   manifest.events = settings.events;
   manifest.router_logits = generation.router_logits;
+  manifest.score = generation.score;
   manifest.compress = settings.compress;
   return manifest;
 }
 
+// `tail` is what is replayed behind the prompt; null: what was generated.
 FinishedPrompt finish(const Prompt& prompt, const TokenizedPrompt& tokenized,
-                      GenerationOutput output, const Tokenizer& tokenizer) {
+                      GenerationOutput output, const ReplayedTail* tail,
+                      const Tokenizer& tokenizer) {
   FinishedPrompt finished;
   finished.prompt = &prompt;
   finished.token_ids = tokenized.ids;
-  finished.token_ids.insert(finished.token_ids.end(), output.token_ids.begin(),
-                            output.token_ids.end());
+  const std::vector<TokenId>& generated = tail != nullptr ? tail->token_ids : output.token_ids;
+  finished.token_ids.insert(finished.token_ids.end(), generated.begin(), generated.end());
   for (const TokenId id : finished.token_ids) finished.tokens.push_back(tokenizer.piece(id));
   finished.n_prompt_tokens = n_prompt_tokens(tokenized);
-  finished.n_generated_tokens = std::ssize(output.token_ids);
+  finished.n_generated_tokens = std::ssize(generated);
   finished.is_template = tokenized.is_template;
-  finished.completion = decode_completion(tokenizer, tokenized.ids, output.token_ids);
-  finished.finish_reason = std::move(output.finish_reason);
+  if (tail != nullptr) {
+    finished.completion = tail->completion;
+    finished.finish_reason = tail->finish_reason;
+  } else {
+    finished.completion = decode_completion(tokenizer, tokenized.ids, generated);
+    finished.finish_reason = std::move(output.finish_reason);
+  }
+  finished.logprobs = std::move(output.logprobs);
   finished.routing = std::move(output.routing);
   finished.shadows = std::move(output.shadows);
   return finished;
@@ -195,6 +200,10 @@ TraceTime::Tokens planned_tokens(const TraceJob& job, std::size_t begin, std::si
   TraceTime::Tokens tokens;
   for (std::size_t i = begin; i < end; ++i) {
     const std::int64_t n = n_prompt_tokens(job.tokenized[i]);
+    if (!job.replayed.empty()) {
+      tokens.prompt += n_forward_tokens(n, std::ssize(job.replayed[i].token_ids));
+      continue;
+    }
     tokens.prompt += n;
     tokens.generated += n_forward_tokens(n, job.generation.max_new_tokens) - n;
   }
@@ -211,16 +220,28 @@ struct Computed {
 Computed compute_batch(const TraceJob& job, std::size_t begin, std::size_t end, Model& model,
                        const Tokenizer& tokenizer, const std::atomic<bool>& stop,
                        const OnPass& on_pass) {
+  const bool is_replay = !job.replayed.empty();
   std::vector<GenerationInput> inputs;
+  std::vector<std::vector<TokenId>> fed(is_replay ? end - begin : 0);  // all but the last token
   for (std::size_t i = begin; i < end; ++i) {
-    inputs.push_back({job.prompts[i].id, job.tokenized[i].ids});
+    GenerationInput& input = inputs.emplace_back();
+    input.id = job.prompts[i].id;
+    input.token_ids = job.tokenized[i].ids;
+    if (!is_replay || job.replayed[i].token_ids.empty()) continue;
+    const std::vector<TokenId>& tail = job.replayed[i].token_ids;
+    std::vector<TokenId>& ids = fed[i - begin];
+    ids = job.tokenized[i].ids;
+    ids.insert(ids.end(), tail.begin(), tail.end() - 1);
+    input.token_ids = ids;
+    input.following = tail.back();
   }
   std::vector<GenerationOutput> outputs = generate(model, inputs, job.generation, stop, on_pass);
   Computed batch;
   for (std::size_t i = begin; i < end; ++i) {
     GenerationOutput& output = outputs[i - begin];
     batch.shadow_routing.push_back(std::move(output.shadow_routing));
-    batch.prompts.push_back(finish(job.prompts[i], job.tokenized[i], std::move(output), tokenizer));
+    batch.prompts.push_back(finish(job.prompts[i], job.tokenized[i], std::move(output),
+                                   is_replay ? &job.replayed[i] : nullptr, tokenizer));
   }
   return batch;
 }
@@ -299,6 +320,61 @@ void run_batches(const TraceJob& job, TraceWriter& writer, std::span<TraceWriter
   background.wait();
 }
 
+// What planning does once the prompts have tokens; each takes as many through the model as
+// `n_tokens` says.
+void complete_job(TraceJob& job, const TraceSettings& settings,
+                  std::span<const std::int64_t> n_tokens, const ModelConfig& config,
+                  const std::string& router_sha256, const Tokenizer& tokenizer) {
+  job.generation = settings.generation;
+  job.generation.eos_token_ids = config.eos_token_ids;
+  // Models may have more rows in their vocabulary than the tokenizer has tokens.
+  job.generation.n_candidates = tokenizer.vocab_size();
+  const SequenceCost cost =
+      sequence_cost(config, settings.dtype, settings.generation.router_logits);
+  BatchPlan plan = plan_batches(n_tokens, settings.batch, settings.memory_bytes, cost);
+  job.manifest = manifest_of(settings, config, router_sha256, tokenizer);
+  job.manifest.n_prompts = static_cast<std::int64_t>(job.prompts.size());
+  job.manifest.prompt_ids_sha256 = sha256_of_ids(job.tokenized);
+  job.manifest.batch = plan.batch;
+  job.manifest.plan = std::move(plan.sizes);
+}
+
+std::vector<TokenId> prompt_ids(const RecordedSequence& sequence) {
+  return {sequence.token_ids.begin(), sequence.token_ids.begin() + sequence.n_prompt_tokens};
+}
+
+// Without names of tokens their ids mean the same only if it is the same tokenizer.
+void check_tokenizers(const Recording& recording, const Tokenizer& tokenizer) {
+  const bool has_names =
+      std::none_of(recording.sequences.begin(), recording.sequences.end(),
+                   [](const RecordedSequence& sequence) { return sequence.tokens.empty(); });
+  const std::string& recorded = recording.tokenizer.sha256;
+  if (has_names || recorded.empty() || recorded == tokenizer.sha256()) return;
+  throw Error(
+      ErrorKind::data,
+      {"the trace was recorded with another tokenizer: its token ids mean something else to "
+       "this model",
+       "manifest.json: key \"tokenizer.sha256\"", tokenizer.sha256(), recorded});
+}
+
+// What keeps recorded tokens from going through the model, or "".
+std::string replay_failure(const RecordedSequence& sequence, const ModelConfig& config,
+                           const Tokenizer& tokenizer) {
+  // The last of generated tokens is not fed, but may be scored, and is named.
+  std::string failure = find_failure(sequence.token_ids, 0, config);
+  if (!failure.empty()) return failure;
+  for (std::size_t i = 0; i < sequence.tokens.size(); ++i) {
+    const TokenId id = sequence.token_ids[i];
+    std::string own = tokenizer.piece(id);
+    if (own == sequence.tokens[i]) continue;
+    return fmt::format(
+        "token {} at position {} is another one to this model's tokenizer: expected "
+        "\"{}\", found \"{}\"",
+        id, i, printable(sequence.tokens[i], 40), printable(own, 40));
+  }
+  return {};
+}
+
 TraceWriter open_trace(const std::filesystem::path& directory, TraceStart start,
                        const TraceManifest& manifest, std::span<const Prompt> prompts,
                        const WriterOptions& options) {
@@ -355,33 +431,66 @@ TraceJob plan_trace(const TraceSettings& settings, PromptSet prompts, const Mode
   if (settings.calibrates) {
     const auto all =
         std::span<const Prompt>(prompts.prompts).subspan(whole.begin, whole.end - whole.begin);
-    job.calibration = calibration_prompts(all, tokenizer, chat_template, stop);
+    job.calibration = calibration_prompts(all.size(), [&](std::size_t i) {
+      if (stop) throw Error(ErrorKind::interrupted, "interrupted");
+      try {
+        return tokenize_chat(chat_template, tokenizer, messages_of(all[i])).ids;
+      } catch (const Error& error) {
+        if (error.kind() != ErrorKind::data) throw;
+        return std::vector<TokenId>();  // told where the prompt is to be traced
+      }
+    });
   }
   job.prompts.reserve(end - begin);
   for (std::size_t i = begin; i < end; ++i) job.prompts.push_back(std::move(prompts.prompts[i]));
   tokenize_prompts(job, settings, config, tokenizer, chat_template, stop);
 
-  job.generation = settings.generation;
-  job.generation.eos_token_ids = config.eos_token_ids;
-  // Models may have more rows in their vocabulary than the tokenizer has tokens.
-  job.generation.n_candidates = tokenizer.vocab_size();
   std::vector<std::int64_t> n_tokens;
   for (const TokenizedPrompt& prompt : job.tokenized) {
-    n_tokens.push_back(n_forward_tokens(n_prompt_tokens(prompt), job.generation.max_new_tokens));
+    n_tokens.push_back(
+        n_forward_tokens(n_prompt_tokens(prompt), settings.generation.max_new_tokens));
   }
-  const SequenceCost cost =
-      sequence_cost(config, settings.dtype, settings.generation.router_logits);
-  BatchPlan plan = plan_batches(n_tokens, settings.batch, settings.memory_bytes, cost);
-
-  job.manifest = manifest_of(settings, config, router_sha256, tokenizer);
+  complete_job(job, settings, n_tokens, config, router_sha256, tokenizer);
   job.manifest.generation.template_name = chat_template.name();
   job.manifest.generation.template_date = chat_template.date();
-  job.manifest.n_prompts = static_cast<std::int64_t>(job.prompts.size());
   job.manifest.n_shard_prompts = static_cast<std::int64_t>(whole.end - whole.begin);
   job.manifest.prompts_sha256 = prompts.sha256;
-  job.manifest.prompt_ids_sha256 = sha256_of_ids(job.tokenized);
-  job.manifest.batch = plan.batch;
-  job.manifest.plan = std::move(plan.sizes);
+  return job;
+}
+
+TraceJob plan_replay(const TraceSettings& settings, Recording recording, const ModelConfig& config,
+                     const std::string& router_sha256, const Tokenizer& tokenizer) {
+  std::vector<RecordedSequence>& all = recording.sequences;
+  const auto [begin, end] = select_prompts(all.size(), settings.limit, settings.shard);
+  const PromptRange whole = select_prompts(all.size(), settings.limit, {});
+  TraceJob job;
+  if (settings.calibrates) {
+    job.calibration = calibration_prompts(
+        whole.end - whole.begin, [&](std::size_t i) { return prompt_ids(all[whole.begin + i]); });
+  }
+  check_tokenizers(recording, tokenizer);
+  FailureList failures;
+  std::vector<std::int64_t> n_tokens;
+  for (std::size_t i = begin; i < end; ++i) {
+    RecordedSequence& sequence = all[i];
+    const std::string failure = replay_failure(sequence, config, tokenizer);
+    if (!failure.empty()) failures.add(sequence.where, sequence.prompt, failure);
+    n_tokens.push_back(n_forward_tokens(sequence.n_prompt_tokens, sequence.n_generated_tokens()));
+    job.tokenized.push_back({prompt_ids(sequence), std::move(sequence.is_template)});
+    job.replayed.push_back(
+        {std::vector<TokenId>(sequence.token_ids.begin() + sequence.n_prompt_tokens,
+                              sequence.token_ids.end()),
+         std::move(sequence.completion), std::move(sequence.finish_reason)});
+    job.prompts.push_back(std::move(sequence.prompt));
+  }
+  failures.throw_if_any();
+  TraceSettings without = settings;
+  without.generation.max_new_tokens = 0;
+  complete_job(job, without, n_tokens, config, router_sha256, tokenizer);
+  job.manifest.generation = std::move(recording.generation);
+  job.manifest.n_shard_prompts = static_cast<std::int64_t>(whole.end - whole.begin);
+  job.manifest.prompts_sha256 = recording.identity.tokens_sha256;
+  job.manifest.replay = std::move(recording.identity);
   return job;
 }
 

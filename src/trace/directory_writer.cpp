@@ -1,5 +1,7 @@
 #include "directory_writer.h"
 
+#include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "json_text.h"
@@ -151,6 +153,12 @@ void DirectoryWriter::check(const FinishedPrompt& prompt) const {
   }
   if (!prompt.tokens.empty() && prompt.tokens.size() != n_tokens) {
     refuse_prompt(prompt, "number of tokens");
+  }
+  const std::size_t n_scores = manifest_.score && n_tokens > 0 ? n_tokens - 1 : 0;
+  if (prompt.logprobs.size() != n_scores) refuse_prompt(prompt, "number of scores");
+  if (!std::all_of(prompt.logprobs.begin(), prompt.logprobs.end(),
+                   [](float p) { return std::isfinite(p) && p <= 0; })) {
+    refuse_prompt(prompt, "scores that are no logarithms of probabilities");
   }
   if (!prompt.is_template.empty() &&
       prompt.is_template.size() != static_cast<std::size_t>(n_prompt)) {

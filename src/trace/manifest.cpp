@@ -348,11 +348,13 @@ void read_shadows(const KeyReader& in, std::vector<ManifestShadow>& shadows) {
 bool is_unsaid(const TraceManifest& m, std::string_view key) {
   if (key == "shadow_router") return m.shadow_router == "none";
   if (key == template_date_key) return m.generation.template_date.empty();
+  if (key == "score") return !m.score;
+  if (key.starts_with("replay.")) return m.replay.trace_sha256.empty();
   return key.starts_with("shadows.") && m.shadows.empty();
 }
 bool means_none(std::string_view key) {
   return key == "routing_policy" || key == "shadow_router" || key == template_date_key ||
-         key.starts_with("shadows.");
+         key == "score" || key.starts_with("shadows.") || key.starts_with("replay.");
 }
 
 }  // namespace
@@ -404,6 +406,8 @@ trace::ManifestEntries trace::manifest_entries(const TraceManifest& m) {
       {"shadow_router", m.shadow_router},
       {"shadows.file", trace::shadows_name},
       {"shadows.routers", shadows_json(m.shadows)},
+      {"replay.trace_sha256", m.replay.trace_sha256},
+      {"replay.tokens_sha256", m.replay.tokens_sha256},
       {"prompts_sha256", m.prompts_sha256},
       {"prompt_ids_sha256", m.prompt_ids_sha256},
       {"shard.index", m.shard.index},
@@ -411,6 +415,7 @@ trace::ManifestEntries trace::manifest_entries(const TraceManifest& m) {
       {"shard.n_prompts", m.n_shard_prompts},
       {"events", m.events == EventsForm::flat ? "flat" : "grouped"},
       {"router_logits", m.router_logits},
+      {"score", m.score},
       {"compress", m.compress},
   };
   entries.insert(entries.end(), rest.begin(), rest.end());
@@ -500,6 +505,9 @@ TraceManifest manifest_from_json(std::string_view json, std::string_view where) 
   }
   m.events = events == "flat" ? EventsForm::flat : EventsForm::grouped;
   in.flag("router_logits", m.router_logits);
+  in.flag("score", m.score);
+  in.hash("replay.trace_sha256", m.replay.trace_sha256, "", 64);
+  in.hash("replay.tokens_sha256", m.replay.tokens_sha256, "", 64);
   in.flag("compress", m.compress);
   for (const auto& [key, value] : trace::manifest_entries(m)) {
     if (in.find(key) != nullptr || means_none(key) || is_of_origin(key)) continue;

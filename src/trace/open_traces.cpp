@@ -102,6 +102,9 @@ class Opener {
     if (!prompt.positions.empty() && set_.manifests[part_].version < 2) {
       fail_at("\"positions\" need a trace of version 2", where);
     }
+    if (set_.manifests[part_].score && prompt.logprobs.size() + 1 < prompt.token_ids.size()) {
+      fail_at("missing key \"logprobs\": the manifest says that tokens were scored", where);
+    }
     if (category_key_.given()) prompt.category = category_key_.read(prompt, where);
     if (group_key_.given()) prompt.group = group_key_.read(prompt, where);
     prompt.line = line;
@@ -109,6 +112,8 @@ class Opener {
     if (!options_.keep_texts) {
       // Assigning {} would keep the memory.
       prompt.text = std::string();
+      prompt.messages = std::vector<PromptMessage>();
+      prompt.logprobs = std::vector<float>();
       prompt.completion = std::string();
       prompt.tokens = std::vector<std::string>();
     }

@@ -13,6 +13,7 @@
 #include "json_text.h"
 #include "moexray/core/file.h"
 #include "moexray/core/forward_tokens.h"
+#include "number_format.h"
 
 namespace moexray::trace {
 namespace {
@@ -26,6 +27,16 @@ void add(std::string& line, std::string_view key, const std::string& json) {
   line += key;
   line += "\":";
   line += json;
+}
+
+std::string numbers_json(const std::vector<float>& values) {
+  std::string text = "[";
+  std::array<char, max_number_bytes> digits{};
+  for (const float value : values) {
+    if (text.size() > 1) text += ',';
+    text.append(digits.data(), write_number(digits.data(), value));
+  }
+  return text + "]";
 }
 
 Json messages_json(const Prompt& prompt) {
@@ -55,7 +66,7 @@ class LineFields {
     std::string_view key;
     Member read;
   };
-  static const std::array<Row, 20> rows;
+  static const std::array<Row, 21> rows;
 
   [[noreturn]] void wrong(std::string expected, dom::element found) const {
     fail_at("wrong value of key \"" + std::string(key_) + "\"", where_, std::move(expected),
@@ -98,6 +109,15 @@ class LineFields {
   void tokens(dom::element v) {
     for (const dom::element item : array(v)) prompt_.tokens.push_back(text(item));
   }
+  void logprobs(dom::element v) {
+    for (const dom::element item : array(v)) {
+      double value = 0;
+      if (item.get(value) != simdjson::SUCCESS || !(value <= 0 && value >= -max_logprob)) {
+        wrong("natural logarithms of probabilities, none above 0", item);
+      }
+      prompt_.logprobs.push_back(static_cast<float>(value));
+    }
+  }
   void n_prompt_tokens(dom::element v) { prompt_.n_prompt_tokens = integer(v, max_tokens); }
   void n_template_tokens(dom::element v) { prompt_.n_template_tokens = integer(v, max_tokens); }
   void n_generated_tokens(dom::element v) { prompt_.n_generated_tokens = integer(v, max_tokens); }
@@ -122,6 +142,7 @@ class LineFields {
   }
   void line_checksum(dom::element) {}
 
+  static constexpr double max_logprob = 1e30;
   static constexpr std::int64_t max_offset = std::int64_t{1} << 60;
 
   TracePrompt& prompt_;
@@ -130,7 +151,7 @@ class LineFields {
   std::uint32_t seen_ = 0;
 };
 
-const std::array<LineFields::Row, 20> LineFields::rows{{
+const std::array<LineFields::Row, 21> LineFields::rows{{
     {"id", &LineFields::id},
     {"category", &LineFields::category},
     {"prompt", &LineFields::prompt},
@@ -138,6 +159,7 @@ const std::array<LineFields::Row, 20> LineFields::rows{{
     {"completion", &LineFields::completion},
     {"token_ids", &LineFields::token_ids},
     {"tokens", &LineFields::tokens},
+    {"logprobs", &LineFields::logprobs},
     {"n_prompt_tokens", &LineFields::n_prompt_tokens},
     {"n_template_tokens", &LineFields::n_template_tokens},
     {"n_generated_tokens", &LineFields::n_generated_tokens},
@@ -174,6 +196,9 @@ void LineFields::messages(dom::element v) {
     }
     if (!joined.empty()) joined += '\n';
     joined += content;
+    std::string_view role;
+    if (item["role"].get(role) != simdjson::SUCCESS) role = "user";
+    prompt_.messages.push_back({std::string(role), std::string(content)});
   }
   prompt_.text = std::move(joined);
 }
@@ -204,6 +229,10 @@ void LineFields::finish() const {
   if (!p.tokens.empty() && !p.token_ids.empty() && p.tokens.size() != p.token_ids.size()) {
     fail_at("\"tokens\" and \"token_ids\" differ in length", where_,
             std::to_string(p.token_ids.size()), std::to_string(p.tokens.size()));
+  }
+  if (!p.logprobs.empty() && p.logprobs.size() + 1 != p.token_ids.size()) {
+    fail_at("wrong number of \"logprobs\"", where_, "one for each of \"token_ids\" but the first",
+            std::to_string(p.logprobs.size()) + " for " + std::to_string(p.token_ids.size()));
   }
   if (p.n_template_tokens > p.n_prompt_tokens) {
     fail_at("more template tokens than prompt tokens", where_,
@@ -280,6 +309,7 @@ std::string make_prompt_line(const FinishedPrompt& finished, const EventsPlace& 
   if (finished.completion) add(line, "completion", json_text(*finished.completion));
   if (!finished.token_ids.empty()) add(line, "token_ids", json_text(finished.token_ids));
   if (!finished.tokens.empty()) add(line, "tokens", json_text(finished.tokens));
+  if (!finished.logprobs.empty()) add(line, "logprobs", numbers_json(finished.logprobs));
   add(line, "n_prompt_tokens", std::to_string(finished.n_prompt_tokens));
   if (!finished.is_template.empty()) {
     const auto n = std::count(finished.is_template.begin(), finished.is_template.end(), true);

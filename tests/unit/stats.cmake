@@ -1,5 +1,5 @@
 moexray_test(stats_test
-  SOURCES stats/accuracy_test_test.cpp stats/affordable_test.cpp stats/baselines_test.cpp stats/batched_integers_test.cpp stats/bootstrap_test.cpp
+  SOURCES stats/accuracy_test_test.cpp stats/affordable_test.cpp stats/agreement_test.cpp stats/baselines_test.cpp stats/batched_integers_test.cpp stats/bootstrap_test.cpp
           stats/classify_test.cpp stats/common_positions_test.cpp stats/compared_prompts_test.cpp stats/conditional_poisson_test.cpp
           stats/confounds_test.cpp stats/crossed_test.cpp stats/expert_profile_test.cpp
           stats/expert_categories_test.cpp stats/experts_test.cpp stats/fold_models_test.cpp

@@ -37,6 +37,7 @@ struct GenerationOptions {
   std::shared_ptr<const RoutingPolicy> policy;  ///< null: the routers decide
   /// Made ready by the model. They hear the hidden states as a policy leaves them.
   std::vector<WatchingRouter> shadows = {};
+  bool score = false;          ///< take ln p of every token
   bool shadow_events = false;  ///< keep the order and weights of what shadows chose too
   /// Tokens of a forward pass, at most: bounds the memory of activations. Whole prompts are packed
   /// up to it; only a prompt that is longer itself is split over several passes.
@@ -47,11 +48,17 @@ struct GenerationOptions {
 struct GenerationInput {
   std::string_view id;
   std::span<const TokenId> token_ids;  ///< [P], not empty
+  /// The token that is known to come behind them, for its score alone; −1: none is.
+  TokenId following = -1;
 };
 
 struct GenerationOutput {
-  std::vector<TokenId> token_ids;             ///< [G], a sampled eos included
-  std::string finish_reason;                  ///< "eos" or "length"
+  std::vector<TokenId> token_ids;  ///< [G], a sampled eos included
+  std::string finish_reason;       ///< "eos" or "length"
+  /// [P + G − 1, one more with GenerationInput::following] ln p of each token but the first, given
+  /// those before it: of the softmax over the model's whole vocabulary, whatever sampling does.
+  /// Empty unless GenerationOptions::score.
+  std::vector<float> logprobs;
   RoutingBuffer routing;                      ///< n_forward_tokens(P, G) positions
   std::vector<ExpertSets> shadows;            ///< [GenerationOptions::shadows] as many positions
   std::vector<RoutingBuffer> shadow_routing;  ///< likewise; empty unless wanted

@@ -30,4 +30,9 @@ TokenId sample_token(std::span<const float> logits, const SamplingOptions& optio
 std::vector<double> sampling_probabilities(std::span<const float> logits,
                                            const SamplingOptions& options);
 
+/// ln of the probability that the softmax of all the logits gives a token; 0 at most. Summed in
+/// double, in the order of the ids.
+/// @throws Error (data) for an id that has no logit.
+float log_probability(std::span<const float> logits, TokenId token);
+
 }  // namespace moexray

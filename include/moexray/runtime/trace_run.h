@@ -16,6 +16,7 @@
 #include "moexray/text/tokenizer.h"
 #include "moexray/trace/manifest.h"
 #include "moexray/trace/prompts.h"
+#include "moexray/trace/recording.h"
 #include "moexray/trace/writer.h"
 
 namespace moexray {
@@ -34,10 +35,19 @@ struct TraceSettings {
   std::string prompts_name;  ///< the prompts file in errors
 };
 
+/// What followed a prompt whose recorded tokens are fed again.
+struct ReplayedTail {
+  std::vector<TokenId> token_ids;  ///< [G]
+  std::optional<std::string> completion;
+  std::string finish_reason;
+};
+
 /// A trace that is ready to start: prompts checked and planned, no weights needed so far.
 struct TraceJob {
   std::vector<Prompt> prompts;             ///< those of this shard
   std::vector<TokenizedPrompt> tokenized;  ///< [prompts]
+  /// [prompts] of a replay, where nothing is generated; else empty.
+  std::vector<ReplayedTail> replayed = {};
   GenerationOptions generation;
   /// The first tokens of prompts of the whole file, whatever the shard: evenly spread, at most
   /// max_calibration_tokens in all. Those that cannot be tokenised are passed over.
@@ -57,6 +67,15 @@ ManifestModel manifest_model(const ModelConfig& config, const std::string& route
 TraceJob plan_trace(const TraceSettings& settings, PromptSet prompts, const ModelConfig& config,
                     const std::string& router_sha256, const Tokenizer& tokenizer,
                     const ChatTemplate& chat_template, const std::atomic<bool>& stop);
+
+/// The same for the tokens that a trace recorded, generated ones included: so that every position
+/// of the new trace is that of the recorded one, whatever the model would have said. The settings
+/// of generation in the manifest are the recorded ones, whatever `settings` say.
+/// @throws Error (data) that lists the prompts that do not fit the model: tokens outside its
+///   vocabulary, tokens that its tokenizer calls by another name (where names were recorded; else a
+///   tokenizer with another hash), or more of them than its context.
+TraceJob plan_replay(const TraceSettings& settings, Recording recording, const ModelConfig& config,
+                     const std::string& router_sha256, const Tokenizer& tokenizer);
 
 /// The manifest of the trace that a shadow router would have made, beside that of the model's own
 /// router: for TraceOutput::shadow_directory().

@@ -90,6 +90,13 @@ struct ManifestGeneration {
 
 enum class EventsForm { grouped, flat };
 
+/// Whose tokens were fed, where no prompts file was. Key `replay`; no key where the trace generated
+/// its own.
+struct ManifestReplay {
+  std::string trace_sha256;   ///< of manifest.json and prompts.jsonl of each replayed directory
+  std::string tokens_sha256;  ///< of all their token ids: a line for each prompt, spaces between
+};
+
 /// A router that watched the hidden states of a traced model beside its own (docs/statistics.md,
 /// "A random router").
 struct ManifestShadow {
@@ -140,6 +147,9 @@ struct TraceManifest {
   std::int64_t n_shard_prompts = 0;
   EventsForm events = EventsForm::grouped;
   bool router_logits = false;
+  /// Lines of prompts.jsonl have `logprobs`. A key that is written only where it is true.
+  bool score = false;
+  ManifestReplay replay = {};
   bool compress = false;
   ManifestSource source;
   ManifestRecorded recorded;

@@ -20,9 +20,12 @@ struct TracePrompt {
   std::string category;  ///< empty: none given
   std::string group;     ///< what ReadOptions::group_key found; empty: none
   std::string text;      ///< the prompt, or its messages' contents joined by newlines
+  std::vector<PromptMessage> messages;  ///< where the prompt was a conversation
   std::string completion;
   std::vector<TokenId> token_ids;   ///< [P + G]
   std::vector<std::string> tokens;  ///< [P + G]
+  /// [P + G − 1] ln p of each token but the first, given those before it; empty: not scored.
+  std::vector<float> logprobs;
   std::int64_t n_prompt_tokens = -1;
   std::int64_t n_template_tokens = -1;
   std::int64_t n_generated_tokens = -1;

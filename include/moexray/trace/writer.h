@@ -34,6 +34,8 @@ struct FinishedPrompt {
   /// Which positions the rows of `routing` are; empty: all from 0. A trace of version 2 can have
   /// others, and token_ids then reach up to the last one at least.
   std::vector<PositionRange> positions = {};
+  /// [P + G − 1] ln p of each token but the first; only where TraceManifest::score.
+  std::vector<float> logprobs = {};
 };
 
 /// What a writer found when it continued a directory.
