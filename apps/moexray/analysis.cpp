@@ -177,11 +177,12 @@ Command command_of(const Analysis& analysis) {
     for (const Flag& flag : analysis.optional_sides) {
       if (arguments.has(flag.key())) other_sides.push_back(flag);
     }
-    run_analysis({.command = analysis.name,
-                  .sections = {{.name = analysis.name, .run = analysis.run, .needs = analysis.needs}},
-                  .needs = analysis.needs,
-                  .other_sides = std::move(other_sides)},
-                 arguments, console);
+    run_analysis(
+        {.command = analysis.name,
+         .sections = {{.name = analysis.name, .run = analysis.run, .needs = analysis.needs}},
+         .needs = analysis.needs,
+         .other_sides = std::move(other_sides)},
+        arguments, console);
   };
   return {.name = analysis.name,
           .group = analysis.group,

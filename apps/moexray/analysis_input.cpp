@@ -110,7 +110,9 @@ void read_side(const AnalysisSettings& settings, const Needs& needs, const std::
     if (settings.common_tokens > 0) {
       throw Error(ErrorKind::data, {"--common-tokens needs single tokens, and this directory has "
                                     "counts, not tokens",
-                                    side.traces.directories.front().string(), {}, {}});
+                                    side.traces.directories.front().string(),
+                                    {},
+                                    {}});
     }
     side.compared = stats::whole_prompts(side.signatures, side.groups);
     return;
@@ -123,11 +125,12 @@ void read_side(const AnalysisSettings& settings, const Needs& needs, const std::
 Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
 
 Json trace_json(const TraceSet& traces) {
-  Json result = Json::object({{"model", text_or_null(traces.model_name)},
-                              {"n_prompts", traces.prompts.size()},
-                              {"n_layers", traces.shape.n_layers},
-                              {"n_experts", traces.shape.n_experts},
-                              {"top_k", traces.shape.top_k > 0 ? Json(traces.shape.top_k) : Json()}});
+  Json result =
+      Json::object({{"model", text_or_null(traces.model_name)},
+                    {"n_prompts", traces.prompts.size()},
+                    {"n_layers", traces.shape.n_layers},
+                    {"n_experts", traces.shape.n_experts},
+                    {"top_k", traces.shape.top_k > 0 ? Json(traces.shape.top_k) : Json()}});
   const std::string origin = origin_text(traces);
   if (!origin.empty()) result.set("origin", origin);
   return result;
@@ -146,7 +149,8 @@ std::string side_line(const Side& side, const stats::Selection& selection) {
       traces.model_name.empty() ? "" : printable(traces.model_name, 60) + ": ",
       n == n_all ? std::to_string(n) : fmt::format("{} of {}", n, n_all), noun_for(n_all, "prompt"),
       counted(traces.shape.n_layers, "layer"), counted(traces.shape.n_experts, "expert"),
-      traces.shape.top_k > 0 ? fmt::format(", top-{}", traces.shape.top_k) : "", tokens, selection.exclude_template ? " without template" : "",
+      traces.shape.top_k > 0 ? fmt::format(", top-{}", traces.shape.top_k) : "", tokens,
+      selection.exclude_template ? " without template" : "",
       selection.weighted ? ", weighted by the router" : "", origin.empty() ? "" : "\n" + origin);
 }
 

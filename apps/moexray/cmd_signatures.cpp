@@ -15,11 +15,14 @@ namespace {
 
 using report::Json;
 
+// Counts do not say how many tokens there were if nobody knows how many experts one takes.
+bool knows_tokens(const stats::Signatures& signatures) { return signatures.shape.top_k > 0; }
+
 report::Document document_of(const stats::Signatures& signatures) {
   report::Table table({"category", "prompts", "tokens"});
   for (const auto& [category, size] : category_sizes(signatures)) {
     table.add_row({category.empty() ? "(none)" : category, std::to_string(size.n_prompts),
-                   size.tokens_text()});
+                   knows_tokens(signatures) ? size.tokens_text() : "not known"});
   }
   report::Document document;
   document.paragraph(fmt::format("Signatures: {} × {}",
@@ -33,9 +36,10 @@ Json json_of(const stats::Signatures& signatures) {
   Json::Array prompts;
   for (std::size_t i = 0; i < signatures.size(); ++i) {
     const std::string& category = signatures.categories[i];
-    prompts.push_back(Json::object({{"id", signatures.ids[i]},
-                                    {"category", category.empty() ? Json() : Json(category)},
-                                    {"n_tokens", signatures.n_tokens[i]}}));
+    prompts.push_back(Json::object(
+        {{"id", signatures.ids[i]},
+         {"category", category.empty() ? Json() : Json(category)},
+         {"n_tokens", knows_tokens(signatures) ? Json(signatures.n_tokens[i]) : Json()}}));
   }
   Json::Array left_out;
   for (const stats::LeftOut& prompt : signatures.left_out) {
@@ -95,8 +99,7 @@ void write_counts(const std::filesystem::path& directory, const AnalysisInput& i
   ManifestComplete& complete = manifest.complete;
   complete.prompt = complete.prompt && !selection.exclude_template &&
                     selection.tokens != stats::TokenSelection::generation;
-  complete.generation =
-      complete.generation && selection.tokens != stats::TokenSelection::prompt;
+  complete.generation = complete.generation && selection.tokens != stats::TokenSelection::prompt;
   complete.prompts_left_out += std::ssize(side.signatures.left_out);
   writer.finish(std::move(manifest));
 }
@@ -128,7 +131,7 @@ OutputFile labels_file(const Side& side) {
   report::Tsv tsv({"row", "id", "category", "n_tokens"});
   for (std::size_t i = 0; i < signatures.size(); ++i) {
     tsv.add_row({std::to_string(i), signatures.ids[i], signatures.categories[i],
-                 std::to_string(signatures.n_tokens[i])});
+                 knows_tokens(signatures) ? std::to_string(signatures.n_tokens[i]) : ""});
   }
   return text_file("labels.tsv", tsv.text());
 }

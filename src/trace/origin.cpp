@@ -32,7 +32,8 @@ std::string origin_of(const TraceManifest& manifest) {
   if (recorded.weights == Weights::selection_scores) {
     facts.emplace_back("selection scores in place of weights");
   }
-  if (has_events && recorded.order == Order::unknown) facts.emplace_back("order of experts unknown");
+  if (has_events && recorded.order == Order::unknown)
+    facts.emplace_back("order of experts unknown");
   if (has_events && !recorded.token_ids) facts.emplace_back("no token ids");
   if (!complete.prompt) {
     facts.emplace_back(complete.first_pos > 0
@@ -97,7 +98,8 @@ void check_facts(const TraceSet& traces, const NeededFacts& needed) {
     const TraceManifest& manifest = traces.manifests[part];
     if (manifest.version < 2) continue;
     if (needed.tokens && manifest.recorded.kind != Kind::events) {
-      refuse(traces, part, "--tokens needs single tokens, and this directory has counts, not tokens");
+      refuse(traces, part,
+             "--tokens needs single tokens, and this directory has counts, not tokens");
     }
     if (needed.weights && manifest.recorded.weights != Weights::applied) {
       refuse(traces, part, "--weighted needs the router's weights, which the trace does not have");

@@ -88,8 +88,8 @@ TEST_F(ImportCommand, TokenIdsAreThoseOfTheModelsTokenizer) {
   ASSERT_EQ(tokens.exit_code, 0) << tokens.err;
   json ids = json::parse(tokens.out).at("ids");
   const std::vector<std::string> words = {
-      "import", "--from", "vllm",        path("one.json"), "--prompts", path("one.jsonl"),
-      "--experts", "8", "--tokenizer", tokenizer,        "--check"};
+      "import",    "--from", "vllm",        path("one.json"), "--prompts", path("one.jsonl"),
+      "--experts", "8",      "--tokenizer", tokenizer,        "--check"};
   write_response(path("one.json"), ids);
   const CommandResult right = run_moexray(words);
   EXPECT_EQ(right.exit_code, 0) << right.err;
@@ -103,8 +103,7 @@ TEST_F(ImportCommand, CountsGoThroughTheAnalysesThatNeedNoTokens) {
                          "--experts", "8", "-o", path("traces")})
                 .exit_code,
             0);
-  const CommandResult written =
-      run_moexray({"signatures", path("traces"), "-o", path("counts")});
+  const CommandResult written = run_moexray({"signatures", path("traces"), "-o", path("counts")});
   ASSERT_EQ(written.exit_code, 0) << written.err;
   const std::string counts = path("counts");
   // The same numbers as of the events, whatever needs no single tokens.
@@ -129,11 +128,15 @@ TEST_F(ImportCommand, CountsGoThroughTheAnalysesThatNeedNoTokens) {
   }
   const CommandResult all = run_moexray({"analyze", counts, "--quick", "-o", path("analysis")});
   EXPECT_EQ(all.exit_code, 0) << all.err;
-  for (const std::vector<std::string>& words :
-       {std::vector<std::string>{"confounds", counts}, {"shadow", counts}, {"show", "p0", counts},
-        {"expert", "0/1", counts}, {"similarity", counts, "--tokens", "generation"},
-        {"similarity", counts, "--weighted"}, {"similarity", counts, "--exclude-template"},
-        {"layers", counts, "--common-tokens", "8"}, {"experts", counts, path("traces")}}) {
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"confounds", counts},
+                                                {"shadow", counts},
+                                                {"show", "p0", counts},
+                                                {"expert", "0/1", counts},
+                                                {"similarity", counts, "--tokens", "generation"},
+                                                {"similarity", counts, "--weighted"},
+                                                {"similarity", counts, "--exclude-template"},
+                                                {"layers", counts, "--common-tokens", "8"},
+                                                {"experts", counts, path("traces")}}) {
     const CommandResult refused = run_moexray(words);
     EXPECT_EQ(refused.exit_code, 1) << words[0];
     EXPECT_TRUE(holds(refused.err, "counts")) << words[0] << ": " << refused.err;
@@ -145,7 +148,8 @@ TEST_F(ImportCommand, CountsOfSeveralDirectoriesAreOne) {
                          "--experts", "8", "-o", path("traces")})
                 .exit_code,
             0);
-  ASSERT_EQ(run_moexray({"export", "--to", "counts", path("traces"), "-o", path("a")}).exit_code, 0);
+  ASSERT_EQ(run_moexray({"export", "--to", "counts", path("traces"), "-o", path("a")}).exit_code,
+            0);
   std::ofstream(path("c.json")) << R"({"logical_count":[[9,1,0,0,0,0,0,2],[3,3,3,3,0,0,0,0]]})";
   std::ofstream(path("d.json")) << R"({"logical_count":[[1,1,0,0,0,0,0,2],[1,1,1,1,0,0,0,0]]})";
   const CommandResult imported =

@@ -8,8 +8,8 @@
 #include <string>
 
 #include "moexray/core/error.h"
-#include "trace/npy.h"
 #include "trace/importers/npz.h"
+#include "trace/npy.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const int fd = ::memfd_create("fuzz.npz", 0);

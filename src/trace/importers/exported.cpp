@@ -2,6 +2,7 @@
 
 #include "exported.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <utility>
@@ -16,8 +17,8 @@
 namespace moexray::imports {
 namespace {
 
-using trace::Json;
 using trace::fail_at;
+using trace::Json;
 
 // An array of an archive, by its name without ".npy".
 struct Array {
@@ -105,8 +106,8 @@ class Reader {
   Reader(const Archive& archive, ImportSink& sink) : archive_(archive), sink_(sink) {}
 
   void read() {
-    manifest_ = manifest_from_json(archive_.text(exported_manifest),
-                                   archive_.where(exported_manifest));
+    manifest_ =
+        manifest_from_json(archive_.text(exported_manifest), archive_.where(exported_manifest));
     if (manifest_.recorded.kind != ManifestRecorded::Kind::events) {
       fail_at("an export of events has events", archive_.where(exported_manifest));
     }
@@ -151,14 +152,15 @@ class Reader {
     Array ids = archive_.read("ids/" + traced.id);
     if (ids.shape.size() != 3 || ids.shape[1] != shape.n_layers || ids.shape[2] != shape.top_k ||
         trace::is_float(ids.item)) {
-      fail_shape(ids, record.where, "integers [tokens, " + std::to_string(shape.n_layers) + ", " +
-                                        std::to_string(shape.top_k) + "]");
+      fail_shape(ids, record.where,
+                 "integers [tokens, " + std::to_string(shape.n_layers) + ", " +
+                     std::to_string(shape.top_k) + "]");
     }
     const std::int64_t n_rows = ids.shape[0];
     add_weights(traced.id, ids.shape, record);
     add_template(traced, n_rows, record);
-    record.ids = IdArray(std::move(ids.bytes), ids.item,
-                         {ids.shape[0], ids.shape[1], ids.shape[2]}, {0, 1, 2}, false, ids.offset);
+    record.ids = IdArray(std::move(ids.bytes), ids.item, {ids.shape[0], ids.shape[1], ids.shape[2]},
+                         {0, 1, 2}, false, ids.offset);
     sink_.take(std::move(record));
     sink_.check_stop(0);
   }
@@ -212,8 +214,7 @@ class Reader {
       fail_shape(marks, archive_.where(name), "uint8 [" + std::to_string(n_rows) + "]");
     }
     for (std::int64_t row = 0; row < n_rows; ++row) {
-      const std::int64_t pos =
-          traced.positions.empty() ? row : position_at(traced.positions, row);
+      const std::int64_t pos = traced.positions.empty() ? row : position_at(traced.positions, row);
       if (marks.data()[row] == 0) continue;
       if (pos < 0 || pos >= traced.n_prompt_tokens) {
         fail_at("a template token outside the prompt", archive_.where(name));
@@ -230,9 +231,7 @@ class Reader {
 
 }  // namespace
 
-void read_exported(const NpzFile& file, ImportSink& sink) {
-  Reader(NpzArchive(file), sink).read();
-}
+void read_exported(const NpzFile& file, ImportSink& sink) { Reader(NpzArchive(file), sink).read(); }
 
 void read_exported(const SafetensorsFile& file, ImportSink& sink) {
   Reader(TensorArchive(file), sink).read();

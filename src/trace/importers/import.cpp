@@ -426,10 +426,9 @@ class Sink : public imports::ImportSink {
       manifest.source.version = exported.source.version;
       manifest.source.interface = exported.source.interface;
     }
-    manifest.recorded.weights =
-        manifest.recorded.weights == ManifestRecorded::Weights::none
-            ? ManifestRecorded::Weights::none
-            : exported.recorded.weights;
+    manifest.recorded.weights = manifest.recorded.weights == ManifestRecorded::Weights::none
+                                    ? ManifestRecorded::Weights::none
+                                    : exported.recorded.weights;
     manifest.recorded.order = exported.recorded.order;
     manifest.complete.prompt = manifest.complete.prompt && exported.complete.prompt;
     manifest.complete.generation = manifest.complete.generation && exported.complete.generation;
@@ -455,6 +454,10 @@ class Sink : public imports::ImportSink {
       facts_.n_experts = static_cast<int>(counts.n_experts);
       shape_ = {static_cast<int>(layers.kept.size()), n_experts(record.where),
                 options_.top_k > 0 ? options_.top_k : model_.top_k};
+      if (shape_.top_k > shape_.n_experts) {
+        fail_at("more experts per token than there are", record.where,
+                "at most " + std::to_string(shape_.n_experts), std::to_string(shape_.top_k));
+      }
       // A file that says how many tokens there were says k too.
       const bool says_k = counts.n_tokens > 0 && sum > 0 && sum % counts.n_tokens == 0 &&
                           sum / counts.n_tokens <= shape_.n_experts;
@@ -464,12 +467,11 @@ class Sink : public imports::ImportSink {
       if (has_numbers_) result_.moe_layers = numbers_;
     }
     if (counts.n_experts != shape_.n_experts || layers.numbers != numbers_) {
-      fail_at("another shape of counts than the records before, or than the model has",
-              record.where,
-              std::to_string(shape_.n_layers) + " layers of " + std::to_string(shape_.n_experts) +
-                  " experts",
-              std::to_string(layers.kept.size()) + " layers of " +
-                  std::to_string(counts.n_experts));
+      fail_at(
+          "another shape of counts than the records before, or than the model has", record.where,
+          std::to_string(shape_.n_layers) + " layers of " + std::to_string(shape_.n_experts) +
+              " experts",
+          std::to_string(layers.kept.size()) + " layers of " + std::to_string(counts.n_experts));
     }
     for (const int index : layers.dense) {
       if (layer_sum(counts, index) == 0) continue;
@@ -479,9 +481,10 @@ class Sink : public imports::ImportSink {
       const std::int64_t own = layer_sum(counts, layers.kept[i]);
       const std::string where = record.where + ": layer " + std::to_string(layers.numbers[i]);
       if (own == 0) {
-        fail_at("a layer without counts: without experts (then --config or --moe-layers says so), "
-                "or not recorded (--drop-layers leaves it out)",
-                where);
+        fail_at(
+            "a layer without counts: without experts (then --config or --moe-layers says so), "
+            "or not recorded (--drop-layers leaves it out)",
+            where);
       }
       if (own != sum) {
         fail_at("the counts of a layer add up to another number than those of the first", where,

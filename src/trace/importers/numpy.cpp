@@ -15,8 +15,8 @@ namespace {
 
 namespace fs = std::filesystem;
 using trace::fail_at;
-using trace::shape_text;
 using trace::npy_ids;
+using trace::shape_text;
 
 std::string member_where(const fs::path& path, const std::string& member) {
   return path.string() + ": member \"" + printable(member, 200) + "\"";

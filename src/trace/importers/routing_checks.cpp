@@ -1,6 +1,7 @@
 #include "routing_checks.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <optional>
 #include <utility>
@@ -157,8 +158,43 @@ class RoutingCheck {
     bool is_distinct = true;
   };
 
-  // Ids of a row leave its number behind: one that is there already was given before.
+  // Of a few ids each is compared with each, which is fastest where their number is known.
+  template <std::size_t K>
+  static RowLook look_at_few(std::span<const std::int32_t> ids) {
+    std::array<std::int32_t, K> row;
+    std::copy_n(ids.begin(), K, row.begin());
+    RowLook look;
+    bool is_padding = true;
+    bool is_repeated = false;
+    for (std::size_t j = 0; j < K; ++j) {
+      look.bits |= row[j];
+      look.least = std::min(look.least, row[j]);
+      look.most = std::max(look.most, row[j]);
+      is_padding &= row[j] == static_cast<std::int32_t>(j);
+      for (std::size_t i = 0; i < j; ++i) is_repeated |= row[i] == row[j];
+    }
+    look.is_padding = is_padding;
+    look.is_distinct = !is_repeated;
+    return look;
+  }
+
   RowLook look_at(std::span<const std::int32_t> row) {
+    switch (row.size()) {
+      case 2:
+        return look_at_few<2>(row);
+      case 4:
+        return look_at_few<4>(row);
+      case 6:
+        return look_at_few<6>(row);
+      case 8:
+        return look_at_few<8>(row);
+      default:
+        return look_at_many(row);
+    }
+  }
+
+  // Ids of a row leave its number behind: one that is there already was given before.
+  RowLook look_at_many(std::span<const std::int32_t> row) {
     RowLook look;
     const std::uint32_t number = ++row_number_;
     const auto n = static_cast<std::uint32_t>(n_experts_);

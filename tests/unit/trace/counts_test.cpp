@@ -56,7 +56,9 @@ class Counts : public testing::Test {
   }
 
   TraceSet read() { return open_traces(std::vector{path("counts")}, {}); }
-  std::vector<std::int64_t> row(std::size_t prompt) { return CountsReader(read_ = read()).read(prompt); }
+  std::vector<std::int64_t> row(std::size_t prompt) {
+    return CountsReader(read_ = read()).read(prompt);
+  }
 
   test::TemporaryDirectory directory_;
   TraceSet read_;
@@ -237,7 +239,7 @@ TEST_F(Counts, ImportanceMatrices) {
   refused("\x03\0\0\0", "legacy imatrix");
   ImportOptions options;
   options.kind = "imatrix";
-  options.top_k = 5;
+  options.top_k = 1;
   put("bad.gguf", imatrix({first_layer}));
   expect_error(ErrorKind::data, "do not fit the number of tokens",
                [&] { import({"bad.gguf"}, options); });
@@ -283,7 +285,8 @@ TEST_F(Counts, ReadersCheckWhatTheyRead) {
   put("counts/counts.npy", good.substr(0, 150));
   expect_error(ErrorKind::data, "counts.npy", [&] { row(0); });
   // Of other software: no checksums, another type of integers.
-  put("counts/counts.npy", npy_of_counts<std::uint16_t>("<u2", {1, 2, 4}, {5, 3, 2, 0, 1, 2, 3, 4}));
+  put("counts/counts.npy",
+      npy_of_counts<std::uint16_t>("<u2", {1, 2, 4}, {5, 3, 2, 0, 1, 2, 3, 4}));
   put("counts/prompts.jsonl", "{\"id\":\"a\",\"events_file\":\"counts.npy\"}\n");
   put("counts/manifest.json",
       "{\"format\":\"moexray-trace\",\"version\":2,\"model\":{\"n_layers\":2,\"n_experts\":4},"
@@ -294,12 +297,10 @@ TEST_F(Counts, ReadersCheckWhatTheyRead) {
   test::MadeRun run;
   run.shape = {2, 4, 2};
   test::write_trace(path("traces"), run);
-  expect_error(ErrorKind::data, "not read together", [&] {
-    open_traces(std::vector{path("traces"), path("counts")}, {});
-  });
+  expect_error(ErrorKind::data, "not read together",
+               [&] { open_traces(std::vector{path("traces"), path("counts")}, {}); });
   test::KeepingVisitor visitor(1);
-  expect_error(ErrorKind::data, "counts, not tokens",
-               [&] { read_events(read(), visitor, {}); });
+  expect_error(ErrorKind::data, "counts, not tokens", [&] { read_events(read(), visitor, {}); });
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "moexray/core/file.h"
 #include "moexray/trace/counts.h"
 #include "moexray/trace/import.h"
+#include "moexray/trace/stream_writer.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
 #include "trace/importers/json_payload.h"
@@ -210,8 +212,8 @@ TEST_F(Export, ReplayHoldsTheIdsOfEveryLayer) {
   const std::size_t n_rows = own.records[0].size() / 3;
   const std::vector<int>& numbers = own.set.manifests[0].model.moe_layers;
   const auto n_layers = static_cast<std::size_t>(numbers.empty() ? 3 : numbers.back() + 1);
-  const std::string head = "\"nrlre1:int8:" + std::to_string(n_rows) + "x" +
-                           std::to_string(n_layers) + "x2:";
+  const std::string head =
+      "\"nrlre1:int8:" + std::to_string(n_rows) + "x" + std::to_string(n_layers) + "x2:";
   const std::size_t at = line.find(head);
   ASSERT_NE(at, std::string::npos) << line;
   const std::size_t begin = at + head.size();

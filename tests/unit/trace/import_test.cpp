@@ -17,8 +17,8 @@
 #include "support/temporary_directory.h"
 #include "trace/importers/json_payload.h"
 #include "trace/importers/model_layers.h"
-#include "trace/npy.h"
 #include "trace/importers/npz.h"
+#include "trace/npy.h"
 #include "trace_maker.h"
 
 namespace moexray {
@@ -496,8 +496,8 @@ TEST_F(Import, PrefixesThatAreRoutedDifferentlyAreWarnedOf) {
   second[12] = made_ids(1, 3, 2, 16, 7)[0];
   second[13] = made_ids(1, 3, 2, 16, 9)[0];
   const auto give_both = [&] {
-    give("r.jsonl", vllm_response("a", 12, 3, lists_of(first)) +
-                        vllm_response("b", 12, 3, lists_of(second)));
+    give("r.jsonl",
+         vllm_response("a", 12, 3, lists_of(first)) + vllm_response("b", 12, 3, lists_of(second)));
   };
   options_.check_prefixes = true;
   options_.check_only = true;
@@ -514,8 +514,7 @@ TEST_F(Import, PrefixesThatAreRoutedDifferentlyAreWarnedOf) {
   give_both();
   const std::vector<std::string> warnings = import().warnings;
   ASSERT_EQ(warnings.size(), 1U);
-  EXPECT_NE(warnings[0].find("prompt \"b\" begins with the 12 tokens of \"a\""),
-            std::string::npos)
+  EXPECT_NE(warnings[0].find("prompt \"b\" begins with the 12 tokens of \"a\""), std::string::npos)
       << warnings[0];
   options_.check_prefixes = false;
   EXPECT_TRUE(import().warnings.empty());
