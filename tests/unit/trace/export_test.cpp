@@ -241,7 +241,8 @@ TEST_F(Export, CsvHasALineAnEvent) {
   EXPECT_TRUE(csv.starts_with("prompt_id,category,pos,type,token_id,layer,slot,expert,weight\n"));
   const std::string second = csv.substr(csv.find('\n') + 1);
   const KeptRecord& first = own.records[0][0];
-  EXPECT_TRUE(second.starts_with(own.set.prompts[0].id + ",\"a \"\"b\"\", c\",0,prompt," +
+  ASSERT_EQ(own.set.prompts[0].id, "häus \"0\"");
+  EXPECT_TRUE(second.starts_with("\"häus \"\"0\"\"\",\"a \"\"b\"\", c\",0,prompt," +
                                  std::to_string(first.token_id) + ","))
       << second.substr(0, 80);
   EXPECT_NE(second.find(",0," + std::to_string(first.experts[0]) + ","), std::string::npos);
