@@ -54,6 +54,7 @@ seed() {
 
 seeds=tests/fuzz/seeds
 seed fuzz_config tests/data/parity/*/config.json tests/data/configs/*.json models/mini-olmoe/config.json $seeds/config-double.json
+seed fuzz_gguf $seeds/imatrix.gguf
 seed fuzz_npy $seeds/ids.npy
 seed fuzz_npz tests/data/import/vllm-offline.npz
 seed fuzz_responses tests/data/import/vllm-0.33-completion.json $seeds/lists.json

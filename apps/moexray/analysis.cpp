@@ -53,6 +53,7 @@ Section run_section(const SectionRun& part, const AnalysisInput& input,
                     const Arguments& arguments) {
   Section section;
   try {
+    check_takes(input, part.name, part.needs);
     section = part.run(input, arguments);
   } catch (const Error& error) {
     if (part.is_required || error.kind() != ErrorKind::data) throw;
@@ -176,11 +177,12 @@ Command command_of(const Analysis& analysis) {
     for (const Flag& flag : analysis.optional_sides) {
       if (arguments.has(flag.key())) other_sides.push_back(flag);
     }
-    run_analysis({.command = analysis.name,
-                  .sections = {{analysis.name, analysis.run}},
-                  .needs = analysis.needs,
-                  .other_sides = std::move(other_sides)},
-                 arguments, console);
+    run_analysis(
+        {.command = analysis.name,
+         .sections = {{.name = analysis.name, .run = analysis.run, .needs = analysis.needs}},
+         .needs = analysis.needs,
+         .other_sides = std::move(other_sides)},
+        arguments, console);
   };
   return {.name = analysis.name,
           .group = analysis.group,

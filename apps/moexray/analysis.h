@@ -64,6 +64,7 @@ struct SectionRun {
   SectionFunction run = nullptr;
   bool is_required = true;  ///< else an Error (data) leaves the section out
   int row = 0;              ///< Section::row
+  Needs needs = {};         ///< of its own
 };
 
 /// What a command runs: one analysis or several, with what is made of them together.

@@ -11,6 +11,7 @@
 #include "moexray/core/version.h"
 #include "moexray/core/wording.h"
 #include "moexray/report/visible.h"
+#include "moexray/trace/counts.h"
 
 namespace moexray::app {
 namespace {
@@ -63,6 +64,21 @@ void name_sides(const std::vector<Directories>& directories, std::vector<Side>& 
   }
 }
 
+void add_events(const AnalysisSettings& settings, const std::atomic<bool>& stop, const Side& side,
+                stats::SignatureAccumulator& signatures, stats::TokenAccumulator* tokens) {
+  AnalysisVisitor visitor(signatures, tokens, stop);
+  read_events(side.traces, visitor, settings.reading);
+}
+
+void add_counts(const std::atomic<bool>& stop, const Side& side,
+                stats::SignatureAccumulator& signatures) {
+  const CountsReader reader(side.traces);
+  for (std::size_t i = 0; i < side.traces.prompts.size(); ++i) {
+    if (stop.load(std::memory_order_relaxed)) throw Error(ErrorKind::interrupted, "interrupted");
+    signatures.add_counts(i, reader.read(i));
+  }
+}
+
 // Fills in what is made of the events of side.traces.
 void read_side(const AnalysisSettings& settings, const Needs& needs, const std::atomic<bool>& stop,
                Side& side) {
@@ -73,11 +89,15 @@ void read_side(const AnalysisSettings& settings, const Needs& needs, const std::
   }
   stats::SignatureAccumulator signatures(side.traces.shape, std::move(labels), settings.selection);
   std::optional<stats::TokenAccumulator> tokens;
-  if (needs.tokens) {
+  const bool is_counted = has_counts(side.traces);
+  if (needs.tokens && !is_counted) {
     tokens.emplace(side.traces.shape, side.traces.prompts.size(), settings.selection);
   }
-  AnalysisVisitor visitor(signatures, tokens ? &*tokens : nullptr, stop);
-  read_events(side.traces, visitor, settings.reading);
+  if (is_counted) {
+    add_counts(stop, side, signatures);
+  } else {
+    add_events(settings, stop, side, signatures, tokens ? &*tokens : nullptr);
+  }
   side.signatures = std::move(signatures).finish();
   if (tokens) side.tokens = std::move(*tokens).finish(side.signatures);
   if (!settings.reading.group_key.empty()) {
@@ -85,7 +105,18 @@ void read_side(const AnalysisSettings& settings, const Needs& needs, const std::
       side.groups.push_back(side.traces.prompts[index].group);
     }
   }
-  if (!needs.tokens) return;
+  if (!needs.tokens || has_pool(side.traces)) return;
+  if (is_counted) {
+    if (settings.common_tokens > 0) {
+      throw Error(ErrorKind::data, {"--common-tokens needs single tokens, and this directory has "
+                                    "counts, not tokens",
+                                    side.traces.directories.front().string(),
+                                    {},
+                                    {}});
+    }
+    side.compared = stats::whole_prompts(side.signatures, side.groups);
+    return;
+  }
   side.compared =
       stats::compared_prompts(side.tokens, side.signatures, side.groups, settings.selection.tokens,
                               {.n_tokens = settings.common_tokens});
@@ -94,11 +125,12 @@ void read_side(const AnalysisSettings& settings, const Needs& needs, const std::
 Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
 
 Json trace_json(const TraceSet& traces) {
-  Json result = Json::object({{"model", text_or_null(traces.model_name)},
-                              {"n_prompts", traces.prompts.size()},
-                              {"n_layers", traces.shape.n_layers},
-                              {"n_experts", traces.shape.n_experts},
-                              {"top_k", traces.shape.top_k}});
+  Json result =
+      Json::object({{"model", text_or_null(traces.model_name)},
+                    {"n_prompts", traces.prompts.size()},
+                    {"n_layers", traces.shape.n_layers},
+                    {"n_experts", traces.shape.n_experts},
+                    {"top_k", traces.shape.top_k > 0 ? Json(traces.shape.top_k) : Json()}});
   const std::string origin = origin_text(traces);
   if (!origin.empty()) result.set("origin", origin);
   return result;
@@ -113,20 +145,37 @@ std::string side_line(const Side& side, const stats::Selection& selection) {
   if (selection.tokens == stats::TokenSelection::generation) tokens = "generated";
   const std::string origin = origin_text(traces);
   return fmt::format(
-      "{}{} {}, {} × {}, top-{}; {} tokens{}{}{}",
+      "{}{} {}, {} × {}{}; {} tokens{}{}{}",
       traces.model_name.empty() ? "" : printable(traces.model_name, 60) + ": ",
       n == n_all ? std::to_string(n) : fmt::format("{} of {}", n, n_all), noun_for(n_all, "prompt"),
       counted(traces.shape.n_layers, "layer"), counted(traces.shape.n_experts, "expert"),
-      traces.shape.top_k, tokens, selection.exclude_template ? " without template" : "",
+      traces.shape.top_k > 0 ? fmt::format(", top-{}", traces.shape.top_k) : "", tokens,
+      selection.exclude_template ? " without template" : "",
       selection.weighted ? ", weighted by the router" : "", origin.empty() ? "" : "\n" + origin);
 }
 
 }  // namespace
 
+void check_takes(const AnalysisInput& input, const std::string& analysis, const Needs& needs) {
+  for (const Side& side : input.sides) {
+    const bool is_pool = has_pool(side.traces);
+    if (is_pool ? needs.takes_pool : needs.takes_counts || !has_counts(side.traces)) continue;
+    throw Error(ErrorKind::data,
+                {analysis + (is_pool ? " needs prompts, and this directory has one pool of counts, "
+                                       "which `experts` alone reads"
+                                     : " needs single tokens, and this directory has counts, not "
+                                       "tokens"),
+                 side.traces.directories.front().string(),
+                 {},
+                 {}});
+  }
+}
+
 NeededFacts needed_facts(const stats::Selection& selection) {
   return {.weights = selection.weighted,
           .template_marks = selection.exclude_template,
-          .prompt_tokens = selection.tokens == stats::TokenSelection::prompt};
+          .prompt_tokens = selection.tokens == stats::TokenSelection::prompt,
+          .tokens = selection.tokens != stats::TokenSelection::all};
 }
 
 AnalysisInput read_analysis_input(

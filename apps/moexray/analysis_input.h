@@ -23,6 +23,9 @@ namespace moexray::app {
 struct Needs {
   bool signatures = true;  ///< false: it reads the events of Side::traces as it likes
   bool tokens = false;     ///< Side::tokens, which go by the rows of the signatures
+  /// It can do without tokens: of counts Side::tokens is empty, and whole prompts are compared.
+  bool takes_counts = true;
+  bool takes_pool = false;  ///< also of counts that are no prompts'
 };
 
 /// One of the things that are compared: traces that are read as one, and what was made of them. It
@@ -67,6 +70,10 @@ AnalysisInput read_analysis_input(
 /// trace comes from if moexray did not record it: origin_text(). Lines for every side, each with
 /// its name, if there are several.
 std::string trace_line(const AnalysisInput& input);
+
+/// Refuses sides that have counts, or a pool, of an analysis that needs more.
+/// @throws Error (data) naming the analysis.
+void check_takes(const AnalysisInput& input, const std::string& analysis, const Needs& needs);
 
 /// What a selection depends on.
 NeededFacts needed_facts(const stats::Selection& selection);

@@ -158,7 +158,8 @@ void run(std::span<const Analysis> table, const Arguments& arguments, Console& c
         {.name = part->name,
          .run = own.run != nullptr ? own.run : part->run,
          .is_required = own.is_required != nullptr && own.is_required(arguments),
-         .row = static_cast<int>(part - table.data())});
+         .row = static_cast<int>(part - table.data()),
+         .needs = part->needs});
     analysis.needs.tokens = analysis.needs.tokens || part->needs.tokens;
   }
   analysis.closing_section = [table](const AnalysisInput& input,

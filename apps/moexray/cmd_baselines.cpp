@@ -7,6 +7,7 @@
 #include "compared_text.h"
 #include "headline_text.h"
 #include "interval_text.h"
+#include "moexray/core/error.h"
 #include "moexray/core/wording.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
@@ -189,6 +190,17 @@ std::vector<Headline> headlines_of(const BaselinesResult& result) {
   return headlines;
 }
 
+// What draws tokens.
+void check_top_k(const Side& side) {
+  if (side.traces.shape.top_k > 0) return;
+  throw Error(ErrorKind::data,
+              {"baselines need to know how many experts a token takes, which these counts do not "
+               "say (import them with --top-k or --config)",
+               side.traces.directories.front().string(),
+               {},
+               {}});
+}
+
 Section run(const AnalysisInput& input, const Arguments& arguments) {
   const std::string& load_balance = arguments.text("load-balance");
   stats::BaselineOptions options;
@@ -199,6 +211,7 @@ Section run(const AnalysisInput& input, const Arguments& arguments) {
   options.seed = input.settings.seed;
   options.n_threads = input.settings.n_threads;
   options.stop = input.stop;
+  check_top_k(input.side());
   BaselinesResult result =
       stats::baselines(input.side().signatures, input.side().compared, options);
   if (input.settings.selection.weighted) {

@@ -115,8 +115,10 @@ void describe_load(const ExpertsResult& result, const stats::ExpertOptions& opti
       "underused: used, but below {} × uniform; overloaded: above {} × uniform",
       options.weighted ? "router weight" : "selections", shape.n_experts,
       options.weighted ? std::string()
-                       : fmt::format(", {} if every token uses it",
-                                     shortest(static_cast<double>(shape.n_experts) / shape.top_k)),
+      : shape.top_k == 0
+          ? std::string()
+          : fmt::format(", {} if every token uses it",
+                        shortest(static_cast<double>(shape.n_experts) / shape.top_k)),
       shortest(options.underused), shortest(options.overloaded)));
   document.table(layers_table(result), "The load of each layer");
   list_experts("unused (layer/expert)", result.unused, false, document);
@@ -273,7 +275,7 @@ Analysis experts_analysis() {
                    {"moexray experts traces --tokens generation", "of the generated tokens alone"},
                    {"moexray experts traces --overloaded 3 -o usage",
                     "a lower threshold, and the tables of all experts"}},
-      .needs = {.tokens = true},
+      .needs = {.tokens = true, .takes_pool = true},
       .in_analyze = InAnalyze{.place = 80, .flags = experts_flags(), .is_required = always},
       .run = run};
 }

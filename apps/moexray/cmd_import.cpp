@@ -107,6 +107,7 @@ ImportOptions options_of(const Arguments& arguments) {
   if (arguments.has("layout")) options.layout = arguments.text("layout");
   if (arguments.has("member")) options.member = arguments.text("member");
   if (arguments.has("axes")) options.axes = parse_axes(arguments.text("axes"));
+  options.category_from_name = arguments.on("category-from-name");
   options.check_prefixes = arguments.on("check-prefixes");
   if (arguments.has("tokenizer"))
     options.tokenise = tokeniser(arguments.text("tokenizer"), options);
@@ -154,10 +155,11 @@ void run(const Arguments& arguments, Console& console) {
   for (const std::string& warning : result.warnings) console.warn("warning: " + warning);
   const RoutingShape& shape = result.shape;
   std::string text =
-      fmt::format("{}: {}, {}; {} × {}, top-{}", result.kind,
+      fmt::format("{}: {}, {}; {} × {}{}", result.kind,
                   counted(static_cast<std::int64_t>(result.n_prompts), "prompt"),
-                  counted(result.n_tokens, "routed token"), counted(shape.n_layers, "layer"),
-                  counted(shape.n_experts, "expert"), shape.top_k);
+                  shape.top_k > 0 ? counted(result.n_tokens, "routed token") : "counts",
+                  counted(shape.n_layers, "layer"), counted(shape.n_experts, "expert"),
+                  shape.top_k > 0 ? fmt::format(", top-{}", shape.top_k) : "");
   if (!result.moe_layers.empty()) {
     text += fmt::format("; transformer {} {}", result.moe_layers.size() == 1 ? "layer" : "layers",
                         layers_text(result.moe_layers));
@@ -242,6 +244,9 @@ std::vector<Flag> flags() {
        .value_name = "KEY",
        .default_value = keys.category_key,
        .help = "likewise"},
+      {.name = "--category-from-name",
+       .type = FlagType::on_off,
+       .help = "of files of counts, a prompt each: code_03.txt has the category code"},
       {.name = "--tokenizer",
        .value_name = "DIR",
        .help =

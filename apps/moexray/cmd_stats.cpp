@@ -62,8 +62,11 @@ report::Table nulls_table(const InferenceResult& result) {
   };
   const stats::BootstrapResult& b = result.bootstrap;
   add("observed", b.within.estimate, b.across.estimate, b.cohens_d.estimate);
-  add("uniform routing, same numbers of tokens", result.uniform.within, result.uniform.across,
-      stats::undefined);
+  if (!std::isnan(result.uniform.all)) {
+    add("uniform routing, same numbers of tokens", result.uniform.within, result.uniform.across,
+        stats::undefined);
+  }
+  if (!result.has_tokens) return table;
   add("popular experts, same numbers of tokens", result.popularity.simulated.within,
       result.popularity.simulated.across, stats::undefined);
   add("observed, noise-corrected", result.noise_corrected.within.mean,
@@ -135,12 +138,14 @@ report::Document document_of(const InferenceResult& result, const stats::Compare
   describe_tests(result, compared, document);
   document.table(nulls_table(result), "Beside what routing without preferences would give");
   const stats::SplitHalf& halves = result.noise_corrected.split_half;
-  document.note(fmt::format(
-      "noise-corrected: assumes independent tokens; {}{}. Halves of one prompt: cosine {}, "
-      "corrected {} (1 if its tokens are independent)",
-      counted(result.noise_corrected.n_prompts, "prompt"),
-      none_of(result.noise_corrected.empty_categories), fixed(halves.cosine, 4),
-      fixed(halves.corrected, 3)));
+  if (result.has_tokens) {
+    document.note(fmt::format(
+        "noise-corrected: assumes independent tokens; {}{}. Halves of one prompt: cosine {}, "
+        "corrected {} (1 if its tokens are independent)",
+        counted(result.noise_corrected.n_prompts, "prompt"),
+        none_of(result.noise_corrected.empty_categories), fixed(halves.cosine, 4),
+        fixed(halves.corrected, 3)));
+  }
   if (result.rarefied.n_too_few_tokens > 0) {
     document.note(fmt::format(
         "at {} of every prompt: {}{}", counted(result.rarefied.n_tokens, "token"),

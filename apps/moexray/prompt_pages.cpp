@@ -11,6 +11,7 @@
 
 #include "moexray/core/error.h"
 #include "moexray/stats/other_prompts.h"
+#include "moexray/trace/counts.h"
 #include "show_html.h"
 #include "shown_prompt.h"
 #include "site.h"
@@ -127,7 +128,8 @@ std::vector<std::size_t> typical_and_extreme_rows(const stats::Signatures& signa
 }
 
 PromptPages prompt_pages(const AnalysisInput& input, std::int64_t max_bytes) {
-  std::vector<Page> pages = chosen_pages(input, max_bytes);
+  std::vector<Page> pages;
+  if (!has_counts(input.side().traces)) pages = chosen_pages(input, max_bytes);
   std::sort(pages.begin(), pages.end(), [](const Page& a, const Page& b) { return a.row < b.row; });
   PromptPages result;
   result.names.resize(input.side().signatures.size());

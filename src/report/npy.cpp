@@ -1,24 +1,16 @@
 #include "moexray/report/npy.h"
 
-#include <bit>
+#include <array>
+#include <cstdint>
 
 #include "moexray/core/error.h"
+#include "moexray/core/npy.h"
 
 namespace moexray::report {
 
-static_assert(std::endian::native == std::endian::little,
-              "npy files are written as the memory lies");
-
 std::string npy_header(std::size_t n_rows, std::size_t n_cols) {
-  std::string dictionary = "{'descr': '<f8', 'fortran_order': False, 'shape': (" +
-                           std::to_string(n_rows) + ", " + std::to_string(n_cols) + "), }";
-  constexpr std::size_t prefix_bytes = 10;
-  while ((prefix_bytes + dictionary.size() + 1) % 64 != 0) dictionary += ' ';
-  dictionary += '\n';
-  std::string header("\x93NUMPY\x01\x00", 8);
-  header += static_cast<char>(dictionary.size() & 0xFF);
-  header += static_cast<char>(dictionary.size() >> 8);
-  return header + dictionary;
+  const std::array shape{static_cast<std::int64_t>(n_rows), static_cast<std::int64_t>(n_cols)};
+  return moexray::npy_header("<f8", shape);
 }
 
 NpyWriter::NpyWriter(const std::filesystem::path& path, std::size_t n_rows, std::size_t n_cols)

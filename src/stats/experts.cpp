@@ -69,12 +69,16 @@ void add_layer(int layer, const ExpertOptions& options, ExpertsResult& result) {
 
 // Few selections leave experts unused by chance.
 void tell_if_few(const Signatures& signatures, ExpertsResult& result) {
-  const std::int64_t n_tokens = signatures.layer_tokens.colwise().sum().minCoeff();
-  const double expected =
-      static_cast<double>(n_tokens) * signatures.shape.top_k / signatures.shape.n_experts;
-  if (expected < 5 && signatures.shape.top_k < signatures.shape.n_experts) {
+  const int top_k = signatures.shape.top_k;
+  // Counts may not say how many experts a token takes.
+  const double n_selections =
+      top_k > 0 ? static_cast<double>(signatures.layer_tokens.colwise().sum().minCoeff()) * top_k
+                : signatures.layer_sums.colwise().sum().minCoeff();
+  if (n_selections < 5.0 * signatures.shape.n_experts && top_k < signatures.shape.n_experts) {
     result.too_few_tokens = true;
-    result.notices.push_back("only " + counted(n_tokens, "token") +
+    const auto n = static_cast<std::int64_t>(n_selections);
+    result.notices.push_back("only " +
+                             (top_k > 0 ? counted(n / top_k, "token") : counted(n, "selection")) +
                              ": experts may be unused or overloaded by chance");
   }
 }

@@ -194,6 +194,23 @@ void tell_compared(const ComparedPrompts& compared, std::vector<std::string>& no
   notices.push_back("no test of labels: " + compared.check.reason);
 }
 
+// What draws single tokens.
+void resample_tokens(const InferenceInput& input, const CategoryIndex& categories,
+                     const InferenceOptions& options, InferenceResult& result) {
+  result.popularity = popularity_null(input.tokens, input.signatures, categories,
+                                      {.n_draws = options.n_null_draws,
+                                       .seed = options.seed,
+                                       .n_threads = options.n_threads,
+                                       .stop = options.stop});
+  result.noise_corrected = noise_corrected_similarity(input.tokens, input.signatures, categories);
+  result.rarefied = rarefied_similarity(input.tokens, input.signatures, categories,
+                                        {.n_draws = options.n_rarefactions,
+                                         .n_tokens = options.n_rarefied_tokens,
+                                         .seed = options.seed,
+                                         .n_threads = options.n_threads,
+                                         .stop = options.stop});
+}
+
 }  // namespace
 
 InferenceResult inference(const InferenceInput& input, const InferenceOptions& options) {
@@ -223,21 +240,17 @@ InferenceResult inference(const InferenceInput& input, const InferenceOptions& o
                                 .stop = options.stop});
   test_labels(input.compared, signatures.shape.n_layers, permutations, result);
   result.lengths = test_lengths(signatures.n_tokens, categories, units, permutations);
+  result.has_tokens = input.tokens.n_prompts() > 0;
   result.uniform = expected_uniform_by_kind(signatures, categories, LoadBalance::distinct);
-  result.popularity = popularity_null(input.tokens, signatures, categories,
-                                      {.n_draws = options.n_null_draws,
-                                       .seed = options.seed,
-                                       .n_threads = options.n_threads,
-                                       .stop = options.stop});
-  result.noise_corrected = noise_corrected_similarity(input.tokens, signatures, categories);
-  result.rarefied = rarefied_similarity(input.tokens, signatures, categories,
-                                        {.n_draws = options.n_rarefactions,
-                                         .n_tokens = options.n_rarefied_tokens,
-                                         .seed = options.seed,
-                                         .n_threads = options.n_threads,
-                                         .stop = options.stop});
   result.near_duplicates = near_duplicates(similarity, input.texts);
   result.notices = category_notices(categories);
+  if (result.has_tokens) {
+    resample_tokens(input, categories, options, result);
+  } else {
+    result.notices.emplace_back(
+        "the routing of single tokens is not known: no popularity null, no noise-corrected "
+        "similarity, no rarefaction, and tests compare whole prompts");
+  }
   if (signatures.size() == 1) return result;
   tell_units(units, categories, result);
   tell_intervals(result.bootstrap, categories, result.notices);
@@ -248,7 +261,9 @@ InferenceResult inference(const InferenceInput& input, const InferenceOptions& o
   }
   tell_lengths(result.lengths, result.notices);
   tell_compared(input.compared, result.notices);
-  tell_tokens(result.noise_corrected, result.rarefied, result.notices);
+  if (result.has_tokens) {
+    tell_tokens(result.noise_corrected, result.rarefied, result.notices);
+  }
   if (result.near_duplicates.n_pairs > 0) {
     result.notices.push_back(fmt::format(
         "{} of prompts nearly the same (equal text, or similarity above 0.99): put copies "

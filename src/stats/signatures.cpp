@@ -18,7 +18,7 @@ namespace {
 }
 
 void check_shape(const RoutingShape& shape, std::size_t n_prompts) {
-  if (shape.n_layers < 1 || shape.n_experts < 1 || shape.top_k < 1 ||
+  if (shape.n_layers < 1 || shape.n_experts < 1 || shape.top_k < 0 ||
       shape.top_k > shape.n_experts) {
     fail({}, "impossible routing shape", "n_layers ≥ 1, 1 ≤ top_k ≤ n_experts",
          "n_layers " + std::to_string(shape.n_layers) + ", n_experts " +
@@ -64,6 +64,7 @@ void SignatureAccumulator::check(std::size_t prompt, const RoutingRecord& record
     fail({}, "prompt index out of range", "below " + std::to_string(prompts_.size()),
          std::to_string(prompt));
   }
+  if (shape_.top_k < 1) fail({}, "impossible routing shape", "top_k ≥ 1", "0");
   if (record.layer < 0 || record.layer >= shape_.n_layers) {
     fail(where(prompt, record.layer), "layer out of range",
          "0 to " + std::to_string(shape_.n_layers - 1), std::to_string(record.layer));
@@ -102,7 +103,32 @@ void SignatureAccumulator::add(std::size_t prompt, const RoutingRecord& record) 
   ++layer_tokens_(row, record.layer);
 }
 
+void SignatureAccumulator::add_counts(std::size_t prompt, std::span<const std::int64_t> counts) {
+  if (prompt >= prompts_.size() || static_cast<Eigen::Index>(counts.size()) != sums_.cols()) {
+    fail({}, "number of counts", std::to_string(sums_.cols()), std::to_string(counts.size()));
+  }
+  const auto row = static_cast<Eigen::Index>(prompt);
+  const auto n_experts = static_cast<std::size_t>(shape_.n_experts);
+  for (int layer = 0; layer < shape_.n_layers; ++layer) {
+    const std::size_t first = static_cast<std::size_t>(layer) * n_experts;
+    std::int64_t sum = 0;
+    for (std::size_t e = first; e < first + n_experts; ++e) {
+      if (counts[e] < 0) fail(where(prompt, layer), "a negative count");
+      sums_(row, static_cast<Eigen::Index>(e)) += static_cast<double>(counts[e]);
+      sum += counts[e];
+    }
+    if (sum == 0) fail(where(prompt, layer), "no selections at a layer");
+    if (shape_.top_k == 0) continue;
+    if (sum % shape_.top_k != 0) {
+      fail(where(prompt, layer), "the counts of a layer are no whole number of tokens",
+           "a multiple of " + std::to_string(shape_.top_k), std::to_string(sum));
+    }
+    layer_tokens_(row, layer) += sum / shape_.top_k;
+  }
+}
+
 bool SignatureAccumulator::has_every_layer(std::size_t prompt) const {
+  if (shape_.top_k == 0) return true;  // counts, looked at when they were added
   const auto tokens = layer_tokens_.row(static_cast<Eigen::Index>(prompt));
   const bool restricted = selection_.tokens != TokenSelection::all || selection_.exclude_template;
   if (restricted && tokens.maxCoeff() == 0) return false;

@@ -17,6 +17,7 @@ double pair_mean_of_products(const Vector& x) {
 
 double uniform_factor(const RoutingShape& shape, std::int64_t n_tokens, LoadBalance model) {
   const double e = shape.n_experts;
+  if (shape.top_k == 0) return undefined;
   const double k = shape.top_k;
   const auto t = static_cast<double>(n_tokens);
   if (model == LoadBalance::multinomial) return 1 / std::sqrt(1 + (e - 1) / (k * t));

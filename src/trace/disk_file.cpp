@@ -57,16 +57,24 @@ void DiskFile::lock() {
   // Some network file systems have no locks; a trace is still worth writing there.
 }
 
-void DiskFile::append(std::string_view bytes) {
+void DiskFile::append(std::string_view bytes) { write_at(size_, bytes); }
+
+void DiskFile::overwrite_start(std::string_view bytes) {
+  std::uint64_t offset = 0;
+  write_at(offset, bytes);
+}
+
+// Moves the offset on with every byte that is written.
+void DiskFile::write_at(std::uint64_t& offset, std::string_view bytes) {
   while (!bytes.empty()) {
-    const ssize_t n = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(size_));
+    const ssize_t n = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) throw_errno("cannot write", path_);
     if (n == 0) {
       errno = ENOSPC;
       throw_errno("cannot write", path_);
     }
-    size_ += static_cast<std::uint64_t>(n);
+    offset += static_cast<std::uint64_t>(n);
     bytes.remove_prefix(static_cast<std::size_t>(n));
   }
 }

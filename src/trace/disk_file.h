@@ -23,11 +23,15 @@ class DiskFile {
   /// @throws Error (runtime) if another program holds the lock.
   void lock();
   void append(std::string_view bytes);
+  /// Replaces bytes from the file's start on. They must not reach beyond its end.
+  void overwrite_start(std::string_view bytes);
   void truncate(std::uint64_t size);
   void sync();
   void close();
 
  private:
+  void write_at(std::uint64_t& offset, std::string_view bytes);
+
   std::filesystem::path path_;
   int fd_ = -1;
   std::uint64_t size_ = 0;

@@ -142,6 +142,11 @@ constexpr std::array weights_names{
     std::pair{std::string_view("applied"), Weights::applied},
     std::pair{std::string_view("selection scores"), Weights::selection_scores}};
 
+using Kind = ManifestRecorded::Kind;
+constexpr std::array kind_names{std::pair{std::string_view("events"), Kind::events},
+                                std::pair{std::string_view("counts"), Kind::counts},
+                                std::pair{std::string_view("pool"), Kind::pool}};
+
 template <typename Names, typename T>
 std::string_view name_in(const Names& names, T value) {
   for (const auto& [name, other] : names) {
@@ -215,6 +220,7 @@ void read_origin(const KeyReader& in, TraceManifest& m) {
   read_choice<ManifestRecorded::Weights>(in, "recorded.weights", m.recorded.weights, weights_names);
   in.flag("recorded.token_ids", m.recorded.token_ids);
   in.flag("recorded.text", m.recorded.text);
+  read_choice<ManifestRecorded::Kind>(in, "recorded.kind", m.recorded.kind, kind_names);
   in.flag("complete.prompt", m.complete.prompt);
   in.flag("complete.generation", m.complete.generation);
   in.integer("complete.first_pos", m.complete.first_pos, 0, max_count);
@@ -246,7 +252,7 @@ void add_origin(const TraceManifest& m, trace::ManifestEntries& entries) {
                                  {"recorded.weights", name_in(weights_names, m.recorded.weights)},
                                  {"recorded.token_ids", m.recorded.token_ids},
                                  {"recorded.text", m.recorded.text},
-                                 {"recorded.kind", "events"},
+                                 {"recorded.kind", name_in(kind_names, m.recorded.kind)},
                                  {"complete.prompt", m.complete.prompt},
                                  {"complete.generation", m.complete.generation},
                                  {"complete.last_token", "not routed"},
@@ -260,11 +266,13 @@ bool is_of_origin(std::string_view key) {
   return key.starts_with("source.") || key.starts_with("recorded.") || key.starts_with("complete.");
 }
 
-void read_model(const KeyReader& in, ManifestModel& model) {
+// Counts can do without k.
+void read_model(const KeyReader& in, bool needs_top_k, ManifestModel& model) {
   in.required_integer("model.n_layers", model.shape.n_layers, 1, max_layers);
   in.required_integer("model.n_experts", model.shape.n_experts, 1, max_experts);
-  in.required_integer("model.top_k", model.shape.top_k, 1,
-                      static_cast<std::uint64_t>(model.shape.n_experts));
+  if (needs_top_k) in.require("model.top_k");
+  in.integer("model.top_k", model.shape.top_k, 1,
+             static_cast<std::uint64_t>(model.shape.n_experts));
   if (std::int64_t{model.shape.n_layers} * model.shape.n_experts > max_layer_experts) {
     in.fail("model.n_experts",
             "at most " + std::to_string(max_layer_experts) + " experts in all layers",
@@ -350,6 +358,7 @@ bool is_unsaid(const TraceManifest& m, std::string_view key) {
   if (key == template_date_key) return m.generation.template_date.empty();
   if (key == "score") return !m.score;
   if (key.starts_with("replay.")) return m.replay.trace_sha256.empty();
+  if (key == "model.top_k") return m.model.shape.top_k == 0;
   return key.starts_with("shadows.") && m.shadows.empty();
 }
 bool means_none(std::string_view key) {
@@ -478,7 +487,7 @@ TraceManifest manifest_from_json(std::string_view json, std::string_view where) 
   m.version = in.require("version").get<int>();
   if (m.version >= 2) read_origin(in, m);
   in.text("tool", m.tool);
-  read_model(in, m.model);
+  read_model(in, m.recorded.kind == Kind::events, m.model);
   in.text("tokenizer.kind", m.tokenizer.kind);
   in.integer("tokenizer.vocab_size", m.tokenizer.vocab_size, 0, max_count);
   in.text("tokenizer.sha256", m.tokenizer.sha256);

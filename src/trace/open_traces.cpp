@@ -43,6 +43,10 @@ class Opener {
     set_.shape = first.model.shape;
     set_.model_name = first.model.name;
     set_.tokenizer_sha256 = first.tokenizer.sha256;
+    for (const TraceManifest& manifest : set_.manifests) {
+      if (set_.shape.top_k == 0) set_.shape.top_k = manifest.model.shape.top_k;
+    }
+    check_kinds();
     set_.notices = trace::check_agreement(set_.manifests, set_.directories);
     for (std::string& notice : trace::check_shards(set_.manifests, set_.directories)) {
       set_.notices.push_back(std::move(notice));
@@ -62,6 +66,18 @@ class Opener {
   TraceSet take() { return std::move(set_); }
 
  private:
+  // Events and counts are not read together.
+  void check_kinds() const {
+    const auto kind = set_.manifests.front().recorded.kind;
+    for (std::size_t i = 1; i < set_.manifests.size(); ++i) {
+      if (set_.manifests[i].recorded.kind == kind) continue;
+      fail_at(
+          "directories of events, of counts and of pools of counts are not read together "
+          "(signatures -o makes counts of events)",
+          set_.directories[i].string());
+    }
+  }
+
   struct Place {
     std::size_t part = 0;  // of the directories
     std::int64_t line = 0;

@@ -11,6 +11,7 @@
 namespace moexray {
 namespace {
 
+using Kind = ManifestRecorded::Kind;
 using Order = ManifestRecorded::Order;
 using Weights = ManifestRecorded::Weights;
 
@@ -24,12 +25,16 @@ std::string origin_of(const TraceManifest& manifest) {
   const ManifestRecorded& recorded = manifest.recorded;
   const ManifestComplete& complete = manifest.complete;
   std::vector<std::string> facts;
-  if (recorded.weights == Weights::none) facts.emplace_back("no weights");
+  if (recorded.kind == Kind::counts) facts.emplace_back("counts, not tokens");
+  if (recorded.kind == Kind::pool) facts.emplace_back("one pool of counts, no prompts");
+  const bool has_events = recorded.kind == Kind::events;
+  if (has_events && recorded.weights == Weights::none) facts.emplace_back("no weights");
   if (recorded.weights == Weights::selection_scores) {
     facts.emplace_back("selection scores in place of weights");
   }
-  if (recorded.order == Order::unknown) facts.emplace_back("order of experts unknown");
-  if (!recorded.token_ids) facts.emplace_back("no token ids");
+  if (has_events && recorded.order == Order::unknown)
+    facts.emplace_back("order of experts unknown");
+  if (has_events && !recorded.token_ids) facts.emplace_back("no token ids");
   if (!complete.prompt) {
     facts.emplace_back(complete.first_pos > 0
                            ? "no positions before " + std::to_string(complete.first_pos)
@@ -48,8 +53,9 @@ std::string origin_of(const TraceManifest& manifest) {
                     std::to_string(manifest.model.top_k_of_model) + " model");
   }
   const ManifestSource& source = manifest.source;
-  std::string text = source.system.empty() ? "recorded elsewhere"
-                                           : "imported from " + printable(source.system, 60);
+  std::string text = !source.system.empty() ? "imported from " + printable(source.system, 60)
+                     : has_events           ? "recorded elsewhere"
+                                            : "counted";
   if (source.version) text += " " + printable(*source.version, 40);
   for (std::size_t i = 0; i < facts.size(); ++i) text += (i == 0 ? ": " : ", ") + facts[i];
   return text;
@@ -91,6 +97,10 @@ void check_facts(const TraceSet& traces, const NeededFacts& needed) {
   for (std::size_t part = 0; part < traces.manifests.size(); ++part) {
     const TraceManifest& manifest = traces.manifests[part];
     if (manifest.version < 2) continue;
+    if (needed.tokens && manifest.recorded.kind != Kind::events) {
+      refuse(traces, part,
+             "--tokens needs single tokens, and this directory has counts, not tokens");
+    }
     if (needed.weights && manifest.recorded.weights != Weights::applied) {
       refuse(traces, part, "--weighted needs the router's weights, which the trace does not have");
     }

@@ -296,8 +296,14 @@ std::string quote_large_numbers(std::string_view line) {
 }  // namespace
 
 std::string make_prompt_line(const FinishedPrompt& finished, const EventsPlace& place) {
-  const Prompt& prompt = *finished.prompt;
   const RoutingShape& shape = finished.routing.shape();
+  return make_prompt_line(finished, place,
+                          finished.routing.n_positions() * shape.n_layers * shape.top_k);
+}
+
+std::string make_prompt_line(const FinishedPrompt& finished, const EventsPlace& place,
+                             std::int64_t n_events) {
+  const Prompt& prompt = *finished.prompt;
   std::string line;
   add(line, "id", json_text(prompt.id));
   if (!prompt.category.empty()) add(line, "category", json_text(prompt.category));
@@ -310,7 +316,9 @@ std::string make_prompt_line(const FinishedPrompt& finished, const EventsPlace& 
   if (!finished.token_ids.empty()) add(line, "token_ids", json_text(finished.token_ids));
   if (!finished.tokens.empty()) add(line, "tokens", json_text(finished.tokens));
   if (!finished.logprobs.empty()) add(line, "logprobs", numbers_json(finished.logprobs));
-  add(line, "n_prompt_tokens", std::to_string(finished.n_prompt_tokens));
+  if (finished.n_prompt_tokens >= 0) {
+    add(line, "n_prompt_tokens", std::to_string(finished.n_prompt_tokens));
+  }
   if (!finished.is_template.empty()) {
     const auto n = std::count(finished.is_template.begin(), finished.is_template.end(), true);
     add(line, "n_template_tokens", std::to_string(n));
@@ -334,8 +342,7 @@ std::string make_prompt_line(const FinishedPrompt& finished, const EventsPlace& 
   if (place.n_compressed_bytes > 0) {
     add(line, "n_compressed_bytes", std::to_string(place.n_compressed_bytes));
   }
-  add(line, "n_events",
-      std::to_string(finished.routing.n_positions() * shape.n_layers * shape.top_k));
+  add(line, "n_events", std::to_string(n_events));
   add(line, "checksum", json_text(place.checksum));
   add(line, "meta", prompt.meta_json);
   append_checksum(line, line_checksum);
@@ -381,7 +388,8 @@ TracePrompt PromptLineParser::parse(std::string_view line, const RoutingShape& s
   }
   const std::int64_t n_tokens = n_routed_tokens(prompt);
   const std::int64_t n_events = n_tokens * shape.n_layers * shape.top_k;
-  if (n_tokens >= 0 && prompt.n_events >= 0 && prompt.n_events != n_events) {
+  const bool is_known = n_tokens >= 0 && prompt.n_events >= 0 && shape.top_k > 0;
+  if (is_known && prompt.n_events != n_events) {
     fail_at("wrong value of key \"n_events\"", where,
             std::to_string(n_events) + " (tokens times layers times top_k)",
             std::to_string(prompt.n_events));

@@ -22,6 +22,11 @@ struct EventsPlace {
 /// The line of prompts.jsonl of a finished prompt, newline included.
 std::string make_prompt_line(const FinishedPrompt& prompt, const EventsPlace& place);
 
+/// The same where what stands at the place is not `prompt.routing`. A negative n_prompt_tokens is
+/// not known.
+std::string make_prompt_line(const FinishedPrompt& prompt, const EventsPlace& place,
+                             std::int64_t n_events);
+
 /// Reads lines of prompts.jsonl.
 class PromptLineParser {
  public:

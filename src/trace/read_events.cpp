@@ -13,6 +13,7 @@
 #include "event_parser.h"
 #include "moexray/core/error.h"
 #include "moexray/core/system.h"
+#include "moexray/trace/counts.h"
 #include "moexray/trace/reader.h"
 #include "record_source.h"
 
@@ -196,6 +197,7 @@ void read_selected(const TraceSet& traces, std::span<const std::size_t> prompts,
 }  // namespace
 
 void read_events(const TraceSet& traces, EventVisitor& visitor, const ReadOptions& options) {
+  check_has_tokens(traces);
   std::vector<std::size_t> all(traces.prompts.size());
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
   read_selected(traces, all, visitor, options);
@@ -206,6 +208,7 @@ void read_prompt_events(const TraceSet& traces, std::size_t prompt_index, EventV
   if (prompt_index >= traces.prompts.size()) {
     throw Error(ErrorKind::usage, "no such prompt in the trace");
   }
+  check_has_tokens(traces);
   read_selected(traces, std::span(&prompt_index, 1), visitor, options);
 }
 

@@ -145,6 +145,7 @@ void remove_events_from(const fs::path& directory, std::size_t first) {
     const std::optional<std::size_t> index = events_file_index(path.filename().string());
     if (is_temporary(path) || (index && *index >= first)) remove_file(path);
   }
+  if (first == 0) remove_file(directory / counts_name);
 }
 
 }  // namespace moexray::trace

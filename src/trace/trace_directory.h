@@ -12,6 +12,7 @@ namespace moexray::trace {
 inline constexpr std::string_view manifest_name = "manifest.json";
 inline constexpr std::string_view prompts_name = "prompts.jsonl";
 inline constexpr std::string_view shadows_name = "shadows.bin";
+inline constexpr std::string_view counts_name = "counts.npy";
 
 /// "events-00003.jsonl", or ".jsonl.zst".
 std::string events_file_name(std::size_t index, bool compress);
@@ -30,7 +31,8 @@ bool holds_trace(const std::filesystem::path& directory);
 /// The first names in a directory, for messages.
 std::string list_of_files(const std::filesystem::path& directory);
 
-/// Removes the events files from index `first` on and unfinished temporary files.
+/// Removes the events files from index `first` on and unfinished temporary files; from 0 on counts
+/// too.
 void remove_events_from(const std::filesystem::path& directory, std::size_t first);
 
 /// The directories that have to be made for one to be there, the innermost first.

@@ -164,7 +164,9 @@ TEST(SignaturesCommand, WritesSharesAndLabels) {
             "(none)          1       1\n"
             "a               1       4\n"
             "b               1       4\n");
-  EXPECT_EQ(result.err, "wrote " + out.string() + ": signatures.npy, labels.tsv, report.json\n");
+  EXPECT_EQ(result.err, "wrote " + out.string() +
+                            ": signatures.npy, labels.tsv, counts.npy, manifest.json, "
+                            "prompts.jsonl, report.json\n");
   const NpyMatrix matrix = read_npy(out / "signatures.npy");
   EXPECT_EQ(matrix.n_rows, 3U);
   EXPECT_EQ(matrix.n_cols, 4U);

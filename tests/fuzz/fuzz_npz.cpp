@@ -8,8 +8,8 @@
 #include <string>
 
 #include "moexray/core/error.h"
-#include "trace/importers/npy.h"
 #include "trace/importers/npz.h"
+#include "trace/npy.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const int fd = ::memfd_create("fuzz.npz", 0);
@@ -18,7 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const moexray::imports::NpzFile file("/proc/self/fd/" + std::to_string(fd));
     for (const std::string& name : file.names()) {
       try {
-        moexray::imports::parse_npy(file.read(name), name);
+        moexray::trace::parse_npy(file.read(name), name);
       } catch (const moexray::Error&) {
       }
     }

@@ -8,7 +8,7 @@ moexray_test(trace_test
 # Number formatting and flood tests look behind the public headers.
 target_include_directories(trace_test PRIVATE ${PROJECT_SOURCE_DIR}/src)
 moexray_test(import_test
-  SOURCES trace/import_test.cpp trace/trace_maker.cpp
-  PRIVATE moexray::imports moexray::trace moexray::test_support nlohmann_json::nlohmann_json zstd::libzstd_shared
+  SOURCES trace/counts_test.cpp trace/export_test.cpp trace/import_test.cpp trace/trace_maker.cpp
+  PRIVATE moexray::exports moexray::imports moexray::trace moexray::test_support nlohmann_json::nlohmann_json zstd::libzstd_shared
           ${nettle_LIBRARIES} ${ZLIB_LIBRARIES})
 target_include_directories(import_test PRIVATE ${PROJECT_SOURCE_DIR}/src)

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -33,7 +34,8 @@ struct Signatures {
   CountMatrix layer_tokens;             ///< [n, L] selected tokens seen at each layer
   std::vector<std::string> ids;         ///< [n]
   std::vector<std::string> categories;  ///< [n], empty where none was given
-  std::vector<std::int64_t> n_tokens;   ///< [n] selected tokens: the largest of layer_tokens' row
+  /// [n] selected tokens: the largest of layer_tokens' row; 0: not known, of counts without k
+  std::vector<std::int64_t> n_tokens;
   std::vector<std::size_t> prompt_indices;  ///< [n] which of the accumulator's prompts a row is
   Matrix layer_sums;                        ///< [n, L] Σ_e A: `values` times this gives A back
   std::vector<LeftOut> left_out;            ///< prompts without a selected token, in input order
@@ -45,8 +47,8 @@ struct Signatures {
 class SignatureAccumulator {
  public:
   /// @param prompts labels by prompt index.
-  /// @throws Error (data) if the shape is not positive, k > E, or n·L·E values exceed this
-  /// machine's memory.
+  /// @throws Error (data) if the shape is not positive (k may be 0, not known, where counts are
+  /// added), k > E, or n·L·E values exceed this machine's memory.
   SignatureAccumulator(const RoutingShape& shape, std::vector<PromptLabel> prompts,
                        Selection selection);
 
@@ -57,6 +59,13 @@ class SignatureAccumulator {
   ///         finite, a number of weights that differs from the experts', or, if weighted, no
   ///         weights.
   void add(std::size_t prompt, const RoutingRecord& record);
+
+  /// Counts what is known of a prompt in one go: how often each expert was selected. The number of
+  /// tokens is a layer's sum over k, or 0 where k is not known.
+  /// @param counts [L, E]
+  /// @throws Error (data) for another number of counts, a negative one, or a sum of a layer that
+  /// is no multiple of k.
+  void add_counts(std::size_t prompt, std::span<const std::int64_t> counts);
 
   /// Normalises. The accumulator is used up.
   ///

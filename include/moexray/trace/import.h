@@ -35,6 +35,7 @@ struct ImportOptions {
   std::string layout;                ///< of `jsonl`; empty: recognised
   std::string member;                ///< of archives: the array with the ids; empty: the usual one
   std::array<int, 3> axes{0, 1, 2};  ///< of arrays: which is token, layer and slot
+  bool category_from_name = false;   ///< of files of counts: "code_03.txt" has the category "code"
   bool check_prefixes = false;       ///< warn where shared prefixes are routed differently
   bool check_only = false;           ///< read and check everything, write nothing
   std::filesystem::path output;

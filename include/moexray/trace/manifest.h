@@ -18,7 +18,7 @@ struct ManifestModel {
   std::string name;
   std::string architecture;
   std::int64_t hidden_size = 0;
-  RoutingShape shape;  ///< keys n_layers, n_experts, top_k
+  RoutingShape shape;  ///< keys n_layers, n_experts, top_k (0: not known, of counts alone)
   bool norm_topk_prob = false;
   std::string dtype;            ///< of the computation
   std::vector<int> moe_layers;  ///< [n_layers]: the transformer layer of each MoE layer
@@ -53,12 +53,16 @@ struct ManifestSource {
 
 /// What the events hold. Key `recorded`, version 2; a version 1 trace has the defaults.
 struct ManifestRecorded {
+  /// Events of single tokens; or how often each prompt selected each expert (moexray/trace/counts.h);
+  /// or that of one pool of tokens, whose prompts nobody can tell apart.
+  enum class Kind { events, counts, pool };
   enum class Order { router, unknown };
   enum class Weights { none, applied, selection_scores };
   Order order = Order::router;         ///< of the experts of a record
   Weights weights = Weights::applied;  ///< what the weights are
   bool token_ids = true;
   bool text = true;  ///< of prompts and completions
+  Kind kind = Kind::events;
 };
 
 /// Which part of the routing there is. Key `complete`, version 2.

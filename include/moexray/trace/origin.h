@@ -19,6 +19,7 @@ struct NeededFacts {
   bool weights = false;         ///< those that the model applied
   bool template_marks = false;  ///< which tokens the chat template added
   bool prompt_tokens = false;   ///< some position of a prompt
+  bool tokens = false;          ///< single tokens, of which the prompt's can be told from others
 };
 
 /// Refuses traces of version 2 that lack what is needed. @throws Error (data) that names the fact.

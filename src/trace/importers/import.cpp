@@ -1,13 +1,7 @@
 #include "moexray/trace/import.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <numeric>
 #include <set>
@@ -16,15 +10,16 @@
 #include "importer.h"
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
-#include "moexray/core/file.h"
+#include "moexray/core/forward_tokens.h"
 #include "moexray/core/version.h"
 #include "moexray/core/wording.h"
+#include "moexray/trace/counts.h"
 #include "moexray/trace/stream_writer.h"
 #include "prefix_check.h"
 #include "prompt_join.h"
 #include "routing_checks.h"
 #include "trace/fail.h"
-#include "trace/trace_directory.h"
+#include "trace/temporary_output.h"
 
 namespace moexray {
 namespace {
@@ -33,11 +28,14 @@ namespace fs = std::filesystem;
 using imports::IdArray;
 using imports::LayerMap;
 using imports::ModelLayers;
+using imports::RecordedCounts;
 using imports::RecordedPrompt;
 using imports::SourceFacts;
 using trace::fail_at;
+using trace::TemporaryOutput;
 
 constexpr std::int64_t chunk_rows = 1024;
+constexpr std::int64_t max_counted_layers = 4096;
 // Prompts, and events of them, that are synced to disk together.
 constexpr std::size_t commit_prompts = 256;
 constexpr std::int64_t commit_events = std::int64_t{8} << 20;
@@ -48,86 +46,6 @@ std::string list_text(const std::vector<int>& numbers) {
   for (const int number : numbers) text += (text.empty() ? "" : ", ") + std::to_string(number);
   return text;
 }
-
-/// A directory beside the output that is renamed to it, or goes away again.
-class TemporaryOutput {
- public:
-  TemporaryOutput(const fs::path& output, bool force) : output_(output), force_(force) {
-    check();
-    // "a/b/" means a/b.
-    if (!output_.has_filename()) output_ = output_.parent_path();
-    const fs::path parent = output_.has_parent_path() ? output_.parent_path() : fs::path(".");
-    trace::check_writable(output_);
-    made_ = trace::missing_directories(parent);
-    std::error_code error;
-    fs::create_directories(parent, error);
-    std::string name = (parent / ("." + output_.filename().string() + ".import-XXXXXX")).string();
-    if (error || ::mkdtemp(name.data()) == nullptr) {
-      throw Error(
-          ErrorKind::runtime,
-          {std::string("cannot create a directory: ") + std::strerror(errno), name, {}, {}});
-    }
-    ::chmod(name.c_str(), user_permissions(0777));
-    path_ = name;
-  }
-  ~TemporaryOutput() {
-    if (path_.empty()) return;
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-    trace::remove_empty(made_);
-  }
-  TemporaryOutput(const TemporaryOutput&) = delete;
-  TemporaryOutput& operator=(const TemporaryOutput&) = delete;
-
-  const fs::path& path() const { return path_; }
-
-  /// Puts what was written in the place of the output. Other files there stay.
-  void publish() {
-    check();
-    std::error_code error;
-    if (fs::exists(output_)) {
-      trace::remove_file(output_ / trace::manifest_name);
-      trace::remove_file(output_ / trace::prompts_name);
-      trace::remove_events_from(output_, 0);
-      // The manifest comes last: what is stopped here is no trace.
-      for (const bool is_manifest : {false, true}) {
-        for (const auto& entry : fs::directory_iterator(path_)) {
-          const fs::path name = entry.path().filename();
-          if ((name == trace::manifest_name) != is_manifest) continue;
-          fs::rename(entry.path(), output_ / name, error);
-          if (error) fail(error);
-        }
-      }
-      fs::remove(path_, error);
-    } else {
-      fs::rename(path_, output_, error);
-      if (error) fail(error);
-    }
-    path_.clear();
-  }
-
- private:
-  [[noreturn]] void fail(const std::error_code& error) const {
-    throw Error(ErrorKind::runtime,
-                {"cannot rename: " + error.message(), output_.string(), {}, {}});
-  }
-
-  void check() const {
-    if (trace::is_unused(output_)) return;
-    const bool is_ours = trace::holds_trace(output_);
-    if (is_ours && force_) return;
-    throw Error(ErrorKind::usage,
-                {is_ours ? "the directory already holds a trace; use --force to replace it"
-                         : "the directory is not empty and holds no trace that moexray wrote; it "
-                           "is not replaced",
-                 output_.string(), "a new or empty directory", trace::list_of_files(output_)});
-  }
-
-  fs::path output_;
-  bool force_;
-  fs::path path_;
-  std::vector<fs::path> made_;
-};
 
 ModelLayers model_of(const ImportOptions& options) {
   ModelLayers model;
@@ -195,13 +113,36 @@ class Sink : public imports::ImportSink {
     if (record.hole.empty()) {
       settle_shape(record, layers);
       found = imports::check_routing(record.ids, record.weights, layers, shape_.n_experts,
-                                     record.first_pos, record.where);
+                                     record.first_pos, record.where, facts_.exported.has_value());
       record.hole = found.hole;
     }
     if (!record.hole.empty()) return leave_out(record, prompt.id);
     if (!found.warning.empty()) warn(record.where + ": " + found.warning);
     if (!found.notice.empty()) notice(record.where + ": " + found.notice);
     write(std::move(record), prompt, layers);
+  }
+
+  void take_counts(RecordedCounts counts, bool is_pool) override {
+    if (counts.n_layers < 1 || counts.n_layers > max_counted_layers || counts.n_experts < 1 ||
+        counts.n_experts > max_experts) {
+      fail_at("an impossible number of layers or experts", counts.where,
+              "1 to " + std::to_string(max_counted_layers) + " layers of 1 to " +
+                  std::to_string(max_experts) + " experts",
+              std::to_string(counts.n_layers) + ", " + std::to_string(counts.n_experts));
+    }
+    RecordedPrompt record;
+    record.where = counts.where;
+    record.names = std::move(counts.names);
+    record.category = std::move(counts.category);
+    record.layers = std::move(counts.layers);
+    // No rows: only the layers of an array are looked at.
+    record.ids = IdArray({}, imports::Item::u8, {0, counts.n_layers, 1});
+    const Prompt prompt = join_.take(record);
+    ++n_records_;
+    const LayerMap layers = layer_map(record);
+    settle_counts(record, counts, layers);
+    const std::vector<std::int64_t> kept = kept_counts(counts, layers);
+    write_counts(prompt, record, kept, is_pool);
   }
 
   void finish(std::string_view system) {
@@ -218,8 +159,9 @@ class Sink : public imports::ImportSink {
     result_.n_prompts = n_written_;
     result_.shape = shape_;
     result_.notices.insert(result_.notices.end(), facts_.notices.begin(), facts_.notices.end());
+    if (is_counts_) tell_common_factor();
     if (!output_) return;
-    TraceManifest manifest = writer_->manifest();
+    TraceManifest manifest = is_counts_ ? new_manifest() : writer_->manifest();
     manifest.source.system = system;
     manifest.source.version = facts_.version;
     manifest.source.interface = facts_.interface;
@@ -234,8 +176,14 @@ class Sink : public imports::ImportSink {
         has_token_ids_, has_text_};
     manifest.complete = complete_;
     if (facts_.is_prompt_only) manifest.complete.generation = false;
-    writer_->finish(manifest);
-    writer_.reset();
+    if (facts_.exported) keep_facts(*facts_.exported, manifest);
+    if (is_counts_) {
+      counts_writer_->finish(std::move(manifest), is_pool_);
+      counts_writer_.reset();
+    } else {
+      writer_->finish(manifest);
+      writer_.reset();
+    }
     output_->publish();
   }
 
@@ -288,6 +236,12 @@ class Sink : public imports::ImportSink {
     const std::int64_t n_generated = record.n_generated_tokens;
     const std::int64_t n_reached = record.first_pos + n_rows;
     if (n_rows == 0) return "no rows of routed experts";
+    if (!record.positions.empty()) {
+      const std::int64_t n_said = n_positions(record.positions);
+      if (n_rows == n_said) return {};
+      return std::to_string(n_rows) + " rows of routed experts, " + std::to_string(n_said) +
+             " expected, as many as positions";
+    }
     if (n_generated < 0) {
       if (n_reached >= n_prompt) return {};
       return std::to_string(n_rows) + " rows of routed experts, at least " +
@@ -436,6 +390,10 @@ class Sink : public imports::ImportSink {
     for (const int number : options_.drop_layers) complete_.layers_left_out.push_back(number);
     std::sort(complete_.layers_left_out.begin(), complete_.layers_left_out.end());
     if (!output_) return;
+    writer_.emplace(TraceStreamWriter::create(output_->path(), new_manifest(), false));
+  }
+
+  TraceManifest new_manifest() const {
     TraceManifest manifest = bare_manifest(shape_);
     manifest.version = 2;
     manifest.compress = options_.compress;
@@ -455,7 +413,151 @@ class Sink : public imports::ImportSink {
     if (model_.top_k > 0 && model_.top_k != shape_.top_k) {
       manifest.model.top_k_of_model = model_.top_k;
     }
-    writer_.emplace(TraceStreamWriter::create(output_->path(), std::move(manifest), false));
+    return manifest;
+  }
+
+  // What an export says of where its events came from.
+  static void keep_facts(const TraceManifest& exported, TraceManifest& manifest) {
+    if (exported.source.system.empty()) {
+      manifest.source.system = "moexray";
+      if (exported.tool.starts_with("moexray ")) manifest.source.version = exported.tool.substr(8);
+    } else {
+      manifest.source.system = exported.source.system;
+      manifest.source.version = exported.source.version;
+      manifest.source.interface = exported.source.interface;
+    }
+    manifest.recorded.weights = manifest.recorded.weights == ManifestRecorded::Weights::none
+                                    ? ManifestRecorded::Weights::none
+                                    : exported.recorded.weights;
+    manifest.recorded.order = exported.recorded.order;
+    manifest.complete.prompt = manifest.complete.prompt && exported.complete.prompt;
+    manifest.complete.generation = manifest.complete.generation && exported.complete.generation;
+    manifest.complete.prompts_left_out += exported.complete.prompts_left_out;
+    std::vector<int>& left_out = manifest.complete.layers_left_out;
+    for (const int layer : exported.complete.layers_left_out) {
+      if (!contains(left_out, layer)) left_out.push_back(layer);
+    }
+    std::sort(left_out.begin(), left_out.end());
+    if (manifest.model.top_k_of_model == 0) {
+      manifest.model.top_k_of_model = exported.model.top_k_of_model;
+    }
+  }
+
+  // The sums of all layers are one number: tokens times k.
+  void settle_counts(const RecordedPrompt& record, const RecordedCounts& counts,
+                     const LayerMap& layers) {
+    const std::int64_t sum = layer_sum(counts, layers.kept.front());
+    if (!is_counts_) {
+      is_counts_ = true;
+      complete_.layers_left_out = options_.drop_layers;
+      std::sort(complete_.layers_left_out.begin(), complete_.layers_left_out.end());
+      facts_.n_experts = static_cast<int>(counts.n_experts);
+      shape_ = {static_cast<int>(layers.kept.size()), n_experts(record.where),
+                options_.top_k > 0 ? options_.top_k : model_.top_k};
+      if (shape_.top_k > shape_.n_experts) {
+        fail_at("more experts per token than there are", record.where,
+                "at most " + std::to_string(shape_.n_experts), std::to_string(shape_.top_k));
+      }
+      // A file that says how many tokens there were says k too.
+      const bool says_k = counts.n_tokens > 0 && sum > 0 && sum % counts.n_tokens == 0 &&
+                          sum / counts.n_tokens <= shape_.n_experts;
+      if (shape_.top_k == 0 && says_k) shape_.top_k = static_cast<int>(sum / counts.n_tokens);
+      numbers_ = layers.numbers;
+      has_numbers_ = !record.layers.empty() || !model_.moe_layers.empty();
+      if (has_numbers_) result_.moe_layers = numbers_;
+    }
+    if (counts.n_experts != shape_.n_experts || layers.numbers != numbers_) {
+      fail_at(
+          "another shape of counts than the records before, or than the model has", record.where,
+          std::to_string(shape_.n_layers) + " layers of " + std::to_string(shape_.n_experts) +
+              " experts",
+          std::to_string(layers.kept.size()) + " layers of " + std::to_string(counts.n_experts));
+    }
+    for (const int index : layers.dense) {
+      if (layer_sum(counts, index) == 0) continue;
+      fail_at("a layer without experts (by the config or --moe-layers) has counts", record.where);
+    }
+    for (std::size_t i = 0; i < layers.kept.size(); ++i) {
+      const std::int64_t own = layer_sum(counts, layers.kept[i]);
+      const std::string where = record.where + ": layer " + std::to_string(layers.numbers[i]);
+      if (own == 0) {
+        fail_at(
+            "a layer without counts: without experts (then --config or --moe-layers says so), "
+            "or not recorded (--drop-layers leaves it out)",
+            where);
+      }
+      if (own != sum) {
+        fail_at("the counts of a layer add up to another number than those of the first", where,
+                std::to_string(sum), std::to_string(own));
+      }
+    }
+    if (shape_.top_k > 0 && sum % shape_.top_k != 0) {
+      fail_at("the counts of a layer are no whole number of tokens", record.where,
+              "a multiple of " + std::to_string(shape_.top_k), std::to_string(sum));
+    }
+    if (counts.n_tokens >= 0 && shape_.top_k > 0 && sum != counts.n_tokens * shape_.top_k) {
+      fail_at("the counts of a layer do not fit the number of tokens", record.where,
+              std::to_string(counts.n_tokens * shape_.top_k), std::to_string(sum));
+    }
+  }
+
+  static std::int64_t layer_sum(const RecordedCounts& counts, int layer) {
+    const auto first = counts.counts.begin() + layer * counts.n_experts;
+    std::int64_t sum = 0;
+    for (auto count = first; count != first + counts.n_experts; ++count) {
+      if (*count < 0 || __builtin_add_overflow(sum, *count, &sum)) {
+        fail_at("a count that is negative, or too large", counts.where);
+      }
+    }
+    return sum;
+  }
+
+  static std::vector<std::int64_t> kept_counts(const RecordedCounts& counts,
+                                               const LayerMap& layers) {
+    std::vector<std::int64_t> kept;
+    for (const int layer : layers.kept) {
+      const auto first = counts.counts.begin() + layer * counts.n_experts;
+      kept.insert(kept.end(), first, first + counts.n_experts);
+    }
+    return kept;
+  }
+
+  void write_counts(const Prompt& prompt, const RecordedPrompt& record,
+                    std::span<const std::int64_t> counts, bool is_pool) {
+    is_pool_ = is_pool;
+    ++n_written_;
+    std::int64_t sum = 0;
+    for (const std::int64_t count : counts) {
+      sum += count;
+      common_factor_ = std::gcd(common_factor_, count);
+    }
+    if (shape_.top_k > 0) result_.n_tokens += sum / shape_.n_layers / shape_.top_k;
+    has_text_ = n_written_ == 1 ? !prompt.text.empty() : has_text_ && !prompt.text.empty();
+    if (!output_) return;
+    if (!counts_writer_) counts_writer_.emplace(output_->path(), shape_);
+    TracePrompt line;
+    line.id = prompt.id;
+    line.category = prompt.category;
+    line.text = prompt.text;
+    line.meta_json = prompt.meta_json;
+    // Lengths that do not fit the counts are those of something else.
+    const bool fits = shape_.top_k > 0 && record.n_prompt_tokens >= 0 &&
+                      record.n_generated_tokens >= 0 &&
+                      sum == n_forward_tokens(record.n_prompt_tokens, record.n_generated_tokens) *
+                                 shape_.n_layers * shape_.top_k;
+    if (fits) {
+      line.n_prompt_tokens = record.n_prompt_tokens;
+      line.n_generated_tokens = record.n_generated_tokens;
+    }
+    counts_writer_->append(line, counts);
+  }
+
+  // Sums over ranks of data or tensor parallelism count every token several times.
+  void tell_common_factor() {
+    if (common_factor_ > 1) {
+      warn("all counts are multiples of " + std::to_string(common_factor_) +
+           ": the sum over as many ranks, which counts every token as often?");
+    }
   }
 
   void write(RecordedPrompt record, const Prompt& prompt, const LayerMap& layers) {
@@ -486,6 +588,9 @@ class Sink : public imports::ImportSink {
     }
     has_text_ = has_text_ && !(prompt.text.empty() && prompt.messages.empty());
     if (!is_whole_prompt) finished.positions = {{record.first_pos, n_reached - 1}};
+    if (!record.positions.empty()) finished.positions = record.positions;
+    finished.tokens = std::move(record.tokens);
+    finished.is_template = std::move(record.is_template);
     finished.routing = routing_of(record, layers);
     {
       const RecordedPrompt done = std::move(record);
@@ -521,11 +626,12 @@ class Sink : public imports::ImportSink {
           const std::span out = std::span(ids).subspan(static_cast<std::size_t>(row) * k, k);
           record.ids.row(first + row, layers.kept[i], out);
           if (!has_weights_) continue;
+          // What moexray recorded stands in the router's order, which need not be that of weights.
           const auto at =
               static_cast<std::size_t>((first + row) * record.ids.n_layers() + layers.kept[i]) * k;
           const std::span own = std::span(weights).subspan(static_cast<std::size_t>(row) * k, k);
           std::copy_n(record.weights.begin() + static_cast<std::ptrdiff_t>(at), k, own.begin());
-          sort_by_weight(out, own);
+          if (!facts_.exported) sort_by_weight(out, own);
         }
         buffer.append(static_cast<int>(i), n, ids, weights);
       }
@@ -552,6 +658,10 @@ class Sink : public imports::ImportSink {
   SourceFacts facts_;
   std::optional<TemporaryOutput> output_;
   std::optional<TraceStreamWriter> writer_;
+  std::optional<CountsWriter> counts_writer_;
+  bool is_counts_ = false;
+  bool is_pool_ = false;
+  std::int64_t common_factor_ = 0;
   std::vector<ManifestFile> files_;
   RoutingShape shape_;
   std::vector<int> numbers_;  // of the layers

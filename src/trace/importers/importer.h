@@ -9,13 +9,18 @@
 #include <string_view>
 #include <vector>
 
-#include "id_array.h"
+#include "trace/id_array.h"
 #include "input_file.h"
 #include "model_layers.h"
 #include "moexray/trace/import.h"
 #include "moexray/trace/manifest.h"
+#include "moexray/trace/positions.h"
+#include "moexray/trace/prompts.h"
 
 namespace moexray::imports {
+
+using trace::IdArray;
+using trace::Item;
 
 /// The routing of one prompt as a source gives it. What the source does not say is empty or −1.
 struct RecordedPrompt {
@@ -35,10 +40,27 @@ struct RecordedPrompt {
   /// The transformer layer of each layer of `ids`; empty: an axis without names, which stands for
   /// the layers with experts or for all layers.
   std::vector<int> layers;
+  /// Of an export of traces, which says more: `prompt` in place of category and text.
+  std::optional<Prompt> prompt;
+  std::vector<std::string> tokens;        ///< as many as token ids, or empty
+  std::vector<bool> is_template;          ///< [P], or empty: not known
+  std::vector<PositionRange> positions;   ///< of the rows; empty: from `first_pos` on
   /// Why the prompt cannot be imported as a whole; empty: it can. --drop-prompts-with-holes leaves
   /// it out.
   std::string hole;
   bool follows = false;  ///< another choice of the response before
+};
+
+/// How often one prompt, or a pool of tokens, selected each expert.
+struct RecordedCounts {
+  std::string where;               ///< file and line, for messages
+  std::vector<std::string> names;  ///< ids, the best first
+  std::string category;
+  std::int64_t n_tokens = -1;         ///< that were routed, for a check
+  std::vector<int> layers;            ///< as RecordedPrompt::layers
+  std::int64_t n_layers = 0;          ///< of `counts`
+  std::int64_t n_experts = 0;         ///< likewise
+  std::vector<std::int64_t> counts;   ///< [n_layers, n_experts]
 };
 
 /// What files say of the model and of themselves, beside their prompts.
@@ -52,6 +74,8 @@ struct SourceFacts {
   bool k_may_differ = false;    ///< from the model's own
   bool is_prompt_only = false;  ///< what was generated, if anything, is not recorded
   std::vector<std::string> notices;
+  /// The manifest of an export of traces: its facts are kept, and its order of experts.
+  std::optional<TraceManifest> exported;
 };
 
 /// What an importer hands its prompts to.
@@ -60,6 +84,8 @@ class ImportSink {
   virtual ~ImportSink() = default;
   /// Checks a prompt and writes it. @throws Error (data).
   virtual void take(RecordedPrompt prompt) = 0;
+  /// The same of counts; those of a pool are the only ones.
+  virtual void take_counts(RecordedCounts counts, bool is_pool) = 0;
   /// Facts that hold for all prompts; to be called before the first.
   virtual SourceFacts& facts() = 0;
   virtual const ImportOptions& options() const = 0;
@@ -88,6 +114,20 @@ Importer numpy_importer();
 Importer jsonl_importer();
 Importer bmoe_importer();
 Importer esft_importer();
+Importer counts_importer();
+Importer imatrix_importer();
+
+/// True if the files hold the counts of one pool of tokens: a single file, and nothing names a
+/// prompt.
+bool is_one_pool(std::span<const std::filesystem::path> files, const ImportOptions& options);
+
+/// Hands on counts of a whole file, whose id is the file's name, with the category that the name
+/// begins with ("code_03": "code") if the options ask for that.
+void take_file_counts(const std::filesystem::path& path, RecordedCounts counts, bool is_pool,
+                      ImportSink& sink);
+
+/// "run/p1.npz" is called "p1".
+std::string stem_of(const std::filesystem::path& path);
 
 /// Arrays of ids, a prompt each, from .npy, .npz and .safetensors files.
 /// @param default_member the member of an archive that holds the ids, where --member is not given

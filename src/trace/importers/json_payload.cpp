@@ -9,13 +9,14 @@
 #include <limits>
 #include <utility>
 
-#include "npy.h"
 #include "trace/fail.h"
+#include "trace/npy.h"
 
 namespace moexray::imports {
 namespace {
 
 using trace::fail_at;
+using trace::npy_ids;
 using trace::Json;
 
 constexpr std::string_view payload_key = "payload";

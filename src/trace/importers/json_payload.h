@@ -5,10 +5,13 @@
 #include <string_view>
 #include <vector>
 
-#include "id_array.h"
+#include "trace/id_array.h"
 #include "trace/json_text.h"
 
 namespace moexray::imports {
+
+using trace::IdArray;
+using trace::Item;
 
 /// A record whose large values are set apart: a document of the rest, and their text.
 struct SplitRecord {

@@ -2,29 +2,21 @@
 
 #include <utility>
 
+#include "exported.h"
 #include "importer.h"
 #include "moexray/checkpoint/safetensors.h"
 #include "moexray/core/escape.h"
-#include "npy.h"
 #include "npz.h"
 #include "trace/fail.h"
+#include "trace/npy.h"
 
 namespace moexray::imports {
 namespace {
 
 namespace fs = std::filesystem;
 using trace::fail_at;
-
-// "run/p1.npz" is called "p1".
-std::string stem_of(const fs::path& path) {
-  std::string name = path.filename().string();
-  for (const char* end : {".gz", ".zst", ".npy", ".npz", ".safetensors"}) {
-    if (name.ends_with(end) && name.size() > std::string_view(end).size()) {
-      name.resize(name.size() - std::string_view(end).size());
-    }
-  }
-  return name;
-}
+using trace::npy_ids;
+using trace::shape_text;
 
 std::string member_where(const fs::path& path, const std::string& member) {
   return path.string() + ": member \"" + printable(member, 200) + "\"";
@@ -63,6 +55,7 @@ std::vector<std::string> wanted_members(const std::vector<std::string>& names,
 
 void read_npz(const fs::path& path, std::string_view usual, ImportSink& sink) {
   const NpzFile file(path);
+  if (file.has(exported_manifest) && file.has(exported_prompts)) return read_exported(file, sink);
   std::vector<std::string> names;
   for (const std::string& name : file.names()) {
     if (!name.ends_with(".npy")) {
@@ -78,23 +71,9 @@ void read_npz(const fs::path& path, std::string_view usual, ImportSink& sink) {
   }
 }
 
-std::optional<Item> item_of_dtype(std::string_view dtype) {
-  constexpr std::array<std::pair<std::string_view, Item>, 8> items{{{"U8", Item::u8},
-                                                                    {"I8", Item::i8},
-                                                                    {"U16", Item::u16},
-                                                                    {"I16", Item::i16},
-                                                                    {"U32", Item::u32},
-                                                                    {"I32", Item::i32},
-                                                                    {"U64", Item::u64},
-                                                                    {"I64", Item::i64}}};
-  for (const auto& [name, item] : items) {
-    if (name == dtype) return item;
-  }
-  return std::nullopt;
-}
-
 void read_safetensors(const fs::path& path, std::string_view usual, ImportSink& sink) {
   const SafetensorsFile file(path);
+  if (is_exported(file)) return read_exported(file, sink);
   std::vector<std::string> names;
   for (const SafetensorsEntry& entry : file.header().tensors) names.push_back(entry.name);
   const std::vector<std::string> wanted = wanted_members(names, usual, path, sink);

@@ -183,6 +183,7 @@ Prompt PromptJoin::take(RecordedPrompt& record) {
     prompt.id = record.names.front();
     prompt.category = record.category;
     prompt.text = record.text;
+    if (record.prompt) prompt = *record.prompt;
   }
   prompt.id += record.suffix;
   for (const std::string* name : {&prompt.id, &prompt.category}) {

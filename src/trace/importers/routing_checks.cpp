@@ -1,6 +1,7 @@
 #include "routing_checks.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <optional>
 #include <utility>
@@ -88,7 +89,7 @@ class RoutingCheck {
         layer_is_zero_(layers.kept.size(), 1),
         last_row_of_(static_cast<std::size_t>(n_experts) + 1, 0) {}
 
-  RoutingFindings run() {
+  RoutingFindings run(bool is_own) {
     std::vector<std::int32_t> rows(k_ * layers_.kept.size());
     std::vector<std::int32_t> before;
     std::int64_t n_same = 1;
@@ -101,7 +102,7 @@ class RoutingCheck {
       std::swap(rows, before);
       rows.resize(before.size());
     }
-    return judge();
+    return judge(is_own);
   }
 
  private:
@@ -157,8 +158,43 @@ class RoutingCheck {
     bool is_distinct = true;
   };
 
-  // Ids of a row leave its number behind: one that is there already was given before.
+  // Of a few ids each is compared with each, which is fastest where their number is known.
+  template <std::size_t K>
+  static RowLook look_at_few(std::span<const std::int32_t> ids) {
+    std::array<std::int32_t, K> row;
+    std::copy_n(ids.begin(), K, row.begin());
+    RowLook look;
+    bool is_padding = true;
+    bool is_repeated = false;
+    for (std::size_t j = 0; j < K; ++j) {
+      look.bits |= row[j];
+      look.least = std::min(look.least, row[j]);
+      look.most = std::max(look.most, row[j]);
+      is_padding &= row[j] == static_cast<std::int32_t>(j);
+      for (std::size_t i = 0; i < j; ++i) is_repeated |= row[i] == row[j];
+    }
+    look.is_padding = is_padding;
+    look.is_distinct = !is_repeated;
+    return look;
+  }
+
   RowLook look_at(std::span<const std::int32_t> row) {
+    switch (row.size()) {
+      case 2:
+        return look_at_few<2>(row);
+      case 4:
+        return look_at_few<4>(row);
+      case 6:
+        return look_at_few<6>(row);
+      case 8:
+        return look_at_few<8>(row);
+      default:
+        return look_at_many(row);
+    }
+  }
+
+  // Ids of a row leave its number behind: one that is there already was given before.
+  RowLook look_at_many(std::span<const std::int32_t> row) {
     RowLook look;
     const std::uint32_t number = ++row_number_;
     const auto n = static_cast<std::uint32_t>(n_experts_);
@@ -195,8 +231,33 @@ class RoutingCheck {
     }
   }
 
-  RoutingFindings judge() const {
+  RoutingFindings judge(bool is_own) const {
     RoutingFindings findings;
+    if (marks_.n > 0) {
+      findings.hole = marks_.text() + ": no routing (-1 stands there)";
+    } else if (!is_own) {
+      look_for_holes(findings);
+    }
+    if (!findings.hole.empty()) return findings;
+    if (out_of_range_) fail_range();
+    if (zero_row_) {
+      fail_at("a row of zeros, which no router chose", place(zero_row_->pos, zero_row_->layer),
+              std::to_string(k_) + " distinct experts", zero_row_->row);
+    }
+    if (repeated_id_) {
+      fail_at("an expert is given twice for one token and layer",
+              place(repeated_id_->pos, repeated_id_->layer),
+              std::to_string(k_) + " distinct experts", repeated_id_->row);
+    }
+    if (!repeated_.empty() && !is_own) {
+      findings.warning = "at least " + std::to_string(min_repeated_rows) +
+                         " tokens in a row up to " + repeated_ +
+                         " have the same experts at every layer (padding of a batch?)";
+    }
+    return findings;
+  }
+
+  void look_for_holes(RoutingFindings& findings) const {
     const std::int64_t n = ids_.n_tokens();
     const bool is_single = k_ == 1;
     if (zeros_.n == n && n > (is_single ? 1 : 0)) {
@@ -205,9 +266,7 @@ class RoutingCheck {
               where_);
     }
     check_layers(n);
-    if (marks_.n > 0) {
-      findings.hole = marks_.text() + ": no routing (-1 stands there)";
-    } else if (zeros_.n > 0 && !is_single) {
+    if (zeros_.n > 0 && !is_single) {
       findings.hole = zeros_.text() + ": no routing (zeros at every layer)";
     } else if (zeros_.n > 0 && zeros_.longest_run >= 2 && !can_be_chance()) {
       findings.hole = zeros_.text() + ": no routing (zeros at every layer, up to " +
@@ -221,23 +280,6 @@ class RoutingCheck {
                         ": expert 0 at every layer, which with one expert a token cannot be told "
                         "from a row that was not recorded";
     }
-    if (!findings.hole.empty()) return findings;
-    if (out_of_range_) fail_range();
-    if (zero_row_) {
-      fail_at("a row of zeros, which no router chose", place(zero_row_->pos, zero_row_->layer),
-              std::to_string(k_) + " distinct experts", zero_row_->row);
-    }
-    if (repeated_id_) {
-      fail_at("an expert is given twice for one token and layer",
-              place(repeated_id_->pos, repeated_id_->layer),
-              std::to_string(k_) + " distinct experts", repeated_id_->row);
-    }
-    if (!repeated_.empty()) {
-      findings.warning = "at least " + std::to_string(min_repeated_rows) +
-                         " tokens in a row up to " + repeated_ +
-                         " have the same experts at every layer (padding of a batch?)";
-    }
-    return findings;
   }
 
   void check_layers(std::int64_t n_tokens) const {
@@ -303,8 +345,8 @@ class RoutingCheck {
 
 RoutingFindings check_routing(const IdArray& ids, std::span<const float> weights,
                               const LayerMap& layers, int n_experts, std::int64_t first_pos,
-                              const std::string& where) {
-  return RoutingCheck(ids, weights, layers, n_experts, first_pos, where).run();
+                              const std::string& where, bool is_own) {
+  return RoutingCheck(ids, weights, layers, n_experts, first_pos, where).run(is_own);
 }
 
 }  // namespace moexray::imports

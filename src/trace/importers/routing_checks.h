@@ -4,9 +4,12 @@
 #include <string>
 #include <vector>
 
-#include "id_array.h"
+#include "trace/id_array.h"
 
 namespace moexray::imports {
+
+using trace::IdArray;
+using trace::Item;
 
 /// Which layers of an array are imported, and which have to be zero because they have no experts.
 struct LayerMap {
@@ -30,9 +33,11 @@ struct RoutingFindings {
 /// without experts. Weights have to be finite and not negative.
 /// @param weights [tokens, layers, k] as `ids`, or empty
 /// @param first_pos the position of the first row, for messages
+/// @param is_own they were checked when they became a trace, and what may be a hole of another
+///        source is none: zeros and padding may be chance
 /// @throws Error (data) for everything but holes.
 RoutingFindings check_routing(const IdArray& ids, std::span<const float> weights,
                               const LayerMap& layers, int n_experts, std::int64_t first_pos,
-                              const std::string& where);
+                              const std::string& where, bool is_own = false);
 
 }  // namespace moexray::imports

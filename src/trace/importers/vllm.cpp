@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "importer.h"
-#include "npy.h"
 #include "response.h"
 #include "trace/fail.h"
 

@@ -17,8 +17,8 @@
 #include "support/temporary_directory.h"
 #include "trace/importers/json_payload.h"
 #include "trace/importers/model_layers.h"
-#include "trace/importers/npy.h"
 #include "trace/importers/npz.h"
+#include "trace/npy.h"
 #include "trace_maker.h"
 
 namespace moexray {
@@ -464,6 +464,60 @@ TEST_F(Import, TokenIdsTellAWrongOrder) {
   EXPECT_EQ(read().set.manifests[0].source.joined, "order");
 }
 
+TEST_F(Import, ATokenizerTellsAWrongOrderToo) {
+  const std::string routed = lists_of(made_ids(5, 3, 2, 16));
+  give("r.jsonl", vllm_response("x1", 3, 3, routed) + vllm_response("x2", 3, 3, routed));
+  options_.join_by_order = true;
+  give_prompts(R"({"id":"a","prompt":"p"})"
+               "\n"
+               R"({"id":"b","messages":[{"role":"user","content":"q"}]})"
+               "\n");
+  int n_asked = 0;
+  options_.tokenise = [&](const Prompt& prompt) {
+    ++n_asked;
+    return prompt.messages.empty() ? std::vector<TokenId>{100, 101, 102}
+                                   : std::vector<TokenId>{100, 101, 103};
+  };
+  expect_refused("r.jsonl:2: the record has other token ids than prompt \"b\"");
+  EXPECT_EQ(n_asked, 2);
+  // A prompt that is a token longer was another one, too.
+  options_.tokenise = [](const Prompt&) { return std::vector<TokenId>{100, 101, 102, 103}; };
+  expect_refused("r.jsonl:1: the record has other token ids than prompt \"a\"");
+  options_.tokenise = [](const Prompt&) { return std::vector<TokenId>{100, 101}; };
+  expect_refused("r.jsonl:1: the record has other token ids than prompt \"a\"");
+  options_.tokenise = [](const Prompt&) { return std::vector<TokenId>{100, 101, 102}; };
+  import();
+}
+
+TEST_F(Import, PrefixesThatAreRoutedDifferentlyAreWarnedOf) {
+  // Twelve tokens of the prompt and two generated ones that are routed, all in common.
+  const Ids first = made_ids(14, 3, 2, 16);
+  Ids second = first;
+  const auto give_both = [&] {
+    give("r.jsonl",
+         vllm_response("a", 12, 3, lists_of(first)) + vllm_response("b", 12, 3, lists_of(second)));
+  };
+  options_.check_prefixes = true;
+  options_.check_only = true;
+  give_both();
+  EXPECT_TRUE(import().warnings.empty());
+  // One row of 42 is below the line of 5%.
+  std::swap(second[5][1][0], second[5][1][1]);  // the order of a row means nothing
+  second[6][0][0] = 15;
+  give_both();
+  EXPECT_TRUE(import().warnings.empty());
+  // Rows that are shifted by one, as those of another request may be.
+  second.insert(second.begin(), made_ids(1, 3, 2, 16, 11)[0]);
+  second.pop_back();
+  give_both();
+  const std::vector<std::string> warnings = import().warnings;
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_NE(warnings[0].find("prompt \"b\" begins with the 14 tokens of \"a\""), std::string::npos)
+      << warnings[0];
+  options_.check_prefixes = false;
+  EXPECT_TRUE(import().warnings.empty());
+}
+
 TEST_F(Import, JoinsById) {
   const std::string routed = lists_of(made_ids(5, 3, 2, 16));
   give("r.jsonl", vllm_response("cmpl-b", 3, 3, routed) +
@@ -694,9 +748,9 @@ TEST_F(Import, ReadsEsft) {
 
 TEST(ImportFormats, NpyHeadersAreStrict) {
   const std::string good = npy_file("<i4", "2, 1, 3", std::string(24, '\0'));
-  EXPECT_EQ(imports::parse_npy(good, "x.npy").shape, (std::vector<std::int64_t>{2, 1, 3}));
+  EXPECT_EQ(trace::parse_npy(good, "x.npy").shape, (std::vector<std::int64_t>{2, 1, 3}));
   const auto expect_bad = [](const std::string& file, const std::string& part) {
-    expect_error(ErrorKind::data, part, [&] { imports::parse_npy(file, "x.npy"); });
+    expect_error(ErrorKind::data, part, [&] { trace::parse_npy(file, "x.npy"); });
   };
   expect_bad(good.substr(0, good.size() - 1), "24 bytes for int32 [2, 1, 3]");
   expect_bad(good + "x", "does not hold the array");
@@ -708,7 +762,7 @@ TEST(ImportFormats, NpyHeadersAreStrict) {
   expect_bad(npy_file("<i4", "4611686018427387904, 8", ""), "far too many");
   expect_bad(npy_file("<i4", "-1,", ""), "wrong shape");
   expect_bad(npy_file("<i4", "2,), 'shape': (2,", std::string(8, '\0')), "given twice");
-  EXPECT_TRUE(imports::parse_npy(npy_file("<f8", "", std::string(8, '\0')), "x").shape.empty());
+  EXPECT_TRUE(trace::parse_npy(npy_file("<f8", "", std::string(8, '\0')), "x").shape.empty());
 }
 
 TEST(ImportFormats, ConfigsAreReadFully) {
@@ -750,7 +804,7 @@ TEST(ImportFormats, ConfigsAreReadFully) {
 TEST(ImportFormats, ArchivesAreChecked) {
   const imports::NpzFile file(data_file("vllm-offline.npz"));
   EXPECT_EQ(file.names(), std::vector<std::string>{"routed_experts.npy"});
-  EXPECT_EQ(imports::parse_npy(file.read("routed_experts.npy"), "x").shape,
+  EXPECT_EQ(trace::parse_npy(file.read("routed_experts.npy"), "x").shape,
             (std::vector<std::int64_t>{157, 30, 6}));
   expect_error(ErrorKind::data, "no such member", [&] { file.read("other.npy"); });
   const test::TemporaryDirectory temporary;

@@ -6,7 +6,7 @@
 #include <span>
 #include <string>
 
-namespace moexray::imports {
+namespace moexray::trace {
 
 /// How an element of an array is stored, little-endian.
 enum class Item : std::uint8_t { u8, i8, u16, i16, u32, i32, u64, i64, f32, f64 };
@@ -45,4 +45,4 @@ class IdArray {
   std::array<std::int64_t, 3> strides_{};  // in elements
 };
 
-}  // namespace moexray::imports
+}  // namespace moexray::trace

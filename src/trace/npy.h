@@ -9,7 +9,7 @@
 
 #include "id_array.h"
 
-namespace moexray::imports {
+namespace moexray::trace {
 
 /// What the header of a `.npy` file says.
 struct NpyHeader {
@@ -35,4 +35,4 @@ IdArray npy_ids(std::string file, const std::string& where,
 /// "[157, 30, 6]".
 std::string shape_text(const std::vector<std::int64_t>& shape);
 
-}  // namespace moexray::imports
+}  // namespace moexray::trace

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <utility>
 
-namespace moexray::imports {
+namespace moexray::trace {
 namespace {
 
 static_assert(std::endian::native == std::endian::little, "arrays are read as the memory lies");
@@ -96,4 +96,4 @@ void IdArray::row(std::int64_t token, std::int64_t layer, std::span<std::int32_t
   std::fill(out.begin(), out.end(), -1);  // not ids: readers refuse such arrays
 }
 
-}  // namespace moexray::imports
+}  // namespace moexray::trace

@@ -5,12 +5,11 @@
 #include <utility>
 
 #include "moexray/core/escape.h"
-#include "trace/fail.h"
+#include "fail.h"
 
-namespace moexray::imports {
+namespace moexray::trace {
 namespace {
 
-using trace::fail_at;
 
 constexpr std::string_view magic("\x93NUMPY", 6);
 constexpr std::size_t max_header_bytes = 65'536;
@@ -223,4 +222,4 @@ IdArray npy_ids(std::string file, const std::string& where, const std::array<int
                  axes, header.is_fortran, header.data_offset);
 }
 
-}  // namespace moexray::imports
+}  // namespace moexray::trace
