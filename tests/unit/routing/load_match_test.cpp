@@ -53,6 +53,21 @@ TEST(LoadMatch, BiasesGiveARouterTheLoadOfAnother) {
   }
 }
 
+TEST(LoadMatch, TheBestStepStaysWhereNoneFits) {
+  // Five equal rows of two experts choose alike: loads are (0, 5) or (5, 0), nothing between.
+  constexpr RouterSpec one_of_two{2, 1, false};
+  for (int gap = 1; gap <= 9; ++gap) {
+    std::vector<float> logits;
+    for (int row = 0; row < 5; ++row) {
+      logits.insert(logits.end(), {0.0F, static_cast<float>(gap) / 4});
+    }
+    const std::vector<std::int64_t> target = {2, 3};
+    const std::vector<float> biases = load_matching_biases(one_of_two, logits, target);
+    for (std::size_t i = 0; i < logits.size(); ++i) logits[i] += biases[i % 2];
+    EXPECT_EQ(expert_loads(one_of_two, logits), (std::vector<std::int64_t>{0, 5})) << gap;
+  }
+}
+
 TEST(LoadMatch, ALoadThatFitsNeedsNoBias) {
   const std::vector<float> logits = uneven_logits(7, 1);
   const auto biases = load_matching_biases(rule, logits, expert_loads(rule, logits));
