@@ -286,6 +286,10 @@ std::string shape_text(const Side& side) {
 Section run(const AnalysisInput& input, const Arguments&) {
   const Side& first = input.sides[0];
   const Side& other = input.sides[1];
+  if (input.settings.selection.weighted) {
+    throw Error(ErrorKind::data,
+                "agreement counts experts, not their weights: not with --weighted");
+  }
   Comparison result;
   result.alignment = checked_alignment(first, other);
   stats::AgreementOptions options;
