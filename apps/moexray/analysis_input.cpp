@@ -12,6 +12,7 @@
 #include "moexray/core/wording.h"
 #include "moexray/report/visible.h"
 #include "moexray/trace/counts.h"
+#include "text_or_null.h"
 
 namespace moexray::app {
 namespace {
@@ -121,8 +122,6 @@ void read_side(const AnalysisSettings& settings, const Needs& needs, const std::
       stats::compared_prompts(side.tokens, side.signatures, side.groups, settings.selection.tokens,
                               {.n_tokens = settings.common_tokens});
 }
-
-Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
 
 Json trace_json(const TraceSet& traces) {
   Json result =

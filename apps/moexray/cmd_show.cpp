@@ -17,13 +17,12 @@
 #include "show_html.h"
 #include "show_text.h"
 #include "shown_prompt.h"
+#include "text_or_null.h"
 
 namespace moexray::app {
 namespace {
 
 using report::Json;
-
-Json text_or_null(std::string_view text) { return text.empty() ? Json() : Json(text); }
 
 Json id_or_null(TokenId id) {
   if (id < 0) return {};

@@ -12,6 +12,7 @@
 #include "moexray/report/html_table.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
+#include "text_or_null.h"
 
 namespace moexray::app {
 namespace {
@@ -190,8 +191,6 @@ std::string contexts_html(const ExpertView& view) {
   }
   return table.html();
 }
-
-Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
 
 Json rate_json(const stats::ExpertRate& rate) {
   return Json::object({{"tokens", rate.tokens},

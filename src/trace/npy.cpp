@@ -4,15 +4,14 @@
 #include <optional>
 #include <utility>
 
-#include "moexray/core/escape.h"
 #include "fail.h"
+#include "moexray/core/escape.h"
 
 namespace moexray::trace {
 namespace {
 
-
 constexpr std::string_view magic("\x93NUMPY", 6);
-constexpr std::size_t max_header_bytes = 65'536;
+constexpr std::size_t max_npy_header_bytes = 65'536;
 constexpr std::size_t max_rank = 32;
 
 // The dictionary of a header, in the notation that NumPy writes: {'descr': '<i4', …}.
@@ -190,11 +189,11 @@ NpyHeader parse_npy(std::string_view file, const std::string& where) {
   for (std::size_t i = prefix; i-- > 8;) {
     length = length << 8 | static_cast<unsigned char>(file[i]);
   }
-  if (length > max_header_bytes || length > file.size() - prefix) {
-    fail_at(
-        "the header is longer than the file, or than any header", where,
-        "at most " + std::to_string(std::min(max_header_bytes, file.size() - prefix)) + " bytes",
-        std::to_string(length));
+  if (length > max_npy_header_bytes || length > file.size() - prefix) {
+    fail_at("the header is longer than the file, or than any header", where,
+            "at most " + std::to_string(std::min(max_npy_header_bytes, file.size() - prefix)) +
+                " bytes",
+            std::to_string(length));
   }
   NpyHeader header = HeaderText(file.substr(prefix, length), where).read();
   header.data_offset = prefix + length;
