@@ -4,12 +4,11 @@
 #include <optional>
 #include <utility>
 
-#include "moexray/core/escape.h"
 #include "fail.h"
+#include "moexray/core/escape.h"
 
 namespace moexray::trace {
 namespace {
-
 
 constexpr std::string_view magic("\x93NUMPY", 6);
 constexpr std::size_t max_header_bytes = 65'536;

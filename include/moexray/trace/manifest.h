@@ -53,8 +53,8 @@ struct ManifestSource {
 
 /// What the events hold. Key `recorded`, version 2; a version 1 trace has the defaults.
 struct ManifestRecorded {
-  /// Events of single tokens; or how often each prompt selected each expert (moexray/trace/counts.h);
-  /// or that of one pool of tokens, whose prompts nobody can tell apart.
+  /// Events of single tokens; or how often each prompt selected each expert
+  /// (moexray/trace/counts.h); or that of one pool of tokens, whose prompts nobody can tell apart.
   enum class Kind { events, counts, pool };
   enum class Order { router, unknown };
   enum class Weights { none, applied, selection_scores };
