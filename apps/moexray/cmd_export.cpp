@@ -41,7 +41,8 @@ void run(const Arguments& arguments, Console& console) {
   options.format = arguments.text("to");
   options.output = arguments.text("output");
   options.force = arguments.on("force");
-  options.reading = {.allow_partial = arguments.on("allow-partial"), .n_threads = 1};
+  options.reading.allow_partial = arguments.on("allow-partial");
+  options.reading.n_threads = 1;
   if (arguments.has("layers")) options.n_layers = static_cast<int>(arguments.integer("layers"));
   options.stop = &console.stop_requested();
   const TraceSet traces = open_traces(directories, options.reading);

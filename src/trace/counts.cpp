@@ -97,8 +97,8 @@ CountsReader::CountsReader(const TraceSet& traces) : traces_(traces) {
     part->header = trace::parse_npy(view_of(part->file.bytes()), where);
     const std::vector<std::int64_t>& found = part->header.shape;
     const std::int64_t n = traces.manifests[i].n_prompts;
-    const bool fits = found.size() == 3 && (n < 0 || found[0] == n) &&
-                      found[1] == shape.n_layers && found[2] == shape.n_experts;
+    const bool fits = found.size() == 3 && (n < 0 || found[0] == n) && found[1] == shape.n_layers &&
+                      found[2] == shape.n_experts;
     if (!fits || part->header.is_fortran || trace::is_float(part->header.item)) {
       fail_at("not the counts that the manifest describes", where,
               "integers [" + (n < 0 ? std::string("prompts") : std::to_string(n)) + ", " +
@@ -124,10 +124,9 @@ std::vector<std::int64_t> CountsReader::read(std::size_t index) const {
   }
   const auto n = static_cast<std::size_t>(part.header.shape[1] * part.header.shape[2]);
   const std::size_t n_bytes = n * trace::item_bytes(part.header.item);
-  const std::string_view bytes = view_of(part.file.bytes())
-                                     .substr(part.header.data_offset +
-                                                 static_cast<std::size_t>(row) * n_bytes,
-                                             n_bytes);
+  const std::string_view bytes =
+      view_of(part.file.bytes())
+          .substr(part.header.data_offset + static_cast<std::size_t>(row) * n_bytes, n_bytes);
   if (!prompt.checksum.empty() && prompt.checksum != checksum_text(bytes)) {
     fail_at("the counts are damaged: their checksum does not match", where);
   }
@@ -154,8 +153,8 @@ struct CountsWriter::State {
         counts(directory / trace::counts_name),
         lines(directory / trace::prompts_name) {
     if (counts.size() + lines.size() > 0) {
-      throw Error(ErrorKind::runtime, {"the directory holds a trace already", directory.string(),
-                                       {}, {}});
+      throw Error(ErrorKind::runtime,
+                  {"the directory holds a trace already", directory.string(), {}, {}});
     }
     counts.append(header());
   }
@@ -182,13 +181,14 @@ void CountsWriter::append(const TracePrompt& traced, std::span<const std::int64_
   const auto n = static_cast<std::size_t>(state.shape.n_layers) *
                  static_cast<std::size_t>(state.shape.n_experts);
   if (counts.size() != n) {
-    throw Error(ErrorKind::runtime, {"number of counts", traced.id, std::to_string(n),
-                                     std::to_string(counts.size())});
+    throw Error(ErrorKind::runtime,
+                {"number of counts", traced.id, std::to_string(n), std::to_string(counts.size())});
   }
   std::int64_t sum = 0;
   for (const std::int64_t count : counts) {
     if (count < 0 || __builtin_add_overflow(sum, count, &sum)) {
-      throw Error(ErrorKind::runtime, {"a count that is negative, or too large", traced.id, {}, {}});
+      throw Error(ErrorKind::runtime,
+                  {"a count that is negative, or too large", traced.id, {}, {}});
     }
   }
   const std::string_view bytes = view_of(std::as_bytes(counts));

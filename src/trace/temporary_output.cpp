@@ -78,8 +78,7 @@ void TemporaryOutput::check(const fs::path& output, bool force) {
 }
 
 void TemporaryOutput::fail(const std::error_code& error) const {
-  throw Error(ErrorKind::runtime,
-              {"cannot rename: " + error.message(), output_.string(), {}, {}});
+  throw Error(ErrorKind::runtime, {"cannot rename: " + error.message(), output_.string(), {}, {}});
 }
 
 }  // namespace moexray::trace

@@ -63,7 +63,7 @@ struct InferenceResult {
   std::vector<LayerTest> layers;  ///< [L]
   int n_layer_draws = 0;
 
-  bool has_tokens = true;  ///< false: of counts alone, without all that draws single tokens
+  bool has_tokens = true;      ///< false: of counts alone, without all that draws single tokens
   LengthTest lengths;          ///< do categories differ in the numbers of tokens of their prompts?
   ExpectedSimilarity uniform;  ///< closed form, distinct experts
   PopularityNull popularity;

@@ -1,11 +1,12 @@
 // Counts: as a directory, and as the matrices that expert placement reads.
 
+#include "moexray/trace/counts.h"
+
 #include <array>
 
 #include "exporter.h"
 #include "moexray/core/error.h"
 #include "moexray/core/file.h"
-#include "moexray/trace/counts.h"
 
 namespace moexray::exports {
 namespace {

@@ -37,9 +37,8 @@ void append_rows(const TracePrompt& prompt, const ExportSource& source, const Pr
       token = std::to_string(prompt.token_ids[static_cast<std::size_t>(pos)]);
     }
     for (int layer = 0; layer < shape.n_layers; ++layer) {
-      const std::string place =
-          head + std::to_string(pos) + type + token + "," +
-          std::to_string(numbers[static_cast<std::size_t>(layer)]) + ",";
+      const std::string place = head + std::to_string(pos) + type + token + "," +
+                                std::to_string(numbers[static_cast<std::size_t>(layer)]) + ",";
       for (int rank = 0; rank < shape.top_k; ++rank, ++i) {
         text += place + std::to_string(rank) + "," + std::to_string(arrays.ids[i]) + ",";
         if (!arrays.weights.empty()) {

@@ -34,18 +34,19 @@ void check_file(const TraceSet& traces, const ExportOptions& options) {
   }
   for (const fs::path& directory : traces.directories) {
     if (!fs::equivalent(parent, directory, error)) continue;
-    throw Error(ErrorKind::usage, {"the file would lie in the directory of a trace that is read",
-                                   output.string(),
-                                   {},
-                                   {}});
+    throw Error(
+        ErrorKind::usage,
+        {"the file would lie in the directory of a trace that is read", output.string(), {}, {}});
   }
   if (fs::exists(fs::symlink_status(output, error))) {
     if (!options.force) {
-      throw Error(ErrorKind::usage,
-                  {"the file is there already; use --force to replace it", output.string(), {}, {}});
+      throw Error(
+          ErrorKind::usage,
+          {"the file is there already; use --force to replace it", output.string(), {}, {}});
     }
     if (!fs::is_regular_file(fs::symlink_status(output, error))) {
-      throw Error(ErrorKind::usage, {"no regular file; it is not replaced", output.string(), {}, {}});
+      throw Error(ErrorKind::usage,
+                  {"no regular file; it is not replaced", output.string(), {}, {}});
     }
   }
   trace::check_writable(parent);
@@ -55,8 +56,8 @@ void check_file(const TraceSet& traces, const ExportOptions& options) {
 
 std::span<const Exporter> exports::exporters() {
   // A new form is entered here, and nowhere else.
-  static const std::array table{npz_exporter(),  safetensors_exporter(), counts_exporter(),
-                                eplb_json_exporter(), vllm_exporter(),   replay_exporter(),
+  static const std::array table{npz_exporter(),       safetensors_exporter(), counts_exporter(),
+                                eplb_json_exporter(), vllm_exporter(),        replay_exporter(),
                                 csv_exporter()};
   return table;
 }
@@ -76,8 +77,9 @@ void check_export(const TraceSet& traces, const ExportOptions& options) {
   std::error_code error;
   for (const fs::path& directory : traces.directories) {
     if (!fs::equivalent(options.output, directory, error)) continue;
-    throw Error(ErrorKind::usage,
-                {"the directory is one of the traces that are read", options.output.string(), {}, {}});
+    throw Error(
+        ErrorKind::usage,
+        {"the directory is one of the traces that are read", options.output.string(), {}, {}});
   }
   trace::TemporaryOutput::check(options.output, options.force);
 }

@@ -210,8 +210,8 @@ void write_npz(const ExportSource& source, const fs::path& path) {
     }
   }
   zip.add("counts.npy", [&] {
-    const std::array sizes{static_cast<std::int64_t>(prompts.size()),
-                           std::int64_t{shape.n_layers}, std::int64_t{shape.n_experts}};
+    const std::array sizes{static_cast<std::int64_t>(prompts.size()), std::int64_t{shape.n_layers},
+                           std::int64_t{shape.n_experts}};
     return npy_file("<i8", sizes, bytes_of(counts));
   });
   zip.close();
@@ -248,8 +248,7 @@ void write_tensors(const ExportSource& source, const fs::path& path) {
     add_counts(shape, i, own, counts);
     source.finished_prompts(i + 1);
   }
-  add("counts", "I64",
-      {static_cast<std::int64_t>(prompts.size()), shape.n_layers, shape.n_experts},
+  add("counts", "I64", {static_cast<std::int64_t>(prompts.size()), shape.n_layers, shape.n_experts},
       std::string(bytes_of(counts)));
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     tensors[i].bytes = std::as_bytes(std::span(bytes[i]));

@@ -46,7 +46,8 @@ PromptArrays with_all_layers(const ExportSource& source, const PromptArrays& arr
 // The rows of servers follow each other.
 std::int64_t first_row(const PromptArrays& arrays, const TracePrompt& prompt) {
   if (arrays.positions.size() == 1) return arrays.positions.front().first;
-  trace::fail_at("positions are missing, which this form cannot say", "prompt \"" + prompt.id + "\"");
+  trace::fail_at("positions are missing, which this form cannot say",
+                 "prompt \"" + prompt.id + "\"");
 }
 
 // vLLM's /v1/completions, with token ids where they are known.
@@ -56,7 +57,7 @@ Json response_of(const TracePrompt& prompt, const std::string& model, std::strin
                    "prompt \"" + prompt.id + "\"");
   }
   Json choice = {{"index", 0}, {"text", prompt.completion}};
-  choice["finish_reason"] = prompt.finish_reason == "eos" ? Json("stop")
+  choice["finish_reason"] = prompt.finish_reason == "eos"  ? Json("stop")
                             : prompt.finish_reason.empty() ? Json()
                                                            : Json(prompt.finish_reason);
   const auto n_prompt = static_cast<std::size_t>(prompt.n_prompt_tokens);
@@ -96,21 +97,19 @@ void write_lines(const ExportSource& source, const fs::path& path, LineOf line_o
 void write_vllm(const ExportSource& source, const fs::path& path) {
   const RoutingShape& shape = source.shape();
   std::int64_t start = -1;
-  write_lines(source, path,
-              [&](const TracePrompt& prompt, std::int64_t first, const PromptArrays& arrays) {
-                if (start >= 0 && first != start) {
-                  trace::fail_at("prompts begin at different positions, which responses cannot say",
-                                 "prompt \"" + prompt.id + "\"", std::to_string(start),
-                                 std::to_string(first));
-                }
-                start = first;
-                const std::array sizes{arrays.n_rows,
-                                       std::int64_t{source.n_transformer_layers()},
-                                       std::int64_t{shape.top_k}};
-                return response_of(
-                    prompt, source.traces().model_name,
-                    base64_of(npy_file(id_type(shape), sizes, id_bytes(shape, arrays))));
-              });
+  write_lines(
+      source, path, [&](const TracePrompt& prompt, std::int64_t first, const PromptArrays& arrays) {
+        if (start >= 0 && first != start) {
+          trace::fail_at("prompts begin at different positions, which responses cannot say",
+                         "prompt \"" + prompt.id + "\"", std::to_string(start),
+                         std::to_string(first));
+        }
+        start = first;
+        const std::array sizes{arrays.n_rows, std::int64_t{source.n_transformer_layers()},
+                               std::int64_t{shape.top_k}};
+        return response_of(prompt, source.traces().model_name,
+                           base64_of(npy_file(id_type(shape), sizes, id_bytes(shape, arrays))));
+      });
   if (start > 0) {
     source.notice("rows begin at position " + std::to_string(start) +
                   ": import needs --prompt-start " + std::to_string(start));
@@ -119,7 +118,9 @@ void write_vllm(const ExportSource& source, const fs::path& path) {
 
 // "nrlre1:int16:157x30x6:…", the text that NeMo-RL hands to its trainers.
 std::string replay_text(const RoutingShape& shape, int n_layers, const PromptArrays& arrays) {
-  const char* type = shape.n_experts <= 128 ? "int8" : shape.n_experts <= 32'768 ? "int16" : "int32";
+  const char* type = shape.n_experts <= 128      ? "int8"
+                     : shape.n_experts <= 32'768 ? "int16"
+                                                 : "int32";
   std::string bytes;
   if (shape.n_experts <= 128) {
     bytes.assign(arrays.ids.begin(), arrays.ids.end());
@@ -134,23 +135,23 @@ std::string replay_text(const RoutingShape& shape, int n_layers, const PromptArr
 }
 
 void write_replay(const ExportSource& source, const fs::path& path) {
-  write_lines(source, path,
-              [&](const TracePrompt& prompt, std::int64_t first, const PromptArrays& arrays) {
-                Json line = {{"id", prompt.id}, {"first_pos", first}};
-                if (prompt.n_prompt_tokens >= 0) line["n_prompt_tokens"] = prompt.n_prompt_tokens;
-                if (!prompt.token_ids.empty()) line["token_ids"] = prompt.token_ids;
-                line["routed_experts"] =
-                    replay_text(source.shape(), source.n_transformer_layers(), arrays);
-                return line;
-              });
+  write_lines(
+      source, path, [&](const TracePrompt& prompt, std::int64_t first, const PromptArrays& arrays) {
+        Json line = {{"id", prompt.id}, {"first_pos", first}};
+        if (prompt.n_prompt_tokens >= 0) line["n_prompt_tokens"] = prompt.n_prompt_tokens;
+        if (!prompt.token_ids.empty()) line["token_ids"] = prompt.token_ids;
+        line["routed_experts"] = replay_text(source.shape(), source.n_transformer_layers(), arrays);
+        return line;
+      });
 }
 
 }  // namespace
 
 Exporter vllm_exporter() {
-  return {"vllm",
-          "JSONL of responses as vLLM ≥ 0.22 sends them: base64 .npy [T, all layers, k], no weights",
-          false, false, write_vllm};
+  return {
+      "vllm",
+      "JSONL of responses as vLLM ≥ 0.22 sends them: base64 .npy [T, all layers, k], no weights",
+      false, false, write_vllm};
 }
 
 Exporter replay_exporter() {

@@ -27,9 +27,8 @@ class ArraysVisitor : public EventVisitor {
         arrays_(arrays) {}
 
   void on_record(std::size_t, const RoutingRecord& record) override {
-    const std::int64_t row = prompt_.positions.empty()
-                                 ? record.pos
-                                 : index_of_position(prompt_.positions, record.pos);
+    const std::int64_t row =
+        prompt_.positions.empty() ? record.pos : index_of_position(prompt_.positions, record.pos);
     if (row >= arrays_.n_rows) {
       arrays_.n_rows = row + 1;
       arrays_.ids.resize(static_cast<std::size_t>(row + 1) * n_layers_ * k_);
@@ -44,7 +43,8 @@ class ArraysVisitor : public EventVisitor {
     has_unweighted_ = has_unweighted_ || record.weights.empty();
     if (has_unweighted_) return;
     arrays_.weights.resize(arrays_.ids.size());
-    std::copy_n(record.weights.begin(), k_, arrays_.weights.begin() + static_cast<std::ptrdiff_t>(at));
+    std::copy_n(record.weights.begin(), k_,
+                arrays_.weights.begin() + static_cast<std::ptrdiff_t>(at));
   }
 
   bool has_unweighted() const { return has_unweighted_; }
@@ -129,9 +129,9 @@ int ExportSource::n_transformer_layers() const {
   const int n_least = transformer_layers().back() + 1;
   if (options_.n_layers == 0) return n_least;
   if (options_.n_layers < n_least) {
-    throw Error(ErrorKind::usage, {"fewer layers than the traces have experts in", "--layers",
-                                   "at least " + std::to_string(n_least),
-                                   std::to_string(options_.n_layers)});
+    throw Error(ErrorKind::usage,
+                {"fewer layers than the traces have experts in", "--layers",
+                 "at least " + std::to_string(n_least), std::to_string(options_.n_layers)});
   }
   return options_.n_layers;
 }

@@ -27,8 +27,8 @@ using trace::Json;
 constexpr std::int64_t max_layer_number = 4095;
 
 [[noreturn]] void fail_rate(const std::string& where, std::string found) {
-  fail_at("no count: averages, shares and rankings are not imported", where,
-          "whole numbers from 0", std::move(found));
+  fail_at("no count: averages, shares and rankings are not imported", where, "whole numbers from 0",
+          std::move(found));
 }
 
 // A float that is a whole number, and one that its type tells from its neighbours.
@@ -110,8 +110,8 @@ void read_npy(const fs::path& path, InputFile& file, bool is_pool, ImportSink& s
   const NpyCounts array(file.read_all(), path.string());
   const std::vector<std::int64_t>& shape = array.shape();
   if (shape.size() != 2 && shape.size() != 3) {
-    fail_at("not the shape of counts", path.string(), "[layers, experts] or [prompts, layers, experts]",
-            trace::shape_text(shape));
+    fail_at("not the shape of counts", path.string(),
+            "[layers, experts] or [prompts, layers, experts]", trace::shape_text(shape));
   }
   RecordedCounts counts;
   counts.n_layers = shape[shape.size() - 2];
@@ -211,8 +211,9 @@ class NamedCounts {
     result.n_experts = n_experts;
     for (auto& [layer, own] : layers_) {
       if (std::ssize(own) > n_experts) {
-        fail_at("an expert that the model does not have", where + ": layer " + std::to_string(layer),
-                "below " + std::to_string(n_experts), std::to_string(own.size() - 1));
+        fail_at("an expert that the model does not have",
+                where + ": layer " + std::to_string(layer), "below " + std::to_string(n_experts),
+                std::to_string(own.size() - 1));
       }
       own.resize(static_cast<std::size_t>(n_experts));
       result.layers.push_back(layer);

@@ -44,9 +44,10 @@ std::vector<std::int64_t> counts_of(const GgufFile::Tensor& tensor, std::string_
     all_equal = all_equal && counts.back() == counts.front();
   }
   if (all_equal) {
-    fail_at("one number for all experts: converted from a legacy imatrix, which does not know them "
-            "apart. Make a new one with llama-imatrix",
-            where);
+    fail_at(
+        "one number for all experts: converted from a legacy imatrix, which does not know them "
+        "apart. Make a new one with llama-imatrix",
+        where);
   }
   return counts;
 }
@@ -104,9 +105,10 @@ void read_imatrix(std::span<const fs::path> files, ImportSink& sink) {
   for (const fs::path& path : files) {
     const std::string head = first_bytes(path, 4);
     if (head != "GGUF") {
-      fail_at("no GGUF: a legacy imatrix holds averages, and one count a matrix. llama-imatrix of "
-              "llama.cpp since mid-2025 writes GGUF",
-              path.string());
+      fail_at(
+          "no GGUF: a legacy imatrix holds averages, and one count a matrix. llama-imatrix of "
+          "llama.cpp since mid-2025 writes GGUF",
+          path.string());
     }
     InputFile file(path);
     take_file_counts(path, read_counts(path), is_pool, sink);

@@ -9,13 +9,13 @@
 #include <string_view>
 #include <vector>
 
-#include "trace/id_array.h"
 #include "input_file.h"
 #include "model_layers.h"
 #include "moexray/trace/import.h"
 #include "moexray/trace/manifest.h"
 #include "moexray/trace/positions.h"
 #include "moexray/trace/prompts.h"
+#include "trace/id_array.h"
 
 namespace moexray::imports {
 
@@ -42,9 +42,9 @@ struct RecordedPrompt {
   std::vector<int> layers;
   /// Of an export of traces, which says more: `prompt` in place of category and text.
   std::optional<Prompt> prompt;
-  std::vector<std::string> tokens;        ///< as many as token ids, or empty
-  std::vector<bool> is_template;          ///< [P], or empty: not known
-  std::vector<PositionRange> positions;   ///< of the rows; empty: from `first_pos` on
+  std::vector<std::string> tokens;       ///< as many as token ids, or empty
+  std::vector<bool> is_template;         ///< [P], or empty: not known
+  std::vector<PositionRange> positions;  ///< of the rows; empty: from `first_pos` on
   /// Why the prompt cannot be imported as a whole; empty: it can. --drop-prompts-with-holes leaves
   /// it out.
   std::string hole;
@@ -56,11 +56,11 @@ struct RecordedCounts {
   std::string where;               ///< file and line, for messages
   std::vector<std::string> names;  ///< ids, the best first
   std::string category;
-  std::int64_t n_tokens = -1;         ///< that were routed, for a check
-  std::vector<int> layers;            ///< as RecordedPrompt::layers
-  std::int64_t n_layers = 0;          ///< of `counts`
-  std::int64_t n_experts = 0;         ///< likewise
-  std::vector<std::int64_t> counts;   ///< [n_layers, n_experts]
+  std::int64_t n_tokens = -1;        ///< that were routed, for a check
+  std::vector<int> layers;           ///< as RecordedPrompt::layers
+  std::int64_t n_layers = 0;         ///< of `counts`
+  std::int64_t n_experts = 0;        ///< likewise
+  std::vector<std::int64_t> counts;  ///< [n_layers, n_experts]
 };
 
 /// What files say of the model and of themselves, beside their prompts.

@@ -8,8 +8,8 @@ namespace moexray::imports {
 
 std::span<const Importer> importers() {
   // A new kind is entered here, and nowhere else.
-  static const std::array table{vllm_importer(),  sglang_importer(), numpy_importer(),
-                                jsonl_importer(), bmoe_importer(),   esft_importer(),
+  static const std::array table{vllm_importer(),   sglang_importer(), numpy_importer(),
+                                jsonl_importer(),  bmoe_importer(),   esft_importer(),
                                 counts_importer(), imatrix_importer()};
   return table;
 }
@@ -56,7 +56,8 @@ void take_file_counts(const std::filesystem::path& path, RecordedCounts counts, 
   if (sink.options().category_from_name && !is_pool) {
     const std::size_t end = name.rfind('_');
     if (end == std::string::npos || end == 0) {
-      trace::fail_at("the name of the file has no category", path.string(), "CATEGORY_NUMBER", name);
+      trace::fail_at("the name of the file has no category", path.string(), "CATEGORY_NUMBER",
+                     name);
     }
     counts.category = name.substr(0, end);
   }

@@ -16,8 +16,8 @@ namespace moexray::imports {
 namespace {
 
 using trace::fail_at;
-using trace::npy_ids;
 using trace::Json;
+using trace::npy_ids;
 
 constexpr std::string_view payload_key = "payload";
 

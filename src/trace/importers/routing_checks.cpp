@@ -1,7 +1,6 @@
 #include "routing_checks.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <optional>
 #include <utility>
@@ -18,7 +17,7 @@ using trace::fail_at;
 constexpr std::int32_t max_redundant_experts = 512;
 // Fewer tokens of expert 0 at a layer with k = 1 can be chance.
 constexpr std::int64_t min_single_tokens = 8;
-constexpr std::int64_t min_repeated_rows = 3;
+constexpr std::int64_t miany_repeated_rows = 3;
 
 std::string row_text(std::span<const std::int32_t> row) {
   std::string text;
@@ -96,7 +95,7 @@ class RoutingCheck {
     for (std::int64_t t = 0; t < ids_.n_tokens(); ++t) {
       look_at_token(t, rows);
       n_same = rows == before ? n_same + 1 : 1;
-      if (n_same == min_repeated_rows && repeated_.empty()) {
+      if (n_same == miany_repeated_rows && repeated_.empty()) {
         repeated_ = "position " + std::to_string(first_pos_ + t);
       }
       std::swap(rows, before);
@@ -158,43 +157,8 @@ class RoutingCheck {
     bool is_distinct = true;
   };
 
-  // Of a few ids each is compared with each, which is fastest where their number is known.
-  template <std::size_t K>
-  static RowLook look_at_few(std::span<const std::int32_t> ids) {
-    std::array<std::int32_t, K> row;
-    std::copy_n(ids.begin(), K, row.begin());
-    RowLook look;
-    bool is_padding = true;
-    bool is_repeated = false;
-    for (std::size_t j = 0; j < K; ++j) {
-      look.bits |= row[j];
-      look.least = std::min(look.least, row[j]);
-      look.most = std::max(look.most, row[j]);
-      is_padding &= row[j] == static_cast<std::int32_t>(j);
-      for (std::size_t i = 0; i < j; ++i) is_repeated |= row[i] == row[j];
-    }
-    look.is_padding = is_padding;
-    look.is_distinct = !is_repeated;
-    return look;
-  }
-
-  RowLook look_at(std::span<const std::int32_t> row) {
-    switch (row.size()) {
-      case 2:
-        return look_at_few<2>(row);
-      case 4:
-        return look_at_few<4>(row);
-      case 6:
-        return look_at_few<6>(row);
-      case 8:
-        return look_at_few<8>(row);
-      default:
-        return look_at_many(row);
-    }
-  }
-
   // Ids of a row leave its number behind: one that is there already was given before.
-  RowLook look_at_many(std::span<const std::int32_t> row) {
+  RowLook look_at(std::span<const std::int32_t> row) {
     RowLook look;
     const std::uint32_t number = ++row_number_;
     const auto n = static_cast<std::uint32_t>(n_experts_);
@@ -250,7 +214,7 @@ class RoutingCheck {
               std::to_string(k_) + " distinct experts", repeated_id_->row);
     }
     if (!repeated_.empty() && !is_own) {
-      findings.warning = "at least " + std::to_string(min_repeated_rows) +
+      findings.warning = "at least " + std::to_string(miany_repeated_rows) +
                          " tokens in a row up to " + repeated_ +
                          " have the same experts at every layer (padding of a batch?)";
     }
