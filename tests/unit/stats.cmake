@@ -15,7 +15,7 @@ moexray_test(stats_test
 # Some of it is internal to the library.
 target_include_directories(stats_test PRIVATE ${PROJECT_SOURCE_DIR}/src/stats ${PROJECT_SOURCE_DIR}/bench ${PROJECT_SOURCE_DIR})
 
-# Simulations: `ctest -LE slow` leaves them out.
+# Simulations, as what takes minutes elsewhere: `ctest -LE slow` leaves them out.
 moexray_test(calibration_test OPTIMISED
   SOURCES stats/calibration_test.cpp stats/expert_calibration_test.cpp stats/inference_calibration_test.cpp
           stats/ladder_calibration_test.cpp stats/shadow_calibration_test.cpp
