@@ -9,10 +9,10 @@ if (($# > 1)) || ! [[ $seconds =~ ^[1-9][0-9]*$ ]]; then
   cat <<'END_OF_HELP'
 Usage: scripts/fuzz.sh [SECONDS]
 
-Builds the fuzz targets into build-fuzz/ (with clang++-19) and runs each for SECONDS (default 60; those
-of arrays and responses for a third of that), as many at a time as there are processors, from seeds that are valid files. The corpus grows in build-fuzz/fuzz/corpus; a finding is kept in
-build-fuzz/fuzz/findings and makes the status 1: fix it, and keep it as a unit test. Status 77: the compiler or its
-runtimes are not there, so nothing was tried.
+Builds the fuzz targets into build-fuzz/ (with clang++-19) and runs each for SECONDS (default 60; those of arrays and
+responses for a third of that), as many at a time as there are processors, from seeds that are valid files. The corpus
+grows in build-fuzz/fuzz/corpus; a finding is kept in build-fuzz/fuzz/findings and makes the status 1: fix it, and
+keep it as a unit test. Status 77: the compiler or its runtimes are not there, so nothing was tried.
 END_OF_HELP
   [[ ${1:-} == -h || ${1:-} == --help ]] && exit 0
   exit 2
