@@ -164,10 +164,14 @@ TEST(Signatures, RefusesIdsOutOfRange) {
 }
 
 TEST(Signatures, RefusesImpossibleShapes) {
-  for (const RoutingShape shape : {RoutingShape{0, 4, 2}, {2, 0, 1}, {2, 4, 0}, {2, 4, 5}}) {
+  for (const RoutingShape shape : {RoutingShape{0, 4, 2}, {2, 0, 1}, {2, 4, -1}, {2, 4, 5}}) {
     expect_error(ErrorKind::data, "impossible routing shape",
                  [&] { SignatureAccumulator(shape, {{"a", ""}}, {}); });
   }
+  // Counts may be of an unknown k, events may not.
+  SignatureAccumulator of_counts({2, 4, 0}, {{"a", ""}}, {});
+  expect_error(ErrorKind::data, "impossible routing shape",
+               [&] { of_counts.add(0, {0, 0, TokenType::prompt, false, -1, {}, {}}); });
   expect_error(ErrorKind::data, "do not fit into memory",
                [] { SignatureAccumulator({2000000000, 2000000000, 2}, {{"a", ""}}, {}); });
   expect_error(ErrorKind::data, "no prompts",
