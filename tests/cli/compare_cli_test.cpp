@@ -60,8 +60,7 @@ TEST_F(CompareCommand, TheSameRoutingAgreesWhollyAndAChangedLayerAsFarAsItsSetsD
     event["experts"] = after;
   });
 
-  const json itself = run_for_json({"compare", path("first"), "--with", path("first")});
-  const json& compared = itself.at("compare");
+  const json compared = run_for_json({"compare", path("first"), "--with", path("first")});
   EXPECT_EQ(compared.at("aligned").at("prompts"), 20);
   EXPECT_EQ(compared.at("aligned").at("tokens"), 240);
   EXPECT_EQ(compared.at("aligned").at("share"), 1.0);
