@@ -71,8 +71,7 @@ TEST_F(CompareCommand, TheSameRoutingAgreesWhollyAndAChangedLayerAsFarAsItsSetsD
   }
 
   const json changed =
-      run_for_json({"compare", path("first"), "--with", path("second"), "--floor", path("first")})
-          .at("compare");
+      run_for_json({"compare", path("first"), "--with", path("second"), "--floor", path("first")});
   const json& layers = changed.at("agreement").at("layers");
   EXPECT_EQ(layers.at(0).at("overlap").at("estimate"), 1.0);
   const double expected = n_common / (2 * n_events);
