@@ -229,7 +229,7 @@ std::vector<report::Figure> figures_of(const Comparison& comparison) {
   bars.references = {{1.0 / static_cast<double>(lost.size()), "all ranks alike"}};
   bars.label_key = "rank";
   bars.value_key = "share";
-  figures.push_back({"compare_ranks", "Where they disagree",
+  figures.push_back({"compare_ranks", "Ranks of the experts lost",
                      "Which ranks the experts had in the first routing that the second does not "
                      "choose: those of the last ranks are near ties.",
                      std::move(bars)});
