@@ -115,7 +115,7 @@ void read_side(const AnalysisSettings& settings, const Needs& needs, const std::
                                     {},
                                     {}});
     }
-    side.compared = stats::whole_prompts(side.signatures, side.groups);
+    side.compared = stats::counted_prompts(side.signatures, side.groups);
     return;
   }
   side.compared =

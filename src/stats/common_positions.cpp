@@ -84,6 +84,7 @@ std::string name_of(Comparability outcome) {
 }
 
 std::string CommonPositions::text() const {
+  if (is_whole) return "all " + counted(n_tokens, "token");
   if (n_tokens == 1) return fmt::format("first {} token", part_name(part));
   return fmt::format("first {} {} tokens", n_tokens, part_name(part));
 }

@@ -81,4 +81,25 @@ ComparedPrompts whole_prompts(const Signatures& signatures, std::span<const std:
   return result;
 }
 
+ComparedPrompts counted_prompts(const Signatures& signatures, std::span<const std::string> groups) {
+  ComparedPrompts refused;
+  refused.n_prompts = signatures.size();
+  refused.check = {Comparability::no_categories, reason_without_categories(signatures)};
+  if (!refused.check.reason.empty()) return refused;
+  const auto [least, most] =
+      std::minmax_element(signatures.n_tokens.begin(), signatures.n_tokens.end());
+  if (*least == 0 || *least != *most) {
+    refused.check = {
+        Comparability::lengths,
+        fmt::format("prompts have {} tokens, and counts do not tell which come first",
+                    *least == 0 ? "unknown numbers of" : fmt::format("{} to {}", *least, *most))};
+    return refused;
+  }
+  ComparedPrompts result = whole_prompts(signatures, groups);
+  result.positions.n_tokens = *least;
+  result.positions.is_whole = true;
+  for (std::size_t row = 0; row < signatures.size(); ++row) result.positions.rows.push_back(row);
+  return result;
+}
+
 }  // namespace moexray::stats

@@ -249,8 +249,7 @@ InferenceResult inference(const InferenceInput& input, const InferenceOptions& o
   } else {
     result.notices.emplace_back(
         "the routing of single tokens is not known: no popularity null, no noise-corrected "
-        "similarity, no rarefaction; and tests compare whole prompts, of whatever lengths: where "
-        "lengths go with the category, that alone can make p small");
+        "similarity, no rarefaction");
   }
   if (signatures.size() == 1) return result;
   tell_units(units, categories, result);

@@ -48,8 +48,9 @@ struct CommonPositions {
   std::int64_t n_tokens = 0;           ///< m
   std::vector<std::size_t> rows;       ///< [n'] rows of the signatures that have them, ascending
   std::size_t n_short = 0;             ///< prompts left out
+  bool is_whole = false;               ///< all of the prompts' tokens, m each, and of both parts
 
-  /// "first 12 prompt tokens".
+  /// "first 12 prompt tokens", "all 32 tokens".
   std::string text() const;
 };
 

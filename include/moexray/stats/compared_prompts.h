@@ -42,4 +42,8 @@ ComparedPrompts compared_prompts(const RoutedTokens& routed, const Signatures& s
 /// wants to see what they do.
 ComparedPrompts whole_prompts(const Signatures& signatures, std::span<const std::string> groups);
 
+/// Whole prompts of which there are only counts: comparable if all have the same number of tokens,
+/// since without positions nobody can cut them to what they have in common.
+ComparedPrompts counted_prompts(const Signatures& signatures, std::span<const std::string> groups);
+
 }  // namespace moexray::stats

@@ -11,6 +11,7 @@
 #include "moexray/stats/inference.h"
 #include "moexray/stats/information.h"
 #include "moexray/stats/layer_inference.h"
+#include "stats_support.h"
 
 namespace moexray::stats {
 namespace {
@@ -156,6 +157,24 @@ TEST(ComparedPrompts, WhatCannotBeComparedIsNotTested) {
   EXPECT_EQ(infer_layers(r.signatures, nothing, {}, {.n_permutations = 9, .n_resamples = 9})
                 .tests_left_out,
             nothing.check.reason);
+}
+
+TEST(ComparedPrompts, CountsAreComparedWhereAllPromptsHaveAsManyTokens) {
+  Signatures s = test::random_signatures(test::mixed_categories({6, 6}, 1), 2);
+  std::fill(s.n_tokens.begin(), s.n_tokens.end(), 20);
+  const ComparedPrompts same = counted_prompts(s, {});
+  EXPECT_TRUE(same.comparable());
+  EXPECT_EQ(same.text(), "all 20 tokens");
+  EXPECT_EQ(same.positions.rows.size(), 12U);
+  EXPECT_EQ(same.units.size(), 12);
+  s.n_tokens[3] = 21;
+  const ComparedPrompts longer = counted_prompts(s, {});
+  EXPECT_EQ(longer.check.outcome, Comparability::lengths);
+  EXPECT_NE(longer.check.reason.find("20 to 21 tokens"), std::string::npos);
+  s.n_tokens[3] = 0;
+  EXPECT_NE(counted_prompts(s, {}).check.reason.find("unknown"), std::string::npos);
+  s.categories[0].clear();
+  EXPECT_EQ(counted_prompts(s, {}).check.outcome, Comparability::no_categories);
 }
 
 }  // namespace
