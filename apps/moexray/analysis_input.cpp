@@ -158,7 +158,8 @@ std::string side_line(const Side& side, const stats::Selection& selection) {
 void check_takes(const AnalysisInput& input, const std::string& analysis, const Needs& needs) {
   for (const Side& side : input.sides) {
     const bool is_pool = has_pool(side.traces);
-    if (is_pool ? needs.takes_pool : needs.takes_counts || !has_counts(side.traces)) continue;
+    const bool needs_tokens = needs.tokens && !needs.takes_counts;
+    if (is_pool ? needs.takes_pool : !needs_tokens || !has_counts(side.traces)) continue;
     throw Error(ErrorKind::data,
                 {analysis + (is_pool ? " needs prompts, and this directory has one pool of counts, "
                                        "which `experts` alone reads"

@@ -23,8 +23,9 @@ namespace moexray::app {
 struct Needs {
   bool signatures = true;  ///< false: it reads the events of Side::traces as it likes
   bool tokens = false;     ///< Side::tokens, which go by the rows of the signatures
-  /// It can do without tokens: of counts Side::tokens is empty, and whole prompts are compared.
-  bool takes_counts = true;
+  /// With `tokens`: it can do without them. Of counts Side::tokens is empty, and whole prompts are
+  /// compared.
+  bool takes_counts = false;
   bool takes_pool = false;  ///< also of counts that are no prompts'
 };
 

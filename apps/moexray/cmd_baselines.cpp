@@ -269,7 +269,7 @@ Analysis baselines_analysis() {
           .examples = {{"moexray baselines traces", "100 draws, 9,999 shuffles"},
                        {"moexray baselines traces --tokens generation --draws 1000 --json -",
                         "of the generated tokens, with more draws; the results as JSON"}},
-          .needs = {.tokens = true},
+          .needs = {.tokens = true, .takes_counts = true},
           .in_analyze = InAnalyze{.place = 30, .flags = flags()},
           .run = run};
 }

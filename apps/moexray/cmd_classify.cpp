@@ -378,7 +378,7 @@ Analysis classify_analysis() {
                     "prompts of one source stay together; a steadier interval"},
                    {"moexray classify traces --folds-file folds.tsv --json -",
                     "given folds; the results as JSON"}},
-      .needs = {.tokens = true},
+      .needs = {.tokens = true, .takes_counts = true},
       .in_analyze =
           InAnalyze{.place = 70,
                     .flags = shared_flags(),

@@ -423,7 +423,7 @@ Analysis confounds_analysis() {
                     "with the prompts' tokens shuffled as one more control"},
                    {"moexray confounds traces --nested-repetitions 0 --json -",
                     "the verdict without intervals; the results as JSON"}},
-      .needs = {.tokens = true, .takes_counts = false},
+      .needs = {.tokens = true},
       .optional_sides = {{.name = "--shadow",
                           .type = FlagType::texts,
                           .value_name = "DIR",

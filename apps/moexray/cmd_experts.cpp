@@ -275,7 +275,7 @@ Analysis experts_analysis() {
                    {"moexray experts traces --tokens generation", "of the generated tokens alone"},
                    {"moexray experts traces --overloaded 3 -o usage",
                     "a lower threshold, and the tables of all experts"}},
-      .needs = {.tokens = true, .takes_pool = true},
+      .needs = {.tokens = true, .takes_counts = true, .takes_pool = true},
       .in_analyze = InAnalyze{.place = 80, .flags = experts_flags(), .is_required = always},
       .run = run};
 }

@@ -253,7 +253,7 @@ Analysis information_analysis() {
           .examples = {{"moexray information traces", "the bound, layers, and the best experts"},
                        {"moexray information traces --permutations 999 --nested-repetitions 0",
                         "quickly: no bound, p-values adjusted by max-T"}},
-          .needs = {.tokens = true},
+          .needs = {.tokens = true, .takes_counts = true},
           .in_analyze = InAnalyze{.place = 100, .run = run_affordable, .left_out_by_quick = true},
           .run = run};
 }

@@ -252,7 +252,7 @@ Analysis layers_analysis() {
                    {"moexray layers traces --exclude-template --json layers.json",
                     "without the chat template's tokens; the results as JSON"}},
       // With the draws that `stats` has there.
-      .needs = {.tokens = true},
+      .needs = {.tokens = true, .takes_counts = true},
       .in_analyze = InAnalyze{.place = 40},
       .run = run};
 }

@@ -348,7 +348,7 @@ Analysis shadow_analysis() {
           .examples = {{"moexray shadow traces",
                         "what the routers of trace --shadow random show beside the trained one"},
                        {"moexray shadow traces -o results", "with its table and figures"}},
-          .needs = {.tokens = true, .takes_counts = false},
+          .needs = {.tokens = true},
           .in_analyze = InAnalyze{.place = 95, .run = run_in_analyze, .left_out_by_quick = true},
           .run = run};
 }

@@ -310,7 +310,7 @@ Analysis stats_analysis() {
                         "templates, not prompts, are the units; the results as JSON"},
                        {"moexray stats traces --cross meta.topic --group-by meta.wording",
                         "task or topic? For prompts/crossed80.jsonl"}},
-          .needs = {.tokens = true},
+          .needs = {.tokens = true, .takes_counts = true},
           .in_analyze = InAnalyze{.place = 50,
                                   .remark = "(with fewer draws)",
                                   .flags = flags(999, 999),

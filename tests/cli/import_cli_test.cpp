@@ -130,6 +130,8 @@ TEST_F(ImportCommand, CountsGoThroughTheAnalysesThatNeedNoTokens) {
   EXPECT_EQ(all.exit_code, 0) << all.err;
   for (const std::vector<std::string>& words : {std::vector<std::string>{"confounds", counts},
                                                 {"shadow", counts},
+                                                {"compare", counts, "--with", counts},
+                                                {"compare", path("traces"), "--with", counts},
                                                 {"show", "p0", counts},
                                                 {"expert", "0/1", counts},
                                                 {"similarity", counts, "--tokens", "generation"},
