@@ -12,6 +12,7 @@
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
 #include "moexray/stats/agreement.h"
+#include "moexray/trace/origin.h"
 #include "work_progress.h"
 
 namespace moexray::app {
@@ -32,6 +33,7 @@ struct Comparison {
   Alignment alignment;
   std::vector<LayerAgreement> layers;  // none: the models have other layers or experts
   std::vector<LayerAgreement> floor;   // none: no --floor
+  std::vector<double> lost_by_rank;    // of all layers; none: no layers, or no order of experts
   std::vector<std::string> notices;
 };
 
@@ -95,8 +97,7 @@ Json json_of(const Comparison& comparison) {
                                  {"by_token_ids", alignment.has_ids}})},
        {"agreement",
         Json::object({{"layers", Json(std::move(layers))}, {"floor", std::move(floor)}})},
-       {"disagreement",
-        Json::object({{"lost_by_rank", Json::array(lost_by_rank(comparison.layers))}})},
+       {"disagreement", Json::object({{"lost_by_rank", Json::array(comparison.lost_by_rank)}})},
        {"notices", Json::array(comparison.notices)}});
 }
 
@@ -151,7 +152,7 @@ report::Document document_of(const Comparison& comparison) {
       "with more and more held fixed; κ = (agreement − chance) / (1 − chance), of the token "
       "against "
       "others of its prompt, and of its type in other prompts; intervals over prompts or groups");
-  const std::vector<double> lost = lost_by_rank(comparison.layers);
+  const std::vector<double>& lost = comparison.lost_by_rank;
   if (!lost.empty()) {
     std::string text;
     for (std::size_t rank = 0; rank < lost.size(); ++rank) {
@@ -218,7 +219,7 @@ std::vector<report::Figure> figures_of(const Comparison& comparison) {
                      "give with the experts' popularity, the prompt, or the token's type held "
                      "fixed.",
                      std::move(plot)});
-  const std::vector<double> lost = lost_by_rank(comparison.layers);
+  const std::vector<double>& lost = comparison.lost_by_rank;
   if (lost.empty()) return figures;
   report::BarChart bars;
   for (std::size_t rank = 0; rank < lost.size(); ++rank) {
@@ -234,13 +235,6 @@ std::vector<report::Figure> figures_of(const Comparison& comparison) {
                      "choose: those of the last ranks are near ties.",
                      std::move(bars)});
   return figures;
-}
-
-bool knows_order(const Side& side) {
-  const auto& manifests = side.traces.manifests;
-  return std::all_of(manifests.begin(), manifests.end(), [](const TraceManifest& manifest) {
-    return manifest.recorded.order == ManifestRecorded::Order::router;
-  });
 }
 
 Alignment checked_alignment(const Side& first, const Side& other) {
@@ -303,8 +297,9 @@ Section run(const AnalysisInput& input, const Arguments&) {
     check_layers(first, other, result.alignment);
     WorkProgress progress(input, "comparing", first.tokens.shape.n_layers, "layers");
     options.work = progress.work();
-    options.ordered = knows_order(first) && knows_order(other);
+    options.ordered = has_expert_order(first.traces) && has_expert_order(other.traces);
     result.layers = stats::agreement(first.tokens, other.tokens, result.alignment, options);
+    result.lost_by_rank = lost_by_rank(result.layers);
     if (first.tokens.shape.top_k != other.tokens.shape.top_k) {
       result.notices.push_back(
           fmt::format("{} and {} experts a token: agreement is the share of the smaller set",
