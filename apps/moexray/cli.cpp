@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "help.h"
+#include "joined.h"
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
 
@@ -37,12 +38,6 @@ std::string range_text(const Flag& flag, std::string_view noun) {
   if (has_min && has_max) return text + fmt::format(" from {} to {}", flag.min, flag.max);
   if (has_min) return text + fmt::format(" of at least {}", flag.min);
   if (has_max) return text + fmt::format(" of at most {}", flag.max);
-  return text;
-}
-
-std::string join(std::span<const std::string> names, std::string_view separator) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : std::string(separator)) + name;
   return text;
 }
 
@@ -220,8 +215,8 @@ void check_positionals(const Command& command, const std::vector<std::string>& g
     if (choices.empty() || std::find(choices.begin(), choices.end(), given[i]) != choices.end()) {
       continue;
     }
-    throw Error(ErrorKind::usage, {"wrong value", positional.name, "one of " + join(choices, ", "),
-                                   quoted_word(given[i])});
+    throw Error(ErrorKind::usage, {"wrong value", positional.name,
+                                   "one of " + joined(choices, ", "), quoted_word(given[i])});
   }
 }
 
@@ -290,7 +285,7 @@ void check_flag_value(const Flag& flag, std::string_view value) {
     }
     case FlagType::choice:
       if (std::find(flag.choices.begin(), flag.choices.end(), value) == flag.choices.end()) {
-        refuse("one of " + join(flag.choices, ", "));
+        refuse("one of " + joined(flag.choices, ", "));
       }
       return;
   }

@@ -15,6 +15,7 @@
 #include "moexray/stats/accuracy_test.h"
 #include "moexray/stats/classify.h"
 #include "nested_flags.h"
+#include "text_or_null.h"
 #include "work_progress.h"
 
 namespace moexray::app {
@@ -49,7 +50,7 @@ Json test_json(const AccuracyTest& test) {
                        {"chance", test.chance},
                        {"p_value", test.p_value},
                        {"permutations", test.n_permutations},
-                       {"reason", test.left_out.empty() ? Json() : Json(test.left_out)}});
+                       {"reason", text_or_null(test.left_out)}});
 }
 
 Json json_of(const ClassifyResult& result, const AccuracyTest& test, const Side& side) {

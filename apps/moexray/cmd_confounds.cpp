@@ -17,6 +17,7 @@
 #include "moexray/stats/confounds.h"
 #include "nested_flags.h"
 #include "shuffled_trace.h"
+#include "text_or_null.h"
 #include "work_progress.h"
 
 namespace moexray::app {
@@ -34,42 +35,40 @@ Json accuracy_json(double mean, const std::array<double, 2>& ci95) {
 
 Json ladder_json(const stats::Ladder& ladder) {
   Json::Array rungs;
-  Json::Array held_fixed;
   for (const stats::LadderRung& rung : ladder.rungs) {
-    rungs.push_back(
-        Json::object({{"name", rung.name},
-                      {"held_fixed", Json::array(rung.held_fixed)},
-                      {"accuracy", rung.accuracy},
-                      {"coverage", rung.coverage},
-                      {"decisive", rung.is_decisive},
-                      {"left_out", rung.left_out.empty() ? Json() : Json(rung.left_out)}}));
-    if (rung.is_decisive) held_fixed = Json::Array(rung.held_fixed.begin(), rung.held_fixed.end());
+    rungs.push_back(Json::object({{"name", rung.name},
+                                  {"held_fixed", Json::array(rung.held_fixed)},
+                                  {"accuracy", rung.accuracy},
+                                  {"coverage", rung.coverage},
+                                  {"decisive", rung.is_decisive},
+                                  {"left_out", text_or_null(rung.left_out)}}));
   }
+  const stats::LadderRung* decisive = ladder.decisive();
   const stats::ConfoundsVerdict& verdict = ladder.verdict;
   const std::vector<std::string> not_excluded = {"previous token", "order", "syntax"};
   return Json::object(
       {{"ladder", std::move(rungs)},
        {"verdict",
         Json::object({{"outcome", stats::name_of(verdict.outcome)},
-                      {"held_fixed", std::move(held_fixed)},
+                      {"held_fixed", decisive != nullptr ? Json::array(decisive->held_fixed)
+                                                         : Json(Json::Array())},
                       {"not_excluded", Json::array(not_excluded)},
-                      {"positions", ladder.positions.empty() ? Json() : Json(ladder.positions)},
+                      {"positions", text_or_null(ladder.positions)},
                       {"p_value", verdict.p_value},
                       {"smallest_detectable", verdict.smallest_detectable},
                       {"accuracy", verdict.accuracy},
                       {"chance", verdict.chance},
                       {"permutations", verdict.n_permutations},
-                      {"reason", verdict.reason.empty() ? Json() : Json(verdict.reason)}})}});
+                      {"reason", text_or_null(verdict.reason)}})}});
 }
 
 Json json_of(const ConfoundsResult& result, int n_repetitions) {
   Json::Array features;
   for (const stats::FeatureAccuracy& feature : result.features) {
-    features.push_back(
-        Json::object({{"name", feature.name},
-                      {"accuracy", accuracy_json(feature.mean, feature.ci95)},
-                      {"coverage", feature.coverage},
-                      {"left_out", feature.left_out.empty() ? Json() : Json(feature.left_out)}}));
+    features.push_back(Json::object({{"name", feature.name},
+                                     {"accuracy", accuracy_json(feature.mean, feature.ci95)},
+                                     {"coverage", feature.coverage},
+                                     {"left_out", text_or_null(feature.left_out)}}));
   }
   Json::Array differences;
   for (const stats::AccuracyDifference& difference : result.differences) {
@@ -90,14 +89,12 @@ Json json_of(const ConfoundsResult& result, int n_repetitions) {
 
 std::string verdict_text(const stats::Ladder& ladder) {
   const stats::ConfoundsVerdict& verdict = ladder.verdict;
-  double coverage = stats::undefined;
-  for (const stats::LadderRung& rung : ladder.rungs) {
-    if (rung.is_decisive) coverage = rung.coverage;
-  }
+  const stats::LadderRung* rung = ladder.decisive();
   const std::string numbers = fmt::format(
       "signature minus expected: accuracy {}, {} under permuted labels, p = {}, on the {}{}",
       fixed(verdict.accuracy, 3), fixed(verdict.chance, 3),
-      p_text(verdict.p_value, verdict.n_permutations), ladder.positions, coverage_text(coverage));
+      p_text(verdict.p_value, verdict.n_permutations), ladder.positions,
+      coverage_text(rung != nullptr ? rung->coverage : stats::undefined));
   const std::string limits = " Previous token, order and syntax are not excluded.";
   switch (verdict.outcome) {
     case Outcome::adds:

@@ -6,6 +6,7 @@
 #include "moexray/report/table.h"
 #include "moexray/stats/experts.h"
 #include "sections.h"
+#include "text_or_null.h"
 #include "work_progress.h"
 
 namespace moexray::app {
@@ -34,7 +35,7 @@ Json uses_json(const std::vector<ExpertUse>& uses) {
 Json json_of(const ExpertsResult& result, const stats::ExpertOptions& options) {
   Json::Array categories;
   for (const std::string& category : result.categories) {
-    categories.push_back(category.empty() ? Json() : Json(category));
+    categories.push_back(text_or_null(category));
   }
   Json::Array layers;
   for (std::size_t i = 0; i < result.layers.size(); ++i) {

@@ -15,6 +15,7 @@
 #include "moexray/stats/information.h"
 #include "moexray/stats/ties.h"
 #include "nested_flags.h"
+#include "text_or_null.h"
 #include "work_progress.h"
 
 namespace moexray::app {
@@ -48,18 +49,16 @@ Json rows_json(const std::vector<TokenInformation>& rows) {
 
 Json json_of(const InformationResult& result, const stats::ComparedPrompts& compared,
              int n_repetitions) {
-  Json json = Json::object(
-      {{"bound",
-        Json::object({{"bits", result.bound.bits},
-                      {"ci95", interval_json(result.bound.ci95)},
-                      {"reason", result.bound.reason.empty() ? Json() : Json(result.bound.reason)},
-                      {"entropy", result.bound.entropy}})},
-       {"layers", rows_json(result.layers)},
-       {"experts", rows_json(result.experts)},
-       {"adjustment", result.adjustment},
-       {"permutations", result.n_permutations},
-       {"repetitions", n_repetitions},
-       {"notices", Json::array(result.notices)}});
+  Json json = Json::object({{"bound", Json::object({{"bits", result.bound.bits},
+                                                    {"ci95", interval_json(result.bound.ci95)},
+                                                    {"reason", text_or_null(result.bound.reason)},
+                                                    {"entropy", result.bound.entropy}})},
+                            {"layers", rows_json(result.layers)},
+                            {"experts", rows_json(result.experts)},
+                            {"adjustment", result.adjustment},
+                            {"permutations", result.n_permutations},
+                            {"repetitions", n_repetitions},
+                            {"notices", Json::array(result.notices)}});
   add_compared(compared, json);
   return json;
 }

@@ -15,6 +15,7 @@
 #include "moexray/stats/tsne.h"
 #include "notices.h"
 #include "progress.h"
+#include "text_or_null.h"
 
 namespace moexray::app {
 namespace {
@@ -47,7 +48,7 @@ Json points_json(const Matrix& points, const stats::Signatures& signatures) {
     const auto row = static_cast<Eigen::Index>(i);
     const std::string& category = signatures.categories[i];
     result.push_back(Json::object({{"id", signatures.ids[i]},
-                                   {"category", category.empty() ? Json() : Json(category)},
+                                   {"category", text_or_null(category)},
                                    {"x", points(row, 0)},
                                    {"y", points(row, 1)}}));
   }

@@ -17,6 +17,7 @@
 #include "moexray/stats/random_routers.h"
 #include "moexray/trace/shadows.h"
 #include "nested_flags.h"
+#include "text_or_null.h"
 #include "work_progress.h"
 
 namespace moexray::app {
@@ -100,7 +101,7 @@ Json json_of(const RandomRoutersResult& result, const stats::ComparedPrompts& co
     routers.push_back(std::move(router));
   }
   Json json = Json::object({{"outcome", name_of(result.outcome)},
-                            {"reason", result.reason.empty() ? Json() : Json(result.reason)},
+                            {"reason", text_or_null(result.reason)},
                             {"trained", std::move(trained)},
                             {"families", std::move(families)},
                             {"routers", std::move(routers)},

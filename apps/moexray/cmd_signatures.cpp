@@ -9,6 +9,7 @@
 #include "moexray/report/table.h"
 #include "moexray/trace/counts.h"
 #include "sections.h"
+#include "text_or_null.h"
 
 namespace moexray::app {
 namespace {
@@ -38,7 +39,7 @@ Json json_of(const stats::Signatures& signatures) {
     const std::string& category = signatures.categories[i];
     prompts.push_back(Json::object(
         {{"id", signatures.ids[i]},
-         {"category", category.empty() ? Json() : Json(category)},
+         {"category", text_or_null(category)},
          {"n_tokens", knows_tokens(signatures) ? Json(signatures.n_tokens[i]) : Json()}}));
   }
   Json::Array left_out;

@@ -8,6 +8,7 @@
 
 #include "cli.h"
 #include "help_text.h"
+#include "joined.h"
 
 namespace moexray::app {
 namespace {
@@ -23,12 +24,6 @@ Kind kind_of(std::string_view placeholder) {
     return placeholder.starts_with("meta") ? Kind::none : Kind::file;
   }
   return Kind::none;
-}
-
-std::string separated(const std::vector<std::string>& words, std::string_view separator) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : std::string(separator)) + word;
-  return text;
 }
 
 std::vector<Flag> flags_of(const Command& command) {
@@ -89,7 +84,7 @@ std::string_view first_sentence(std::string_view text) {
 
 // Where the completions of a word come from, as an assignment that the script acts on.
 std::string bash_source(const std::vector<std::string>& choices, Kind kind) {
-  if (!choices.empty()) return "values='" + separated(choices, " ") + "'";
+  if (!choices.empty()) return "values='" + joined(choices, " ") + "'";
   return kind == Kind::file        ? "kind='file'"
          : kind == Kind::directory ? "kind='directory'"
                                    : "kind='none'";
@@ -101,7 +96,7 @@ std::string bash_command(const Command& command, std::span<const Command> table)
   for (const Flag& flag : flags_of(command)) {
     for (const std::string& form : forms_of(flag)) names += (names.empty() ? "" : " ") + form;
     if (!takes_value(flag)) continue;
-    cases += fmt::format("        {}) {} ;;\n", separated(forms_of(flag), " | "),
+    cases += fmt::format("        {}) {} ;;\n", joined(forms_of(flag), " | "),
                          bash_source(flag.choices, kind_of(flag.value_name)));
   }
   const Words words = words_of(command, table);
@@ -112,7 +107,7 @@ std::string bash_command(const Command& command, std::span<const Command> table)
 }
 
 std::string zsh_action(std::span<const std::string> choices, std::string_view placeholder) {
-  if (!choices.empty()) return "(" + separated({choices.begin(), choices.end()}, " ") + ")";
+  if (!choices.empty()) return "(" + joined(choices, " ") + ")";
   switch (kind_of(placeholder)) {
     case Kind::file:
       return "_files";
@@ -133,14 +128,13 @@ std::string zsh_flag(const Flag& flag) {
     spec += ":" + replaced(name, ":", "\\") + ":" + zsh_action(flag.choices, flag.value_name);
   }
   if (forms.size() == 1) return shell_quoted(forms[0] + spec);
-  return fmt::format("'({})'{{{}}}{}", separated(forms, " "), separated(forms, ","),
-                     shell_quoted(spec));
+  return fmt::format("'({})'{{{}}}{}", joined(forms, " "), joined(forms, ","), shell_quoted(spec));
 }
 
 }  // namespace
 
 std::string bash_completions(std::span<const Command> table) {
-  const std::string names = separated(command_names(table), " ");
+  const std::string names = joined(command_names(table), " ");
   std::string cases;
   for (const Command& command : table) cases += bash_command(command, table);
   return fmt::format(R"(# bash completion of moexray; made by `moexray completions bash`.
@@ -245,7 +239,7 @@ std::string fish_completions(std::span<const Command> table) {
         out += kind == Kind::file        ? " -r -F"
                : kind == Kind::directory ? " -x -a '(__fish_complete_directories)'"
                : flag.choices.empty()    ? " -x"
-                                         : " -x -a " + fish_quoted(separated(flag.choices, " "));
+                                         : " -x -a " + fish_quoted(joined(flag.choices, " "));
       }
       out += fmt::format(" -d {}\n", fish_quoted(first_sentence(flag.help)));
     }
@@ -253,7 +247,7 @@ std::string fish_completions(std::span<const Command> table) {
     if (words.kind == Kind::file) out += start + " -F\n";
     if (words.kind == Kind::directory) out += start + " -a '(__fish_complete_directories)'\n";
     if (!words.choices.empty())
-      out += start + " -a " + fish_quoted(separated(words.choices, " ")) + "\n";
+      out += start + " -a " + fish_quoted(joined(words.choices, " ")) + "\n";
   }
   return out;
 }

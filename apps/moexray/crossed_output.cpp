@@ -9,6 +9,7 @@
 #include "moexray/core/wording.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
+#include "text_or_null.h"
 
 namespace moexray::app {
 namespace {
@@ -52,7 +53,7 @@ Json crossed_json(const stats::CrossedTests& crossed, const std::string& key,
                        {"between_units", noise_json(crossed.between)},
                        {"within_units", noise_json(crossed.within)},
                        {"draws", crossed.category.test.n_draws},
-                       {"not_tested", reason.empty() ? Json() : Json(reason)}});
+                       {"not_tested", text_or_null(reason)}});
 }
 
 void describe_crossed(const stats::CrossedTests& crossed, const std::string& key,

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "joined.h"
+
 namespace moexray::app {
 namespace {
 
@@ -12,12 +14,6 @@ struct Fact {
   std::vector<std::string> consequences = {};
   std::vector<std::string> left_out = {};  // names of sections
 };
-
-std::string joined(const std::vector<std::string>& parts, std::string_view separator) {
-  std::string text;
-  for (const std::string& part : parts) text.append(text.empty() ? "" : separator).append(part);
-  return text;
-}
 
 class NoticedFacts {
  public:

@@ -125,10 +125,9 @@ WordsVerdict judge_words(const VerdictFacts& facts, const Results& results, bool
   verdict.n_permutations = own.n_permutations;
   verdict.reason = own.reason;
   verdict.positions = results.confounds->ladder.positions;
-  for (const stats::LadderRung& rung : results.confounds->ladder.rungs) {
-    if (!rung.is_decisive) continue;
-    verdict.held_fixed = rung.held_fixed;
-    verdict.coverage = rung.coverage;
+  if (const stats::LadderRung* rung = results.confounds->ladder.decisive()) {
+    verdict.held_fixed = rung->held_fixed;
+    verdict.coverage = rung->coverage;
   }
   switch (own.outcome) {
     case stats::Outcome::adds:

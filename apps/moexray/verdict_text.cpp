@@ -10,6 +10,7 @@
 #include "moexray/core/escape.h"
 #include "moexray/report/number.h"
 #include "moexray/report/text_layout.h"
+#include "text_or_null.h"
 #include "verdict.h"
 
 namespace moexray::app {
@@ -281,8 +282,6 @@ std::string limits_sentences(const Verdict& verdict) {
 
 Json number_or_null(int value) { return value < 0 ? Json() : Json(value); }
 
-Json reason_json(const std::string& reason) { return reason.empty() ? Json() : Json(reason); }
-
 Json difference_json(const DifferenceVerdict& verdict) {
   const auto pair = [](double within, double across) {
     return Json::object({{"within", within}, {"across", across}});
@@ -293,10 +292,10 @@ Json difference_json(const DifferenceVerdict& verdict) {
                        {"p_value", verdict.p_value},
                        {"permutations", verdict.n_permutations},
                        {"lengths_differ", verdict.lengths_differ},
-                       {"positions", reason_json(verdict.positions)},
+                       {"positions", text_or_null(verdict.positions)},
                        {"uniform", pair(verdict.uniform_within, verdict.uniform_across)},
                        {"popularity", pair(verdict.popular_within, verdict.popular_across)},
-                       {"reason", reason_json(verdict.reason)}});
+                       {"reason", text_or_null(verdict.reason)}});
 }
 
 Json words_json(const WordsVerdict& verdict) {
@@ -307,9 +306,9 @@ Json words_json(const WordsVerdict& verdict) {
                        {"smallest_detectable", verdict.smallest_detectable},
                        {"coverage", verdict.coverage},
                        {"held_fixed", Json::array(verdict.held_fixed)},
-                       {"positions", reason_json(verdict.positions)},
+                       {"positions", text_or_null(verdict.positions)},
                        {"permutations", verdict.n_permutations},
-                       {"reason", reason_json(verdict.reason)}});
+                       {"reason", text_or_null(verdict.reason)}});
 }
 
 Json classifier_json(const ClassifierVerdict& verdict) {
@@ -320,7 +319,7 @@ Json classifier_json(const ClassifierVerdict& verdict) {
                        {"permutations", verdict.test.n_permutations},
                        {"ci95", interval_json(verdict.ci95)},
                        {"calibrated", verdict.calibrated},
-                       {"reason", reason_json(verdict.reason)}});
+                       {"reason", text_or_null(verdict.reason)}});
 }
 
 Json layers_verdict_json(const LayersVerdict& verdict) {
@@ -330,8 +329,8 @@ Json layers_verdict_json(const LayersVerdict& verdict) {
                        {"p_adjusted", verdict.p_adjusted},
                        {"n_found", verdict.n_found},
                        {"n_layers", verdict.n_layers},
-                       {"positions", reason_json(verdict.positions)},
-                       {"reason", reason_json(verdict.reason)}});
+                       {"positions", text_or_null(verdict.positions)},
+                       {"reason", text_or_null(verdict.reason)}});
 }
 
 Json experts_json(const ExpertsVerdict& verdict) {
@@ -348,8 +347,8 @@ Json experts_json(const ExpertsVerdict& verdict) {
                        {"n_found", verdict.n_found},
                        {"n_cells", verdict.n_cells},
                        {"p_adjusted", verdict.p_adjusted},
-                       {"positions", reason_json(verdict.positions)},
-                       {"reason", reason_json(verdict.reason)}});
+                       {"positions", text_or_null(verdict.positions)},
+                       {"reason", text_or_null(verdict.reason)}});
 }
 
 const char* outcome_name(stats::RouterOutcome outcome) {
@@ -379,18 +378,18 @@ Json router_json(const RouterVerdict& verdict) {
                        {"n_routers", verdict.n_routers},
                        {"r_squared", contrast(verdict.r_squared)},
                        {"bits", contrast(verdict.bits)},
-                       {"positions", reason_json(verdict.positions)},
-                       {"reason", reason_json(verdict.reason)}});
+                       {"positions", text_or_null(verdict.positions)},
+                       {"reason", text_or_null(verdict.reason)}});
 }
 
 Json crossed_json(const CrossedVerdict& verdict) {
   return Json::object({{"outcome", name_of(verdict.finding)},
-                       {"key", reason_json(verdict.key)},
-                       {"units", reason_json(verdict.units)},
+                       {"key", text_or_null(verdict.key)},
+                       {"units", text_or_null(verdict.units)},
                        {"p_value", verdict.p_value},
                        {"permutations", verdict.n_permutations},
                        {"r_squared", verdict.r_squared},
-                       {"reason", reason_json(verdict.reason)}});
+                       {"reason", text_or_null(verdict.reason)}});
 }
 
 }  // namespace

@@ -77,6 +77,14 @@ struct Ladder {
   std::vector<LadderRung> rungs;  ///< none where nothing can be compared
   ConfoundsVerdict verdict;       ///< on the decisive rung
   std::string positions;          ///< "first 12 prompt tokens": what is compared; or empty
+
+  /// The rung that the verdict is on; null where nothing can be compared.
+  const LadderRung* decisive() const {
+    for (const LadderRung& rung : rungs) {
+      if (rung.is_decisive) return &rung;
+    }
+    return nullptr;
+  }
 };
 
 struct ConfoundsResult {
