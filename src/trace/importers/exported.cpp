@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <utility>
 
 #include "moexray/core/escape.h"
@@ -200,7 +199,8 @@ class Reader {
       fail_shape(weights, archive_.where(name), "float32 " + trace::shape_text(shape));
     }
     record.weights.resize((weights.bytes.size() - weights.offset) / sizeof(float));
-    std::memcpy(record.weights.data(), weights.data(), record.weights.size() * sizeof(float));
+    std::copy_n(weights.data(), record.weights.size() * sizeof(float),
+                reinterpret_cast<char*>(record.weights.data()));
   }
 
   // Which tokens of the prompt its template added, where the trace says that.

@@ -1,5 +1,6 @@
 #include "gguf.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstring>
@@ -202,7 +203,9 @@ std::vector<float> GgufFile::values(const Tensor& tensor, std::string_view file)
   std::size_t n = 1;
   for (const std::int64_t size : tensor.sizes) n *= static_cast<std::size_t>(size);
   std::vector<float> numbers(n);
-  std::memcpy(numbers.data(), file.data() + tensor.begin, n * sizeof(float));
+  // Not memcpy: a tensor may have no values, and then there is nothing to point to.
+  std::copy_n(file.data() + tensor.begin, n * sizeof(float),
+              reinterpret_cast<char*>(numbers.data()));
   return numbers;
 }
 

@@ -266,6 +266,12 @@ TEST(Gguf, ClaimsAreBounded) {
                [&] { imports::parse_gguf(changed(sizes, 1000), "f"); });
   expect_error(ErrorKind::data, "overflows",
                [&] { imports::parse_gguf(changed(sizes, std::uint64_t{1} << 62), "f"); });
+  const std::string none = changed(sizes, 0);
+  const imports::GgufFile head = imports::parse_gguf(none, "f");
+  const auto is_empty = [](const auto& tensor) { return tensor.sizes.front() == 0; };
+  const auto empty = std::find_if(head.tensors.begin(), head.tensors.end(), is_empty);
+  ASSERT_NE(empty, head.tensors.end());
+  EXPECT_TRUE(imports::GgufFile::values(*empty, none).empty());
   expect_error(ErrorKind::data, "another version", [&] {
     imports::parse_gguf(std::string("GGUF\x01\0\0\0", 8) + std::string(16, '\0'), "f");
   });
