@@ -43,7 +43,8 @@ class Measurement {
  public:
   Measurement(const Checkpoint& checkpoint, Model& model, std::string kernels)
       : checkpoint_(checkpoint), model_(model), metered_(model), kernels_(std::move(kernels)) {
-    for (TokenId& id : ids_) id = static_cast<TokenId>(random_.below(50'000));
+    const auto n_vocab = static_cast<std::uint64_t>(model.config().spec.vocab_size);
+    for (TokenId& id : ids_) id = static_cast<TokenId>(random_.below(n_vocab));
   }
 
   void run() {

@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include "bf16_products.h"
+#include "bf16_tiles.inc"
 
 namespace moexray::kernels {
 namespace {
@@ -13,13 +14,6 @@ constexpr int tile_columns = 4;  // rows of w that a tile holds
 constexpr int max_tile_rows = 6;
 // Values of the rows of x and w of a tile that the first-level cache (32 KB) holds.
 constexpr std::int64_t tile_values = 16384;
-// Values of w between what is read and what is fetched meanwhile: a few microseconds' worth.
-constexpr std::int64_t prefetch_distance = 8192;
-// Values of a page of memory. The rows of w of a tile lie in different pages, as the processor
-// follows one stream a page.
-constexpr std::int64_t page_values = 2048;
-// Rows of x that stay in the second-level cache while all of w passes over them.
-constexpr std::int64_t row_block = 48;
 
 inline __m512bh load(const std::uint16_t* p) { return (__m512bh)_mm512_loadu_si512(p); }
 
@@ -96,43 +90,18 @@ void tile(const std::uint16_t* x, std::int64_t n_in, const std::uint16_t* w,
   }
 }
 
-using Tile = void (*)(const std::uint16_t*, std::int64_t, const std::uint16_t*, std::int64_t,
-                      std::int64_t, std::int64_t, std::int64_t, float*);
 template <bool fetch>
 constexpr Tile tiles[] = {nullptr,        tile<1, fetch>, tile<2, fetch>, tile<3, fetch>,
                           tile<4, fetch>, tile<5, fetch>, tile<6, fetch>};
-
-// The first row of w of the tile after that of j: `apart` tiles share 4 · apart rows.
-std::int64_t next_column(std::int64_t j, std::int64_t apart) {
-  return (j + 1) % apart != 0 ? j + 1 : j + 1 + (tile_columns - 1) * apart;
-}
 
 }  // namespace
 
 void linear_avx512_bf16(const std::uint16_t* x, std::int64_t n_rows, std::int64_t n_in,
                         const Weights& w, std::int64_t n_out, float* y, bool near) {
-  const auto* rows = static_cast<const std::uint16_t*>(w.data);
-  const std::int64_t stride = w.row_stride,
-                     apart = near || stride >= page_values ? 1 : page_values / stride;
   const std::int64_t tile_rows =
       tile_values / n_in - tile_columns >= max_tile_rows ? max_tile_rows : 4;
-  for (std::int64_t block = 0; block < n_rows; block += row_block) {
-    const std::int64_t n = n_rows - block < row_block ? n_rows - block : row_block;
-    const std::int64_t n_tiles = (n + tile_rows - 1) / tile_rows;
-    // All tiles of the first block fetch the same: under load a processor forgets some of it.
-    const Tile* set = !near && block == 0 ? tiles<true> : tiles<false>;
-    for (std::int64_t j = 0; j < n_out; j = next_column(j, apart)) {
-      const std::int64_t n_left = (n_out - j + apart - 1) / apart,
-                         n_columns = n_left < tile_columns ? n_left : tile_columns;
-      for (std::int64_t t = 0; t < n_tiles; ++t) {
-        // Tiles of about equal height.
-        const std::int64_t first = n * t / n_tiles, last = n * (t + 1) / n_tiles;
-        const std::int64_t row = block + first;
-        set[last - first](x + row * n_in, n_in, rows + j * stride, stride, n_columns, apart, n_out,
-                          y + row * n_out + j);
-      }
-    }
-  }
+  multiply_by_tiles<tile_columns>(tiles<true>, tiles<false>, tile_rows, x, n_rows, n_in, w, n_out,
+                                  y, near);
   add_bias(w.bias, n_rows, n_out, n_out, y);
 }
 

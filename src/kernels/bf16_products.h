@@ -11,11 +11,12 @@ namespace moexray::kernels {
 void linear_avx512_bf16(const std::uint16_t* x, std::int64_t n_rows, std::int64_t n_in,
                         const Weights& w, std::int64_t n_out, float* y, bool near);
 
+void linear_avx2_bf16(const std::uint16_t* x, std::int64_t n_rows, std::int64_t n_in,
+                      const Weights& w, std::int64_t n_out, float* y, bool near);
+
 /// Widened to float32 and multiplied by the row kernels of that name.
 void linear_widened_avx512(const std::uint16_t* x, std::int64_t n_rows, std::int64_t n_in,
                            const Weights& w, std::int64_t n_out, float* y, bool near);
-void linear_widened_avx2(const std::uint16_t* x, std::int64_t n_rows, std::int64_t n_in,
-                         const Weights& w, std::int64_t n_out, float* y, bool near);
 void linear_widened_portable(const std::uint16_t* x, std::int64_t n_rows, std::int64_t n_in,
                              const Weights& w, std::int64_t n_out, float* y, bool near);
 

@@ -32,10 +32,6 @@ void linear_widened_avx512(const std::uint16_t* x, std::int64_t n_rows, std::int
   linear_widened(row_kernels_avx512, x, n_rows, n_in, w, n_out, y);
 }
 
-void linear_widened_avx2(const std::uint16_t* x, std::int64_t n_rows, std::int64_t n_in,
-                         const Weights& w, std::int64_t n_out, float* y, bool /*near*/) {
-  linear_widened(row_kernels_avx2, x, n_rows, n_in, w, n_out, y);
-}
 #endif
 
 void linear_widened_portable(const std::uint16_t* x, std::int64_t n_rows, std::int64_t n_in,

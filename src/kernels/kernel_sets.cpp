@@ -19,7 +19,7 @@ constexpr KernelSet built_in[] = {
     {"avx512", "bf16-fma", has_avx512, takes_bfloat16, nullptr, nullptr, 1, 1, 48, nullptr,
      linear_widened_avx512},
     {"avx2", "bf16-fma", has_avx2, takes_bfloat16, nullptr, nullptr, 1, 1, 48, nullptr,
-     linear_widened_avx2},
+     linear_avx2_bf16},
 #endif
     {"portable", "bf16-portable", always, takes_bfloat16, nullptr, nullptr, 1, 1, 48, nullptr,
      linear_widened_portable},

@@ -190,6 +190,40 @@ float tile_product(const std::uint16_t* x, const std::uint16_t* w, std::int64_t 
   return sum;
 }
 
+// Sixteen lanes, each a chain of fused multiply-adds, added pairwise.
+float lane_product(const std::uint16_t* x, const std::uint16_t* w, std::int64_t n_in) {
+  float lane[16] = {};
+  for (std::int64_t i = 0; i < n_in; ++i) {
+    lane[i % 16] = std::fma(from_bfloat16(x[i]), from_bfloat16(w[i]), lane[i % 16]);
+  }
+  for (int half = 8; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
+  }
+  return lane[0];
+}
+
+TEST(KernelSets, LanesGiveTheBitsOfTheirDefinition) {
+  int n_sets = 0;
+  for (const KernelSet* set : usable_kernel_sets()) {
+    if (std::string_view(set->bits) != "bf16-fma") continue;
+    ++n_sets;
+    for (const std::int64_t n_in : {7, 16, 33, 97, 1024}) {
+      const std::int64_t n_rows = 50, n_out = 23;
+      const auto x = to_bfloat16(random_values(static_cast<std::size_t>(n_rows * n_in), 61));
+      const auto w = to_bfloat16(random_values(static_cast<std::size_t>(n_out * n_in), 62));
+      std::vector<float> expected;
+      for (std::int64_t r = 0; r < n_rows; ++r) {
+        for (std::int64_t j = 0; j < n_out; ++j) {
+          expected.push_back(lane_product(x.data() + r * n_in, w.data() + j * n_in, n_in));
+        }
+      }
+      const auto y = product(*set, x, n_rows, n_in, whole(w, n_in), n_out);
+      EXPECT_TRUE(same_bits(y.data(), expected)) << set->name << " " << n_in;
+    }
+  }
+  if (n_sets == 0) GTEST_SKIP() << "no fused multiply-add here";
+}
+
 TEST(KernelSets, TilesGiveTheBitsOfTheirDefinition) {
   const KernelSet* amx = usable_kernel_set("amx_bf16", WeightFormat::bfloat16);
   if (amx == nullptr) GTEST_SKIP() << "no tiles of bfloat16 here";
