@@ -1,13 +1,14 @@
 // Measures a checkpoint of full size, each figure beside the limit that the machine sets:
 //
-//   full_size DIR [fast|plain]
+//   full_size DIR [fast|plain [experiment]]
 //
 // A decode step can take no less than the bytes of the weights it touches / B and 2 · its
 // multiply-adds / F; prefill no less than 2 · its multiply-adds / F. B, the rate at which all
 // threads read the mapped weights, and F, the rate of the processor's best multiply-add
 // instructions, are measured in turns with the work.
 //
-// bench/full_size.sh makes the checkpoint and runs this.
+// "experiment" measures nothing but the 80 traced prompts. bench/full_size.sh makes the checkpoint
+// and runs this.
 
 #include <fmt/core.h>
 
@@ -49,8 +50,7 @@ class Measurement {
   }
 
   void run() {
-    fmt::print("{:<42} {:>8} {:>8} {:>7} {:>9} {:>7} {:>9}\n", "", "seconds", "limit", "share",
-               "tokens/s", "B GB/s", "F GFLOP/s");
+    print_head();
     prefill("first pass, maps the weights' pages", 1, 512);
     prefill("prefill of 2,048 tokens", 1, 2048);
     prefill("prefill of 80 x 40 tokens", 80, 40);
@@ -59,7 +59,19 @@ class Measurement {
     tracing_cost();
   }
 
+  // For a checkpoint that memory does not hold: every pass reads it from the disk.
+  void run_experiment() {
+    print_head();
+    whole_experiment();
+  }
+
  private:
+  static void print_head() {
+    fmt::print("{:<42} {:>8} {:>8} {:>7} {:>9} {:>7} {:>9}\n", "", "seconds", "limit", "share",
+               "tokens/s", "B GB/s", "F GFLOP/s");
+    std::fflush(stdout);
+  }
+
   // `n` prompts of `length` random tokens, which overlap.
   std::vector<std::span<const TokenId>> prompts(std::size_t n, std::size_t length) const {
     std::vector<std::span<const TokenId>> all;
@@ -184,7 +196,7 @@ class Measurement {
   std::vector<TokenId> ids_ = std::vector<TokenId>(4096);
 };
 
-void measure(const std::string& directory, const std::string& kernels) {
+void measure(const std::string& directory, const std::string& kernels, bool experiment_only) {
   const PrivateMemoryPeak peak;
   const auto start = Clock::now();
   const Checkpoint checkpoint(directory);
@@ -202,7 +214,12 @@ void measure(const std::string& directory, const std::string& kernels) {
              runtime.info().instruction_set, kernels, runtime.info().backend);
   fmt::print("loaded in {:.2f} s, first token of a 40-token prompt after {:.2f} s\n", load_seconds,
              seconds_since(start));
-  Measurement(checkpoint, *model, kernels).run();
+  Measurement measurement(checkpoint, *model, kernels);
+  if (experiment_only) {
+    measurement.run_experiment();
+  } else {
+    measurement.run();
+  }
   fmt::print(
       "peak memory: {:.2f} GB resident, mapped weights included; {:.2f} GB private, caches "
       "included\n",
@@ -213,12 +230,13 @@ void measure(const std::string& directory, const std::string& kernels) {
 }  // namespace moexray::bench
 
 int main(int argc, char** argv) {
-  if (argc < 2 || argc > 3) {
-    fmt::print(stderr, "usage: full_size DIR [fast|plain]\n");
+  const bool experiment_only = argc == 4 && std::string_view(argv[3]) == "experiment";
+  if (argc < 2 || argc > 4 || (argc == 4 && !experiment_only)) {
+    fmt::print(stderr, "usage: full_size DIR [fast|plain [experiment]]\n");
     return 2;
   }
   try {
-    moexray::bench::measure(argv[1], argc == 3 ? argv[2] : "fast");
+    moexray::bench::measure(argv[1], argc > 2 ? argv[2] : "fast", experiment_only);
   } catch (const std::exception& error) {
     fmt::print(stderr, "full_size: {}\n", error.what());
     return 1;

@@ -59,8 +59,8 @@ std::vector<float> load_matching_biases(const RouterSpec& router, std::span<cons
       static_cast<double>(logits.size() / n_experts) * static_cast<double>(router.top_k);
   for (int i = 0; i<n_steps&& static_cast<double>(least)> close_enough * n_choices;
        ++i, step *= shrink) {
-    for (std::size_t j = 0; j < logits.size(); ++j) {
-      shifted[j] = logits[j] + rounded[j % n_experts];
+    for (std::size_t row = 0; row < logits.size(); row += n_experts) {
+      for (std::size_t e = 0; e < n_experts; ++e) shifted[row + e] = logits[row + e] + rounded[e];
     }
     const std::vector<std::int64_t> loads = expert_loads(router, shifted);
     std::int64_t distance = 0;

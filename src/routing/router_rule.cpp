@@ -1,6 +1,7 @@
 #include "moexray/routing/router_rule.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <vector>
 
@@ -11,8 +12,20 @@ namespace {
 
 constexpr float never = -std::numeric_limits<float>::infinity();
 
+// Up to here comparing all with all is faster than keeping the largest so far.
+constexpr std::size_t max_ranked = 128;
+
 // The k largest of p, largest first; of equal values the one with the lower index comes first.
 void top_k_of(std::span<const float> p, std::span<ExpertId> ids) {
+  std::array<std::int32_t, max_ranked> rank;
+  if (p.size() <= max_ranked &&
+      kernels::row_kernels().ranks(p.data(), std::ssize(p), rank.data())) {
+    for (std::size_t e = 0; e < p.size(); ++e) {
+      const auto at = static_cast<std::size_t>(rank[e]);
+      if (at < ids.size()) ids[at] = static_cast<ExpertId>(e);
+    }
+    return;
+  }
   const auto value = [&](ExpertId e) { return p[static_cast<std::size_t>(e)]; };
   std::size_t n_found = 0;
   for (ExpertId e = 0; e < std::ssize(p); ++e) {

@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <limits>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -161,6 +163,24 @@ TEST_P(RowKernelSets, SumsMaximaAndSilu) {
       EXPECT_NEAR(y[i], b[i] + 0.5F * a[i], 1e-6);
       EXPECT_NEAR(silu[i], a[i] / (1.0 + std::exp(-static_cast<double>(a[i]))) * b[i], 1e-6);
     }
+  }
+}
+
+TEST_P(RowKernelSets, RanksAreThoseOfAStableSort) {
+  for (const std::size_t n : {1U, 3U, 8U, 16U, 31U, 32U, 60U, 64U, 128U}) {
+    std::vector<float> x = random_values(n, 9);
+    for (std::size_t i = 0; i < n; i += 3) x[i] = x[i / 2];  // ties, near and far
+    if (n > 8) x[4] = x[n - 1] = -std::numeric_limits<float>::infinity();
+    std::vector<std::int32_t> order(n), rank(n), expected(n);
+    std::iota(order.begin(), order.end(), 0);
+    std::ranges::stable_sort(order, std::greater(),
+                             [&](std::int32_t i) { return x[static_cast<std::size_t>(i)]; });
+    for (std::size_t i = 0; i < n; ++i)
+      expected[static_cast<std::size_t>(order[i])] = static_cast<std::int32_t>(i);
+    ASSERT_TRUE(GetParam()->ranks(x.data(), static_cast<std::int64_t>(n), rank.data())) << n;
+    EXPECT_EQ(rank, expected) << n;
+    x[n / 2] = std::numeric_limits<float>::quiet_NaN();
+    EXPECT_FALSE(GetParam()->ranks(x.data(), static_cast<std::int64_t>(n), rank.data())) << n;
   }
 }
 
