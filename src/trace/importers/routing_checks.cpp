@@ -117,6 +117,12 @@ class RoutingCheck {
     for (std::size_t i = 0; i < layers_.kept.size(); ++i) {
       const std::span row = std::span(rows).subspan(i * k_, k_);
       ids_.row(t, layers_.kept[i], row);
+      if (is_plain(row)) {
+        layer_is_zero_[i] = 0;
+        all_zero = all_padding = false;
+        if (!weights_.empty()) check_weights(t, i, pos);
+        continue;
+      }
       const RowLook look = look_at(row);
       const bool is_zero = look.bits == 0;
       // -1 is a mark, other negative numbers are no ids.
@@ -147,6 +153,30 @@ class RoutingCheck {
       fail_at("a layer without experts (by the config or --moe-layers) has routing",
               place(pos, layer), "zeros", row_text(dense_row_));
     }
+  }
+
+  // Whether the row is k > 1 distinct ids of experts and not 0, 1, …: nothing to note. False also
+  // where a word does not hold them, a byte each.
+  bool is_plain(std::span<const std::int32_t> row) const {
+    constexpr std::uint64_t ones = 0x0101010101010101, tops = 0x8080808080808080;
+    if (k_ < 2 || k_ > 8 || n_experts_ > 256) return false;
+    const auto n = static_cast<std::uint32_t>(n_experts_);
+    std::uint64_t word = 0, ascending = 0;
+    bool is_odd = false;
+    for (std::size_t j = 0; j < row.size(); ++j) {
+      const auto id = static_cast<std::uint32_t>(row[j]);
+      is_odd |= id >= n;
+      word |= std::uint64_t{id & 0xFF} << (8 * j);
+      ascending |= std::uint64_t{j} << (8 * j);
+    }
+    // Each byte against the one that is `apart` places on: a byte of zeros is an id given twice.
+    std::uint64_t twice = 0;
+    for (std::size_t apart = 1; apart < row.size(); ++apart) {
+      const std::uint64_t beyond = ~std::uint64_t{0} << (8 * (row.size() - apart));
+      const std::uint64_t differ = (word ^ (word >> (8 * apart))) | beyond;
+      twice |= (differ - ones) & ~differ & tops;
+    }
+    return !is_odd && twice == 0 && word != ascending;
   }
 
   struct RowLook {

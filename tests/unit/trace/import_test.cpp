@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "trace/importers/json_payload.h"
 #include "trace/importers/model_layers.h"
 #include "trace/importers/npz.h"
+#include "trace/importers/routing_checks.h"
 #include "trace/npy.h"
 #include "trace_maker.h"
 
@@ -817,6 +819,37 @@ TEST(ImportFormats, ArchivesAreChecked) {
   test::write_text(temporary.path() / "none.npz", "PK\x03\x04nothing");
   expect_error(ErrorKind::data, "not a zip archive",
                [&] { imports::NpzFile(temporary.path() / "none.npz"); });
+}
+
+// One byte an id and what a word of such bytes does not hold: 8 or 9 of them, 256 experts or 300.
+TEST(RoutingChecks, FindEveryPairOfEqualIdsAndEveryIdOutOfRange) {
+  for (const int n_experts : {64, 256, 300}) {
+    for (const std::int64_t k : {2, 4, 8, 9}) {
+      // The highest ids first, so that rows are not 0, 1, …; three tokens of one layer.
+      std::vector<std::int32_t> ids;
+      for (std::int32_t i = 0; i < 3 * k; ++i) ids.push_back(n_experts - 1 - i);
+      const auto check = [&] {
+        std::string bytes(ids.size() * sizeof(std::int32_t), '\0');
+        std::memcpy(bytes.data(), ids.data(), bytes.size());
+        const imports::IdArray array(bytes, imports::Item::i32, {3, 1, k});
+        return imports::check_routing(array, {}, {{0}, {}, {0}}, n_experts, 0, "r");
+      };
+      EXPECT_EQ(check().hole, "");
+      for (std::int64_t j = 0; j < k; ++j) {
+        std::int32_t& id = ids[static_cast<std::size_t>(k + j)];
+        const std::int32_t own = id;
+        for (std::int64_t i = 0; i < k; ++i) {
+          if (i == j) continue;
+          id = ids[static_cast<std::size_t>(k + i)];
+          expect_error(ErrorKind::data, "position 1, layer 0: an expert is given twice", check);
+        }
+        id = n_experts;
+        expect_error(ErrorKind::data, "position 1, layer 0: an id of an expert is out of range",
+                     check);
+        id = own;
+      }
+    }
+  }
 }
 
 }  // namespace
