@@ -1,32 +1,150 @@
+#include <fmt/core.h>
+
+#include <iterator>
+#include <optional>
 #include <utility>
 
 #include "analysis.h"
 #include "compare_agreement.h"
 #include "compare_pair.h"
+#include "compare_saturation.h"
+#include "compare_usage.h"
 #include "moexray/core/error.h"
+#include "moexray/core/escape.h"
+#include "moexray/trace/counts.h"
+#include "moexray/trace/origin.h"
 
 namespace moexray::app {
 namespace {
 
 using report::Json;
 
-// Every part of the comparison of one pair.
-Section section_of(const ComparedPair& pair) {
+// The first k experts of a wider routing, where the order says which these are.
+std::optional<stats::RoutedTokens> narrowed(const Side& side, int k) {
+  if (side.tokens.shape.top_k <= k || !has_expert_order(side.traces)) return std::nullopt;
+  return stats::first_experts(side.tokens, k);
+}
+
+// Runs the parts of a comparison: one that lacks what it needs is left out, unless all do.
+class Parts {
+ public:
+  explicit Parts(Section& section) : section_(section) {}
+
+  template <typename Add>
+  void add(const char* name, Add part) {
+    try {
+      part();
+      ++n_done_;
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::data) throw;
+      if (!first_error_) first_error_ = error;
+      section_.notices.push_back(fmt::format("{} left out: {}", name, error.what()));
+    }
+  }
+  // @throws Error (data) that left the first part out, if nothing was computed
+  void finish() const {
+    if (n_done_ == 0 && first_error_) throw Error(*first_error_);
+  }
+
+ private:
+  Section& section_;
+  int n_done_ = 0;
+  std::optional<Error> first_error_;
+};
+
+// Every part of the comparison of one pair. Agreement is handed on to the series.
+Section section_of(const ComparedPair& pair, std::vector<stats::LayerAgreement>& agreement) {
   Section section{.json = Json::object({})};
-  add_agreement(pair, section);
+  Parts parts(section);
+  parts.add("agreement", [&] { agreement = add_agreement(pair, section); });
+  parts.add("usage", [&] { add_usage(pair, section); });
+  parts.finish();
   section.json.set("notices", Json::array(section.notices));
   return section;
 }
 
-Section run(const AnalysisInput& input, const Arguments&) {
+Section compared(const AnalysisInput& input, const Side& other, const Side* floor,
+                 const std::string& suffix, SeriesStep& step) {
+  const Side& first = input.sides.front();
+  std::string not_aligned;
+  stats::Alignment alignment;
+  try {
+    alignment = checked_alignment(first, other);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data) throw;
+    not_aligned = error.what();
+  }
+  const auto narrowed_first = narrowed(first, other.tokens.shape.top_k);
+  const auto narrowed_other = narrowed(other, first.tokens.shape.top_k);
+  const ComparedPair pair{.input = input,
+                          .first = first,
+                          .other = other,
+                          .first_tokens = narrowed_first ? *narrowed_first : first.tokens,
+                          .other_tokens = narrowed_other ? *narrowed_other : other.tokens,
+                          .floor = floor,
+                          .alignment = std::move(alignment),
+                          .not_aligned = std::move(not_aligned),
+                          .suffix = suffix};
+  if (pair.not_aligned.empty() && pair.same_experts()) check_layer_numbers(pair);
+  step.name = other.name;
+  Section section = section_of(pair, step.layers);
+  if (narrowed_first || narrowed_other) {
+    section.notices.push_back(fmt::format(
+        "{} and {} experts a token: the first {} of both are compared", first.tokens.shape.top_k,
+        other.tokens.shape.top_k, pair.first_tokens.shape.top_k));
+  }
+  return section;
+}
+
+void check_floor(const Side& first, const Side* floor) {
+  if (floor == nullptr) return;
+  check_has_tokens(floor->traces);
+  if (floor->traces.shape == first.traces.shape) return;
+  throw Error(ErrorKind::data, {"--floor is another routing by the same model",
+                                printable(floor->name, 60), shape_text(first), shape_text(*floor)});
+}
+
+// Joins the sections of several pairs, whose JSON becomes a list.
+Section joined(std::vector<Section> sections, std::span<const SeriesStep> steps) {
+  Section result{.json = Json::object({})};
+  const auto move_all = [](auto& from, auto& to) {
+    std::move(from.begin(), from.end(), std::back_inserter(to));
+  };
+  Json::Array comparisons;
+  add_saturation(steps, result);
+  for (std::size_t i = 0; i < sections.size(); ++i) {
+    Section& own = sections[i];
+    const std::string name = printable(steps[i].name, 60);
+    Json json = Json::object({{"with", steps[i].name}});
+    for (const auto& [key, value] : own.json.members()) json.set(key, value);
+    comparisons.push_back(std::move(json));
+    result.document.paragraph("with " + name + ":");
+    result.document.append(std::move(own.document));
+    for (std::string& notice : own.notices) notice = name + ": " + notice;
+    move_all(own.notices, result.notices);
+    move_all(own.files, result.files);
+    move_all(own.figures, result.figures);
+  }
+  result.json.set("comparisons", Json(std::move(comparisons)));
+  return result;
+}
+
+Section run(const AnalysisInput& input, const Arguments& arguments) {
   if (input.settings.selection.weighted) {
     throw Error(ErrorKind::data,
                 "agreement counts experts, not their weights: not with --weighted");
   }
-  const Side& first = input.sides[0];
-  const Side& other = input.sides[1];
-  const Side* floor = input.sides.size() > 2 ? &input.sides[2] : nullptr;
-  return section_of({input, first, other, floor, checked_alignment(first, other)});
+  const bool has_floor = arguments.has("floor");
+  const Side* floor = has_floor ? &input.sides.back() : nullptr;
+  check_floor(input.sides.front(), floor);
+  const std::size_t n_others = input.sides.size() - (has_floor ? 2 : 1);
+  std::vector<Section> sections;
+  std::vector<SeriesStep> steps(n_others);
+  for (std::size_t i = 0; i < n_others; ++i) {
+    const std::string suffix = n_others == 1 ? "" : "_" + std::to_string(i + 1);
+    sections.push_back(compared(input, input.sides[i + 1], floor, suffix, steps[i]));
+  }
+  return n_others == 1 ? std::move(sections.front()) : joined(std::move(sections), steps);
 }
 
 }  // namespace
@@ -39,23 +157,34 @@ Analysis compare_analysis() {
           "Compares two traces of the same prompts, of two checkpoints, precisions or programs "
           "say: "
           "how many of a token's experts both choose at each layer, beside what chance would give "
-          "with nothing, the experts' popularity, the prompt, or the token's type held fixed; and "
-          "which ranks the experts had that the other does not choose. Tokens are aligned by "
-          "prompt "
-          "id and position, up to the first that differs: trace --replay feeds another model the "
-          "same ones. A layer that fits the other's neighbour better, by much, is an error. With "
-          "-o DIR it writes compare.tsv, the figures compare_agreement and compare_ranks, and "
-          "report.json.",
-      .flags = {group_by_flag()},
+          "with nothing, the experts' popularity, the prompt, or the token's type held fixed; "
+          "which "
+          "ranks the experts lost and gained had; and which experts are used more or less. Tokens "
+          "are aligned by prompt id and position, up to the first that differs: trace --replay "
+          "feeds another model the same ones. A layer that fits the other's neighbour better, by "
+          "much, is an error. --with may be repeated, for a series of checkpoints say: how far "
+          "each "
+          "step has come to the first routing, layer by layer. What a pair of traces lacks is "
+          "said, "
+          "and the rest computed: directories of counts have usage alone. With -o DIR it writes "
+          "compare.tsv, compare_usage.tsv, the figures compare_agreement, compare_ranks, "
+          "compare_gained and compare_usage, for a series compare_saturation.tsv and its figures "
+          "(and _1, _2, … behind the names of each pair), and report.json.",
+      .flags = {common_tokens_flag(), group_by_flag()},
       .examples = {{"moexray compare traces --with traces-float32",
                     "agreement by layer, with intervals over prompts"},
                    {"moexray compare base --with tuned --floor base-again --tokens prompt",
-                    "beside what a second run of the same model gives; prompts alone"}},
-      .needs = {.tokens = true},
+                    "beside what a second run of the same model gives; prompts alone"},
+                   {"moexray compare final --with step1000 --with step2000 --with step4000",
+                    "how early the routing of the final checkpoint is there"}},
+      .needs = {.tokens = true, .takes_counts = true, .ranks = true},
       .other_sides = {{.name = "--with",
                        .type = FlagType::texts,
                        .value_name = "OTHER",
-                       .help = "trace directories of the other routing"}},
+                       .help =
+                           "trace directories of the other routing. May be repeated, for several "
+                           "routings in the order of their making",
+                       .repeated = true}},
       .optional_sides = {{.name = "--floor",
                           .type = FlagType::texts,
                           .value_name = "DIR",

@@ -8,8 +8,6 @@
 #include <utility>
 
 #include "interval_text.h"
-#include "moexray/core/error.h"
-#include "moexray/core/escape.h"
 #include "moexray/core/wording.h"
 #include "moexray/report/number.h"
 #include "moexray/report/table.h"
@@ -27,15 +25,14 @@ using stats::ClusteredEstimate;
 using stats::LayerAgreement;
 
 struct Agreement {
-  const Alignment& alignment;
-  std::vector<LayerAgreement> layers;  // none: the models have other layers or experts
-  std::vector<LayerAgreement> floor;   // none: no --floor
-  std::vector<double> lost_by_rank;    // of all layers; none: no layers, or no order of experts
+  const ComparedPair& pair;
+  std::vector<LayerAgreement> layers;
+  std::vector<LayerAgreement> floor;  // none: no --floor
+  // Of all layers together.
+  std::vector<double> lost_by_rank;    // none: no order of experts
+  std::vector<double> gained_by_rank;  // none: no router logits
+  std::vector<double> near_ties;       // by near_tie_margins; likewise
 };
-
-Json clustered_json(const ClusteredEstimate& estimate) {
-  return Json::object({{"estimate", estimate.estimate}, {"ci95", interval_json(estimate.ci95)}});
-}
 
 Json layer_agreement_json(int layer, const LayerAgreement& own) {
   Json chance = Json::object({});
@@ -49,28 +46,49 @@ Json layer_agreement_json(int layer, const LayerAgreement& own) {
                        {"overlap", clustered_json(own.overlap)},
                        {"jaccard", own.jaccard},
                        {"top1", own.top1},
+                       {"weighted", own.weighted},
                        {"identical", own.identical},
                        {"chance", std::move(chance)},
                        {"kappa", std::move(kappa)},
                        {"coverage", own.chance.back().coverage}});
 }
 
-// Shares of all layers' lost places: each layer weighs as much as it lost.
-std::vector<double> lost_by_rank(const std::vector<LayerAgreement>& layers) {
-  std::vector<double> lost;
-  double n_lost = 0;
+// Shares of all layers' places: each layer weighs as much as it lost or gained.
+std::vector<double> over_layers(const std::vector<LayerAgreement>& layers,
+                                std::vector<double> LayerAgreement::* shares,
+                                double LayerAgreement::* weight) {
+  std::vector<double> sums((layers.front().*shares).size());
+  double n = 0;
   for (const LayerAgreement& layer : layers) {
-    const double weight = 1 - layer.overlap.estimate;
-    lost.resize(layer.lost_by_rank.size());
-    for (std::size_t i = 0; i < lost.size(); ++i) lost[i] += weight * layer.lost_by_rank[i];
-    n_lost += weight;
+    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += layer.*weight * (layer.*shares)[i];
+    n += layer.*weight;
   }
-  for (double& share : lost) share = n_lost > 0 ? share / n_lost : 0;
-  return lost;
+  for (double& share : sums) share = n > 0 ? share / n : 0;
+  return sums;
+}
+
+std::vector<double> near_ties_of(const std::vector<LayerAgreement>& layers) {
+  if (std::isnan(layers.front().near_ties[0])) return {};
+  std::vector<double> shares(stats::near_tie_margins.size());
+  for (const LayerAgreement& layer : layers) {
+    for (std::size_t i = 0; i < shares.size(); ++i) {
+      shares[i] += layer.near_ties[i] / static_cast<double>(layers.size());
+    }
+  }
+  return shares;
+}
+
+Json near_ties_json(const std::vector<double>& near_ties) {
+  if (near_ties.empty()) return {};
+  Json::Array json;
+  for (std::size_t i = 0; i < near_ties.size(); ++i) {
+    json.push_back(Json::object({{"delta", stats::near_tie_margins[i]}, {"share", near_ties[i]}}));
+  }
+  return json;
 }
 
 void add_agreement_json(const Agreement& agreement, Json& json) {
-  const Alignment& alignment = agreement.alignment;
+  const Alignment& alignment = agreement.pair.alignment;
   Json::Array layers;
   for (std::size_t i = 0; i < agreement.layers.size(); ++i) {
     layers.push_back(layer_agreement_json(static_cast<int>(i), agreement.layers[i]));
@@ -92,7 +110,12 @@ void add_agreement_json(const Agreement& agreement, Json& json) {
                                     {"by_token_ids", alignment.has_ids}}));
   json.set("agreement",
            Json::object({{"layers", Json(std::move(layers))}, {"floor", std::move(floor)}}));
-  json.set("disagreement", Json::object({{"lost_by_rank", Json::array(agreement.lost_by_rank)}}));
+  const auto shares_json = [](const std::vector<double>& shares) {
+    return shares.empty() ? Json() : Json::array(shares);
+  };
+  json.set("disagreement", Json::object({{"lost_by_rank", shares_json(agreement.lost_by_rank)},
+                                         {"gained_by_rank", shares_json(agreement.gained_by_rank)},
+                                         {"near_ties", near_ties_json(agreement.near_ties)}}));
 }
 
 std::string aligned_text(const Alignment& alignment) {
@@ -128,9 +151,7 @@ std::vector<std::string> agreement_row(std::size_t layer, const LayerAgreement& 
   return cells;
 }
 
-void describe_agreement(const Agreement& agreement, report::Document& document) {
-  document.paragraph(aligned_text(agreement.alignment));
-  if (agreement.layers.empty()) return;
+report::Table agreement_table(const Agreement& agreement) {
   std::vector<std::string> headings = {"layer",        "agreement",   "95% interval", "uniform",
                                        "popular",      "same prompt", "same type",    "κ prompt",
                                        "95% interval", "κ type",      "95% interval", "identical"};
@@ -139,25 +160,56 @@ void describe_agreement(const Agreement& agreement, report::Document& document) 
   for (std::size_t i = 0; i < agreement.layers.size(); ++i) {
     table.add_row(agreement_row(i, agreement.layers[i], agreement));
   }
-  document.table(table, "How often both choose the same experts for a token");
+  return table;
+}
+
+// "1: 0.3%, 2: 1.1%", ranks counted from `first`; the last one is what lies beyond, or a rank.
+std::string ranks_text(const std::vector<double>& shares, std::size_t first, bool has_beyond) {
+  std::string text;
+  for (std::size_t i = 0; i < shares.size(); ++i) {
+    const std::string rank =
+        has_beyond && i + 1 == shares.size() ? "beyond" : std::to_string(first + i);
+    text += fmt::format("{}{}: {}%", i == 0 ? "" : ", ", rank, fixed(100 * shares[i], 1));
+  }
+  return text;
+}
+
+void describe_ranks(const Agreement& agreement, report::Document& document) {
+  if (agreement.lost_by_rank.empty()) return;
+  document.paragraph("places lost, by rank in the first: " +
+                     ranks_text(agreement.lost_by_rank, 1, false));
+  if (agreement.gained_by_rank.empty()) {
+    document.note(
+        "which ranks the experts gained had, and near ties, need router logits in the first trace "
+        "(trace --router-logits)");
+    return;
+  }
+  document.note("places gained, by rank in the first: " +
+                ranks_text(agreement.gained_by_rank, agreement.lost_by_rank.size() + 1, true));
+  std::string ties;
+  for (std::size_t i = 0; i < agreement.near_ties.size(); ++i) {
+    ties +=
+        fmt::format("{}{}% by less than {}", i == 0 ? "" : ", ",
+                    fixed(100 * agreement.near_ties[i], 1), shortest(stats::near_tie_margins[i]));
+  }
+  document.note("tokens whose last expert leads the next in probability: " + ties);
+}
+
+void describe_agreement(const Agreement& agreement, report::Document& document) {
+  document.paragraph(aligned_text(agreement.pair.alignment));
+  if (agreement.pair.is_one_of_several()) return;
+  document.table(agreement_table(agreement), "How often both choose the same experts for a token");
   document.note(
       "agreement: share of the experts in common; uniform to same type: what chance would give, "
       "with more and more held fixed; κ = (agreement − chance) / (1 − chance), of the token "
-      "against "
-      "others of its prompt, and of its type in other prompts; intervals over prompts or groups");
-  const std::vector<double>& lost = agreement.lost_by_rank;
-  if (!lost.empty()) {
-    std::string text;
-    for (std::size_t rank = 0; rank < lost.size(); ++rank) {
-      text += fmt::format("{}{}: {}%", rank == 0 ? "" : ", ", rank + 1, fixed(100 * lost[rank], 1));
-    }
-    document.paragraph("places lost, by rank in the first: " + text);
-  }
+      "against others of its prompt, and of its type in other prompts; intervals over prompts or "
+      "groups");
+  describe_ranks(agreement, document);
 }
 
 std::string agreement_tsv(const Agreement& agreement) {
   std::vector<std::string> headings = {"layer",   "overlap", "ci95_low", "ci95_high",
-                                       "jaccard", "top1",    "identical"};
+                                       "jaccard", "top1",    "weighted", "identical"};
   for (const stats::ChanceLevel level : stats::chance_levels) {
     const std::string name = stats::name_of(level);
     for (const char* what : {"chance_", "kappa_", "kappa_low_", "kappa_high_", "coverage_"}) {
@@ -171,7 +223,7 @@ std::string agreement_tsv(const Agreement& agreement) {
     std::vector<std::string> cells = {std::to_string(i)};
     const auto add = [&](double value) { cells.push_back(shortest(value)); };
     for (const double value : {own.overlap.estimate, own.overlap.ci95[0], own.overlap.ci95[1],
-                               own.jaccard, own.top1, own.identical}) {
+                               own.jaccard, own.top1, own.weighted, own.identical}) {
       add(value);
     }
     for (const ChanceCorrected& one : own.chance) {
@@ -186,72 +238,70 @@ std::string agreement_tsv(const Agreement& agreement) {
   return tsv.text();
 }
 
-std::vector<report::Figure> agreement_figures(const Agreement& agreement) {
-  std::vector<report::Figure> figures;
-  if (agreement.layers.empty()) return figures;
+report::Figure agreement_figure(const std::vector<LayerAgreement>& layers) {
   report::ScatterPlot plot;
   plot.groups = {"agreement", "same type", "same prompt", "popular", "uniform"};
-  for (std::size_t i = 0; i < agreement.layers.size(); ++i) {
-    const LayerAgreement& own = agreement.layers[i];
+  for (std::size_t i = 0; i < layers.size(); ++i) {
     const auto add = [&](double value, int group) {
       if (std::isnan(value)) return;
       plot.points.push_back({static_cast<double>(i), value, group, fmt::format("layer {}", i)});
     };
     for (int level = 0; level < 4; ++level) {
-      add(own.chance[static_cast<std::size_t>(level)].chance, 4 - level);
+      add(layers[i].chance[static_cast<std::size_t>(level)].chance, 4 - level);
     }
-    add(own.overlap.estimate, 0);
+    add(layers[i].overlap.estimate, 0);
   }
   plot.x_title = "layer";
   plot.y_title = "share of experts in common";
   plot.x_key = "layer";
   plot.y_key = "overlap";
-  figures.push_back({"compare_agreement", "Agreement by layer",
-                     "How many of a token's experts both routings choose, and what chance would "
-                     "give with the experts' popularity, the prompt, or the token's type held "
-                     "fixed.",
-                     std::move(plot)});
-  const std::vector<double>& lost = agreement.lost_by_rank;
-  if (lost.empty()) return figures;
-  report::BarChart bars;
-  for (std::size_t rank = 0; rank < lost.size(); ++rank) {
-    bars.labels.push_back(std::to_string(rank + 1));
-    bars.values.push_back(lost[rank]);
-  }
-  bars.value_title = "share of the lost places";
-  bars.references = {{1.0 / static_cast<double>(lost.size()), "all ranks alike"}};
-  bars.label_key = "rank";
-  bars.value_key = "share";
-  figures.push_back({"compare_ranks", "Ranks of the experts lost",
-                     "Which ranks the experts had in the first routing that the second does not "
-                     "choose: those of the last ranks are near ties.",
-                     std::move(bars)});
-  return figures;
+  return {"compare_agreement", "Agreement by layer",
+          "How many of a token's experts both routings choose, and what chance would give with the "
+          "experts' popularity, the prompt, or the token's type held fixed.",
+          std::move(plot)};
 }
 
-void check_layers(const ComparedPair& pair) {
-  const Side& first = pair.first;
-  const Side& other = pair.other;
-  const int shift =
-      stats::winning_shift(stats::layer_shifts(first.tokens, other.tokens, pair.alignment));
-  if (shift == 0) return;
-  throw Error(ErrorKind::data,
-              {"the layers of the traces are counted differently", printable(other.name, 60),
-               "layers that agree best with those of the same number",
-               fmt::format("layer ℓ of {} agrees best with layer ℓ {} {}",
-                           printable(first.name, 60), shift > 0 ? "+" : "−", std::abs(shift))});
+report::BarChart ranks_chart(const std::vector<double>& shares, std::size_t first,
+                             bool has_beyond) {
+  report::BarChart bars;
+  for (std::size_t i = 0; i < shares.size(); ++i) {
+    const bool is_beyond = has_beyond && i + 1 == shares.size();
+    bars.labels.push_back(is_beyond ? "beyond" : std::to_string(first + i));
+    bars.values.push_back(shares[i]);
+  }
+  bars.label_key = "rank";
+  bars.value_key = "share";
+  return bars;
+}
+
+std::vector<report::Figure> agreement_figures(const Agreement& agreement) {
+  std::vector<report::Figure> figures = {agreement_figure(agreement.layers)};
+  const std::vector<double>& lost = agreement.lost_by_rank;
+  if (!lost.empty()) {
+    report::BarChart bars = ranks_chart(lost, 1, false);
+    bars.value_title = "share of the lost places";
+    bars.references = {{1.0 / static_cast<double>(lost.size()), "all ranks alike"}};
+    figures.push_back({"compare_ranks", "Ranks of the experts lost",
+                       "Which ranks the experts had in the first routing that the second does not "
+                       "choose: those of the last ranks are near ties.",
+                       std::move(bars)});
+  }
+  if (!lost.empty() && !agreement.gained_by_rank.empty()) {
+    report::BarChart bars = ranks_chart(agreement.gained_by_rank, lost.size() + 1, true);
+    bars.value_title = "share of the gained places";
+    figures.push_back({"compare_gained", "Ranks of the experts gained",
+                       "Which ranks the experts had in the first routing, by its logits, that the "
+                       "second chooses and the first does not: the first ones are near ties.",
+                       std::move(bars)});
+  }
+  for (report::Figure& figure : figures) figure.name += agreement.pair.suffix;
+  return figures;
 }
 
 std::vector<LayerAgreement> floor_of(const ComparedPair& pair, stats::AgreementOptions options) {
   if (pair.floor == nullptr) return {};
-  const ComparedPair same{pair.input, pair.first, *pair.floor, nullptr, {}};
-  if (!same.same_experts()) {
-    throw Error(ErrorKind::data,
-                {"--floor is another routing by the same model", printable(pair.floor->name, 60),
-                 shape_text(pair.first), shape_text(*pair.floor)});
-  }
   options.work = {};
-  return stats::agreement(pair.first.tokens, pair.floor->tokens,
+  return stats::agreement(pair.first_tokens, pair.floor->tokens,
                           checked_alignment(pair.first, *pair.floor), options);
 }
 
@@ -259,22 +309,16 @@ void add_agreement_notices(const ComparedPair& pair, const Agreement& agreement,
                            const stats::AgreementOptions& options,
                            std::vector<std::string>& notices) {
   const Alignment& alignment = pair.alignment;
-  if (agreement.layers.empty()) {
-    notices.push_back(
-        fmt::format("agreement needs the same layers and experts: {} has {}, {} has {}",
-                    printable(pair.first.name, 60), shape_text(pair.first),
-                    printable(pair.other.name, 60), shape_text(pair.other)));
-  } else {
-    const int first_k = pair.first.tokens.shape.top_k;
-    const int other_k = pair.other.tokens.shape.top_k;
-    if (first_k != other_k) {
-      notices.push_back(
-          fmt::format("{} and {} experts a token: agreement is the share of the smaller set",
-                      first_k, other_k));
-    }
-    if (!options.ordered) {
-      notices.emplace_back("the order of experts was not recorded: nothing by rank");
-    }
+  const int first_k = pair.first_tokens.shape.top_k;
+  const int other_k = pair.other_tokens.shape.top_k;
+  if (first_k != other_k) {
+    notices.push_back(fmt::format(
+        "{} and {} experts a token, in an order that was not recorded: agreement is the share of "
+        "the smaller set",
+        first_k, other_k));
+  }
+  if (!options.ordered) {
+    notices.emplace_back("the order of experts was not recorded: nothing by rank");
   }
   if (alignment.n_units < options.min_units) {
     notices.push_back(fmt::format("intervals need {} prompts or groups: there are {}",
@@ -284,7 +328,7 @@ void add_agreement_notices(const ComparedPair& pair, const Agreement& agreement,
     notices.emplace_back(
         "token ids are not recorded: tokens are aligned by position alone, and nothing is said of "
         "their types");
-  } else if (!agreement.layers.empty() && std::isnan(agreement.layers[0].chance[3].chance)) {
+  } else if (std::isnan(agreement.layers[0].chance[3].chance)) {
     notices.push_back(fmt::format(
         "too few tokens have a type that other prompts know ({}%): nothing beyond types",
         fixed(100 * agreement.layers[0].chance[3].coverage, 0)));
@@ -294,26 +338,33 @@ void add_agreement_notices(const ComparedPair& pair, const Agreement& agreement,
 }  // namespace
 
 std::vector<LayerAgreement> add_agreement(const ComparedPair& pair, Section& section) {
-  Agreement agreement{pair.alignment, {}, {}, {}};
+  pair.check_aligned("agreement");
+  check_same_experts(pair, "agreement");
   stats::AgreementOptions options;
   options.n_threads = pair.input.settings.n_threads;
   options.ordered = pair.ordered();
-  if (pair.same_experts()) {
-    check_layers(pair);
-    WorkProgress progress(pair.input, "comparing", pair.first.tokens.shape.n_layers, "layers");
-    options.work = progress.work();
-    agreement.layers =
-        stats::agreement(pair.first.tokens, pair.other.tokens, pair.alignment, options);
-    agreement.lost_by_rank = lost_by_rank(agreement.layers);
-    agreement.floor = floor_of(pair, options);
-    section.files.push_back(text_file("compare.tsv", agreement_tsv(agreement)));
-  }
+  WorkProgress progress(pair.input, "comparing", pair.first_tokens.shape.n_layers, "layers");
+  options.work = progress.work();
+  Agreement agreement{
+      .pair = pair,
+      .layers = stats::agreement(pair.first_tokens, pair.other_tokens, pair.alignment, options),
+      .floor = floor_of(pair, options)};
+  agreement.lost_by_rank =
+      over_layers(agreement.layers, &LayerAgreement::lost_by_rank, &LayerAgreement::n_lost);
+  agreement.gained_by_rank =
+      over_layers(agreement.layers, &LayerAgreement::gained_by_rank, &LayerAgreement::n_gained);
+  agreement.near_ties = near_ties_of(agreement.layers);
   add_agreement_notices(pair, agreement, options, section.notices);
   add_agreement_json(agreement, section.json);
   describe_agreement(agreement, section.document);
+  section.files.push_back(text_file("compare" + pair.suffix + ".tsv", agreement_tsv(agreement)));
   std::vector<report::Figure> figures = agreement_figures(agreement);
   std::move(figures.begin(), figures.end(), std::back_inserter(section.figures));
-  return agreement.layers;
+  return std::move(agreement.layers);
+}
+
+Json clustered_json(const stats::ClusteredEstimate& estimate) {
+  return Json::object({{"estimate", estimate.estimate}, {"ci95", interval_json(estimate.ci95)}});
 }
 
 }  // namespace moexray::app

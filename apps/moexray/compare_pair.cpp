@@ -2,10 +2,13 @@
 
 #include <fmt/core.h>
 
+#include <cstdlib>
+
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
 #include "moexray/core/wording.h"
 #include "moexray/report/number.h"
+#include "moexray/trace/counts.h"
 #include "moexray/trace/origin.h"
 
 namespace moexray::app {
@@ -16,6 +19,11 @@ constexpr double least_share = 0.5;
 
 }  // namespace
 
+void ComparedPair::check_aligned(const std::string& part) const {
+  if (not_aligned.empty()) return;
+  throw Error(ErrorKind::data, part + " needs the same tokens in both: " + not_aligned);
+}
+
 bool ComparedPair::same_experts() const {
   return first.traces.shape.n_layers == other.traces.shape.n_layers &&
          first.traces.shape.n_experts == other.traces.shape.n_experts;
@@ -25,6 +33,10 @@ bool ComparedPair::ordered() const {
   return has_expert_order(first.traces) && has_expert_order(other.traces);
 }
 
+std::string names_of(const Side& first, const Side& other) {
+  return printable(first.name, 60) + " and " + printable(other.name, 60);
+}
+
 std::string shape_text(const Side& side) {
   const RoutingShape& shape = side.traces.shape;
   return fmt::format("{} × {} experts, top-{}", counted(shape.n_layers, "layer"), shape.n_experts,
@@ -32,9 +44,11 @@ std::string shape_text(const Side& side) {
 }
 
 stats::Alignment checked_alignment(const Side& first, const Side& other) {
+  const std::string names = names_of(first, other);
+  check_has_tokens(first.traces);
+  check_has_tokens(other.traces);
   stats::Alignment alignment =
       stats::align(first.signatures, first.tokens, other.signatures, other.tokens, first.groups);
-  const std::string names = printable(first.name, 60) + " and " + printable(other.name, 60);
   if (alignment.n_shared_prompts == 0) {
     throw Error(ErrorKind::data, {"the traces have no prompt in common", names,
                                   "the same prompt ids", "other ones"});
@@ -47,6 +61,27 @@ stats::Alignment checked_alignment(const Side& first, const Side& other) {
                  report::fixed(100 * alignment.share(), 1) + "%"});
   }
   return alignment;
+}
+
+void check_same_experts(const ComparedPair& pair, const std::string& part) {
+  if (pair.same_experts()) return;
+  throw Error(ErrorKind::data,
+              fmt::format("{} needs the same layers and experts: {} has {}, {} has {}", part,
+                          printable(pair.first.name, 60), shape_text(pair.first),
+                          printable(pair.other.name, 60), shape_text(pair.other)));
+}
+
+void check_layer_numbers(const ComparedPair& pair) {
+  const Side& first = pair.first;
+  const Side& other = pair.other;
+  const int shift = stats::winning_shift(
+      stats::layer_shifts(pair.first_tokens, pair.other_tokens, pair.alignment));
+  if (shift == 0) return;
+  throw Error(ErrorKind::data,
+              {"the layers of the traces are counted differently", printable(other.name, 60),
+               "layers that agree best with those of the same number",
+               fmt::format("layer ℓ of {} agrees best with layer ℓ {} {}",
+                           printable(first.name, 60), shift > 0 ? "+" : "−", std::abs(shift))});
 }
 
 }  // namespace moexray::app

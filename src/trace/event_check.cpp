@@ -99,8 +99,8 @@ void PromptCheck::add(const EventLine& line, EventVisitor& visitor) {
   check_token(line);
   if (line.is_flat) return gather(line, visitor);
   const RoutingRecord record{
-      static_cast<int>(line.layer),        line.pos,     line.type,   line.is_template,
-      static_cast<TokenId>(line.token_id), line.experts, line.weights};
+      static_cast<int>(line.layer),        line.pos,     line.type,    line.is_template,
+      static_cast<TokenId>(line.token_id), line.experts, line.weights, line.logits};
   take(key_of(line), record, visitor);
 }
 
@@ -130,12 +130,13 @@ void PromptCheck::gather(const EventLine& line, EventVisitor& visitor) {
   }
   pending.experts[rank] = line.experts.front();
   if (!line.weights.empty()) pending.weights[rank] = line.weights.front();
+  if (!line.logits.empty()) pending.logits = line.logits;
   if (++pending.n < shape_.top_k) return;
   const Pending whole = std::move(pending);
   pending_.erase(key);
   take(key,
        {static_cast<int>(line.layer), line.pos, whole.type, whole.is_template,
-        static_cast<TokenId>(whole.token_id), whole.experts, whole.weights},
+        static_cast<TokenId>(whole.token_id), whole.experts, whole.weights, whole.logits},
        visitor);
 }
 

@@ -48,6 +48,7 @@ class PromptCheck {
   struct Pending {
     std::vector<ExpertId> experts;  // −1: not seen
     std::vector<float> weights;
+    std::vector<float> logits;  // of the record of rank 0, where there are any
     int n = 0;
     TokenType type = TokenType::prompt;
     bool is_template = false;

@@ -64,6 +64,7 @@ struct ReadOptions {
   bool keep_texts = true;
   /// "meta.KEY": read each prompt's group from there; empty: no groups.
   std::string group_key = {};
+  bool router_logits = false;  ///< give visitors the routers' logits where they are recorded
 };
 
 /// Opens trace directories: checks the manifests, that they come from the same model with the same
