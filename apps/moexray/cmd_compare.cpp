@@ -1,5 +1,6 @@
 #include <fmt/core.h>
 
+#include <initializer_list>
 #include <iterator>
 #include <optional>
 #include <utility>
@@ -25,20 +26,22 @@ std::optional<stats::RoutedTokens> narrowed(const Side& side, int k) {
   return stats::first_experts(side.tokens, k);
 }
 
-// Runs the parts of a comparison: one that lacks what it needs is left out, unless all do.
+// Runs the parts of a comparison: one that lacks what it needs is left out, its keys null, unless
+// all do.
 class Parts {
  public:
   explicit Parts(Section& section) : section_(section) {}
 
   template <typename Add>
-  void add(const char* name, Add part) {
+  void add(std::initializer_list<const char*> keys, Add part) {
     try {
       part();
       ++n_done_;
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::data) throw;
       if (!first_error_) first_error_ = error;
-      section_.notices.push_back(fmt::format("{} left out: {}", name, error.what()));
+      section_.notices.push_back(fmt::format("{} left out: {}", *keys.begin(), error.what()));
+      for (const char* key : keys) section_.json.set(key, Json());
     }
   }
   // @throws Error (data) that left the first part out, if nothing was computed
@@ -55,9 +58,10 @@ class Parts {
 // Every part of the comparison of one pair. Agreement is handed on to the series.
 Section section_of(const ComparedPair& pair, std::vector<stats::LayerAgreement>& agreement) {
   Section section{.json = Json::object({})};
+  add_alignment(pair, section);
   Parts parts(section);
-  parts.add("agreement", [&] { agreement = add_agreement(pair, section); });
-  parts.add("usage", [&] { add_usage(pair, section); });
+  parts.add({"agreement", "disagreement"}, [&] { agreement = add_agreement(pair, section); });
+  parts.add({"usage"}, [&] { add_usage(pair, section); });
   parts.finish();
   section.json.set("notices", Json::array(section.notices));
   return section;

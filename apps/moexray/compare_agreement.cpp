@@ -88,7 +88,6 @@ Json near_ties_json(const std::vector<double>& near_ties) {
 }
 
 void add_agreement_json(const Agreement& agreement, Json& json) {
-  const Alignment& alignment = agreement.pair.alignment;
   Json::Array layers;
   for (std::size_t i = 0; i < agreement.layers.size(); ++i) {
     layers.push_back(layer_agreement_json(static_cast<int>(i), agreement.layers[i]));
@@ -101,13 +100,6 @@ void add_agreement_json(const Agreement& agreement, Json& json) {
     }
     floor = Json(std::move(overlaps));
   }
-  json.set("aligned", Json::object({{"prompts", alignment.prompts.size()},
-                                    {"units", alignment.n_units},
-                                    {"only_in_traces", alignment.n_only_first},
-                                    {"only_in_with", alignment.n_only_second},
-                                    {"tokens", alignment.n_tokens},
-                                    {"share", alignment.share()},
-                                    {"by_token_ids", alignment.has_ids}}));
   json.set("agreement",
            Json::object({{"layers", Json(std::move(layers))}, {"floor", std::move(floor)}}));
   const auto shares_json = [](const std::vector<double>& shares) {
@@ -116,22 +108,6 @@ void add_agreement_json(const Agreement& agreement, Json& json) {
   json.set("disagreement", Json::object({{"lost_by_rank", shares_json(agreement.lost_by_rank)},
                                          {"gained_by_rank", shares_json(agreement.gained_by_rank)},
                                          {"near_ties", near_ties_json(agreement.near_ties)}}));
-}
-
-std::string aligned_text(const Alignment& alignment) {
-  std::string text = fmt::format("{} of {} aligned ({}% of what either has)",
-                                 counted(static_cast<std::int64_t>(alignment.n_tokens), "token"),
-                                 counted(std::ssize(alignment.prompts), "prompt"),
-                                 fixed(100 * alignment.share(), 1));
-  if (alignment.n_units != alignment.prompts.size()) {
-    text += fmt::format(", {}", counted(static_cast<std::int64_t>(alignment.n_units), "unit"));
-  }
-  const std::size_t n_alone = alignment.n_only_first + alignment.n_only_second;
-  if (n_alone > 0) {
-    text += fmt::format("; {} in one of the traces alone",
-                        counted(static_cast<std::int64_t>(n_alone), "prompt"));
-  }
-  return text;
 }
 
 std::vector<std::string> agreement_row(std::size_t layer, const LayerAgreement& own,
@@ -196,7 +172,6 @@ void describe_ranks(const Agreement& agreement, report::Document& document) {
 }
 
 void describe_agreement(const Agreement& agreement, report::Document& document) {
-  document.paragraph(aligned_text(agreement.pair.alignment));
   if (agreement.pair.is_one_of_several()) return;
   document.table(agreement_table(agreement), "How often both choose the same experts for a token");
   document.note(

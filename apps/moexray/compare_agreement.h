@@ -7,8 +7,8 @@
 
 namespace moexray::app {
 
-/// How often both choose the same experts for a token: `aligned`, `agreement` and `disagreement` of
-/// the JSON, a table, compare.tsv, the figures compare_agreement, compare_ranks and compare_gained.
+/// How often both choose the same experts for a token: `agreement` and `disagreement` of the JSON,
+/// a table, compare.tsv, the figures compare_agreement, compare_ranks and compare_gained.
 /// @returns [L]
 /// @throws Error (data) unless tokens are aligned and layers and experts the same
 std::vector<stats::LayerAgreement> add_agreement(const ComparedPair& pair, Section& section);

@@ -14,8 +14,26 @@
 namespace moexray::app {
 namespace {
 
+using report::Json;
+
 // Less is not enough to speak of two traces: a few common prefixes are the easy tokens.
 constexpr double least_share = 0.5;
+
+std::string aligned_text(const stats::Alignment& alignment) {
+  std::string text = fmt::format("{} of {} aligned ({}% of what either has)",
+                                 counted(static_cast<std::int64_t>(alignment.n_tokens), "token"),
+                                 counted(std::ssize(alignment.prompts), "prompt"),
+                                 report::fixed(100 * alignment.share(), 1));
+  if (alignment.n_units != alignment.prompts.size()) {
+    text += fmt::format(", {}", counted(static_cast<std::int64_t>(alignment.n_units), "unit"));
+  }
+  const std::size_t n_alone = alignment.n_only_first + alignment.n_only_second;
+  if (n_alone > 0) {
+    text += fmt::format("; {} in one of the traces alone",
+                        counted(static_cast<std::int64_t>(n_alone), "prompt"));
+  }
+  return text;
+}
 
 }  // namespace
 
@@ -61,6 +79,22 @@ stats::Alignment checked_alignment(const Side& first, const Side& other) {
                  report::fixed(100 * alignment.share(), 1) + "%"});
   }
   return alignment;
+}
+
+void add_alignment(const ComparedPair& pair, Section& section) {
+  const stats::Alignment& alignment = pair.alignment;
+  if (!pair.not_aligned.empty()) {
+    section.json.set("aligned", Json());
+    return;
+  }
+  section.json.set("aligned", Json::object({{"prompts", alignment.prompts.size()},
+                                            {"units", alignment.n_units},
+                                            {"only_in_traces", alignment.n_only_first},
+                                            {"only_in_with", alignment.n_only_second},
+                                            {"tokens", alignment.n_tokens},
+                                            {"share", alignment.share()},
+                                            {"by_token_ids", alignment.has_ids}}));
+  section.document.paragraph(aligned_text(alignment));
 }
 
 void check_same_experts(const ComparedPair& pair, const std::string& part) {

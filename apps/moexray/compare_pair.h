@@ -46,6 +46,9 @@ std::string shape_text(const Side& side);
 /// their tokens.
 stats::Alignment checked_alignment(const Side& first, const Side& other);
 
+/// What is aligned: `aligned` of the JSON, null if nothing is, and a line of text.
+void add_alignment(const ComparedPair& pair, Section& section);
+
 /// @throws Error (data) unless both have the same layers and experts.
 void check_same_experts(const ComparedPair& pair, const std::string& part);
 
