@@ -28,9 +28,13 @@ class AnalysisVisitor : public EventVisitor {
       : signatures_(signatures), tokens_(tokens), stop_(stop) {}
 
   void on_record(std::size_t prompt_index, const RoutingRecord& record) override {
+    on_record_with_logits(prompt_index, record, {});
+  }
+  void on_record_with_logits(std::size_t prompt_index, const RoutingRecord& record,
+                             std::span<const float> logits) override {
     if (stop_.load(std::memory_order_relaxed)) throw Error(ErrorKind::interrupted, "interrupted");
     signatures_.add(prompt_index, record);
-    if (tokens_ != nullptr) tokens_->add(prompt_index, record);
+    if (tokens_ != nullptr) tokens_->add(prompt_index, record, logits);
   }
 
  private:

@@ -24,7 +24,7 @@ class PooledHistogram {
 /// What draws under the null hypothesis give for many tests at once.
 struct MaxTNull {
   std::vector<double> largest;  ///< [R] |t| of all tests, of each draw
-  PooledHistogram pooled;       ///< |t| of all tests and draws
+  PooledHistogram pooled = {};  ///< |t| of all tests and draws
   bool exact = false;           ///< the draws are all that there are, the observed one among them
 };
 

@@ -60,7 +60,8 @@ TokenAccumulator::TokenAccumulator(const RoutingShape& shape, std::size_t n_prom
   }
 }
 
-void TokenAccumulator::check(std::size_t prompt, const RoutingRecord& record) const {
+void TokenAccumulator::check(std::size_t prompt, const RoutingRecord& record,
+                             std::span<const float> logits) const {
   const auto k = static_cast<std::size_t>(shape_.top_k);
   if (prompt >= prompts_.size() || record.layer < 0 || record.layer >= shape_.n_layers ||
       record.pos < 0 || record.pos > std::numeric_limits<std::int32_t>::max() ||
@@ -84,13 +85,14 @@ void TokenAccumulator::check(std::size_t prompt, const RoutingRecord& record) co
     refuse_number("weights", k, record.weights.size());
   }
   const auto n_experts = static_cast<std::size_t>(shape_.n_experts);
-  if (kept_.logits && !record.logits.empty() && record.logits.size() != n_experts) {
-    refuse_number("router logits", n_experts, record.logits.size());
+  if (kept_.logits && !logits.empty() && logits.size() != n_experts) {
+    refuse_number("router logits", n_experts, logits.size());
   }
 }
 
-void TokenAccumulator::add(std::size_t prompt, const RoutingRecord& record) {
-  check(prompt, record);
+void TokenAccumulator::add(std::size_t prompt, const RoutingRecord& record,
+                           std::span<const float> logits) {
+  check(prompt, record, logits);
   Prompt& target = prompts_[prompt];
   target.entries.push_back({static_cast<std::int32_t>(record.pos), record.layer});
   if (record.layer == 0) {
@@ -105,11 +107,11 @@ void TokenAccumulator::add(std::size_t prompt, const RoutingRecord& record) {
       target.weight_shares.push_back(static_cast<std::uint16_t>(std::lround(65'535 * share)));
     }
   }
-  if (kept_.logits && !record.logits.empty()) add_logits(record, target);
+  if (kept_.logits && !logits.empty()) add_logits(record, logits, target);
 }
 
-void TokenAccumulator::add_logits(const RoutingRecord& record, Prompt& target) const {
-  const std::span<const float> logits = record.logits;
+void TokenAccumulator::add_logits(const RoutingRecord& record, std::span<const float> logits,
+                                  Prompt& target) const {
   const double top = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
   for (const float logit : logits) sum += std::exp(logit - top);

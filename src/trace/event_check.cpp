@@ -99,9 +99,9 @@ void PromptCheck::add(const EventLine& line, EventVisitor& visitor) {
   check_token(line);
   if (line.is_flat) return gather(line, visitor);
   const RoutingRecord record{
-      static_cast<int>(line.layer),        line.pos,     line.type,    line.is_template,
-      static_cast<TokenId>(line.token_id), line.experts, line.weights, line.logits};
-  take(key_of(line), record, visitor);
+      static_cast<int>(line.layer),        line.pos,     line.type,   line.is_template,
+      static_cast<TokenId>(line.token_id), line.experts, line.weights};
+  take(key_of(line), record, line.logits, visitor);
 }
 
 void PromptCheck::gather(const EventLine& line, EventVisitor& visitor) {
@@ -136,8 +136,8 @@ void PromptCheck::gather(const EventLine& line, EventVisitor& visitor) {
   pending_.erase(key);
   take(key,
        {static_cast<int>(line.layer), line.pos, whole.type, whole.is_template,
-        static_cast<TokenId>(whole.token_id), whole.experts, whole.weights, whole.logits},
-       visitor);
+        static_cast<TokenId>(whole.token_id), whole.experts, whole.weights},
+       whole.logits, visitor);
 }
 
 void PromptCheck::check_distinct(std::span<const ExpertId> experts) const {
@@ -152,7 +152,8 @@ void PromptCheck::check_distinct(std::span<const ExpertId> experts) const {
   if (!is_distinct) fail("an expert is given twice for one token and layer");
 }
 
-void PromptCheck::take(std::uint64_t key, const RoutingRecord& record, EventVisitor& visitor) {
+void PromptCheck::take(std::uint64_t key, const RoutingRecord& record,
+                       std::span<const float> logits, EventVisitor& visitor) {
   check_distinct(record.experts);
   if (is_ordered_ && key != seen_.size()) {
     if (key < seen_.size()) fail_at("a record is out of order or given twice", key);
@@ -169,7 +170,11 @@ void PromptCheck::take(std::uint64_t key, const RoutingRecord& record, EventVisi
   if (max_prompt_pos_ >= min_generation_pos_) {
     fail_at("a prompt token stands at or behind a generated one", key);
   }
-  visitor.on_record(index_, record);
+  if (logits.empty()) {
+    visitor.on_record(index_, record);
+  } else {
+    visitor.on_record_with_logits(index_, record, logits);
+  }
 }
 
 void PromptCheck::finish() const {

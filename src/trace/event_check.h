@@ -59,7 +59,8 @@ class PromptCheck {
   std::int64_t position_of(std::uint64_t key) const;
   void check_token(const EventLine& line) const;
   void gather(const EventLine& line, EventVisitor& visitor);
-  void take(std::uint64_t key, const RoutingRecord& record, EventVisitor& visitor);
+  void take(std::uint64_t key, const RoutingRecord& record, std::span<const float> logits,
+            EventVisitor& visitor);
   void check_distinct(std::span<const ExpertId> experts) const;
   [[noreturn]] void fail_at(std::string what, std::uint64_t key) const;
 

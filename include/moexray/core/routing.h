@@ -32,7 +32,6 @@ struct RoutingRecord {
   TokenId token_id = -1;              ///< −1: not recorded
   std::span<const ExpertId> experts;  ///< [k], highest in the choice first; ties: lower id first
   std::span<const float> weights;     ///< [k] as the model applies them, or empty: not recorded
-  std::span<const float> logits = {};  ///< [E] the router's, or empty: not recorded or not asked for
 };
 
 }  // namespace moexray

@@ -90,7 +90,8 @@ class TokenAccumulator {
   /// Calls for different prompts may come from different threads at the same time.
   /// @throws Error (data) for an index, layer, position or expert out of range, or a number of
   ///         experts that is not k, of kept weights other than k or 0, of logits other than E or 0.
-  void add(std::size_t prompt, const RoutingRecord& record);
+  /// @param logits [E] of the router, or empty
+  void add(std::size_t prompt, const RoutingRecord& record, std::span<const float> logits = {});
 
   /// The tokens of the prompts that have a signature, in the order of its rows. The accumulator is
   /// used up.
@@ -114,8 +115,8 @@ class TokenAccumulator {
     std::vector<float> margins;
   };
 
-  void check(std::size_t prompt, const RoutingRecord& record) const;
-  void add_logits(const RoutingRecord& record, Prompt& target) const;
+  void check(std::size_t prompt, const RoutingRecord& record, std::span<const float> logits) const;
+  void add_logits(const RoutingRecord& record, std::span<const float> logits, Prompt& target) const;
   void append(Prompt prompt, const std::string& id, RoutedTokens& result) const;
 
   RoutingShape shape_;

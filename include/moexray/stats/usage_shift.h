@@ -82,7 +82,7 @@ struct EntropyShift {
   int category = -1;  ///< into UsageShift::categories; −1: of all prompts
   double first = undefined;
   double second = undefined;
-  ClusteredEstimate difference;  ///< second − first
+  ClusteredEstimate difference = {};  ///< second − first
 };
 
 struct UsageShift {

@@ -81,6 +81,12 @@ class EventVisitor {
  public:
   virtual ~EventVisitor() = default;
   virtual void on_record(std::size_t prompt_index, const RoutingRecord& record) = 0;
+  /// Called in place of on_record() for a record with the router's logits, [E], if
+  /// ReadOptions::router_logits asks for them.
+  virtual void on_record_with_logits(std::size_t prompt_index, const RoutingRecord& record,
+                                     std::span<const float> /*logits*/) {
+    on_record(prompt_index, record);
+  }
 };
 
 /// Streams every routing event of the set through the visitor, once, and verifies it: counts (T·L·k

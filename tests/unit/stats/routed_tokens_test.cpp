@@ -79,7 +79,7 @@ TEST(RoutedTokens, KeepWhatIsAskedForOfWeightsAndLogits) {
   TokenAccumulator accumulator(shape, 1, {}, {.weights = true, .logits = true});
   const auto add_weighed = [&](int layer, std::vector<ExpertId> experts, std::vector<float> weights,
                                std::vector<float> logits) {
-    accumulator.add(0, {layer, 0, TokenType::prompt, false, 7, experts, weights, logits});
+    accumulator.add(0, {layer, 0, TokenType::prompt, false, 7, experts, weights}, logits);
   };
   add_weighed(1, {3, 2}, {0.3F, 0.1F}, {0, 1, 2, 3});
   add_weighed(0, {0, 1}, {1, 1}, {5, 4, 1, 2});
@@ -105,7 +105,7 @@ TEST(RoutedTokens, KeepWhatIsAskedForOfWeightsAndLogits) {
   TokenAccumulator wrong(shape, 1, {}, {.weights = true, .logits = true});
   const std::vector<float> three{0, 0, 0};
   expect_error(ErrorKind::data, "router logits: expected 4, found 3",
-               [&] { wrong.add(0, {0, 0, TokenType::prompt, false, 7, experts, {}, three}); });
+               [&] { wrong.add(0, {0, 0, TokenType::prompt, false, 7, experts, {}}, three); });
 }
 
 TEST(RoutedTokens, RefuseRecordsOutOfRange) {

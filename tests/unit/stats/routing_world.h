@@ -57,9 +57,8 @@ struct RoutingWorld {
               weights ? weights(i, t, layer) : std::vector<float>();
           const std::vector<float> own_logits = logits ? logits(i, t, layer) : std::vector<float>();
           record.weights = own_weights;
-          record.logits = own_logits;
           signatures.add(static_cast<std::size_t>(i), record);
-          tokens.add(static_cast<std::size_t>(i), record);
+          tokens.add(static_cast<std::size_t>(i), record, own_logits);
         }
       }
     }
