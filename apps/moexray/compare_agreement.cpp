@@ -29,9 +29,9 @@ struct Agreement {
   std::vector<LayerAgreement> layers;
   std::vector<LayerAgreement> floor;  // none: no --floor
   // Of all layers together.
-  std::vector<double> lost_by_rank;    // none: no order of experts
-  std::vector<double> gained_by_rank;  // none: no router logits
-  std::vector<double> near_ties;       // by near_tie_margins; likewise
+  std::vector<double> lost_by_rank = {};    // none: no order of experts
+  std::vector<double> gained_by_rank = {};  // none: no router logits
+  std::vector<double> near_ties = {};       // by near_tie_margins; likewise
 };
 
 Json layer_agreement_json(int layer, const LayerAgreement& own) {
