@@ -9,7 +9,6 @@
 #include "exchange.h"
 #include "max_t.h"
 #include "moexray/core/error.h"
-#include "moexray/stats/expert_categories.h"
 #include "moexray/stats/paired.h"
 #include "moexray/stats/rates.h"
 #include "moexray/stats/units.h"
@@ -108,11 +107,16 @@ class FlippedRatios {
 
 bool is_exact(std::size_t n_units) { return n_units <= max_exact_units; }
 
+// As many draws as 2·10⁹ products allow, from 199 to 9,999.
+int default_draws(std::size_t n_units, const RoutingShape& shape) {
+  const double n_columns = static_cast<double>(shape.n_layers) * shape.n_experts;
+  const double n = 2e9 / (2 * n_columns * static_cast<double>(n_units));
+  return static_cast<int>(std::clamp(n, 199.0, 9999.0));
+}
+
 int n_flips(std::size_t n_units, const RoutingShape& shape, const UsageShiftOptions& options) {
   if (is_exact(n_units)) return 1 << n_units;
-  if (options.n_permutations > 0) return options.n_permutations;
-  // Two products a unit and column.
-  return static_cast<int>(default_permutations(2 * n_units, shape, 1));
+  return options.n_permutations > 0 ? options.n_permutations : default_draws(n_units, shape);
 }
 
 MaxTNull flipped(const FlippedRatios& ratios, std::size_t n_units, int n_draws,
@@ -299,11 +303,8 @@ void test_categories(const PairedUsage& usage, const UsageShiftOptions& options,
                     "exchanging the categories of whole groups changes nothing", 0};
     return;
   }
-  const auto n = static_cast<std::size_t>(usage.common.rows());
-  const auto n_permutations =
-      options.n_permutations > 0
-          ? options.n_permutations
-          : static_cast<int>(default_permutations(n, usage.shape, categories.names.size()));
+  const int n_permutations = options.n_permutations > 0 ? options.n_permutations
+                                                        : default_draws(units.size(), usage.shape);
   const PseudoF test =
       test_pseudo_f(usage.common, categories, units,
                     {n_permutations, options.seed, options.n_threads, options.work.stop});

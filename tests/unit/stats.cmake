@@ -19,7 +19,7 @@ target_include_directories(stats_test PRIVATE ${PROJECT_SOURCE_DIR}/src/stats ${
 # Simulations, as what takes minutes elsewhere: `ctest -LE slow` leaves them out.
 moexray_test(calibration_test OPTIMISED
   SOURCES stats/calibration_test.cpp stats/expert_calibration_test.cpp stats/inference_calibration_test.cpp
-          stats/ladder_calibration_test.cpp stats/shadow_calibration_test.cpp
+          stats/ladder_calibration_test.cpp stats/shadow_calibration_test.cpp stats/usage_calibration_test.cpp
   LABELS slow
   PRIVATE moexray::routing moexray::stats)
 target_include_directories(calibration_test PRIVATE ${PROJECT_SOURCE_DIR}/src/stats ${PROJECT_SOURCE_DIR}/bench)
