@@ -20,10 +20,22 @@ namespace {
 
 using report::Json;
 
-// The first k experts of a wider routing, where the order says which these are.
-std::optional<stats::RoutedTokens> narrowed(const Side& side, int k) {
-  if (side.tokens.shape.top_k <= k || !has_expert_order(side.traces)) return std::nullopt;
+// The first experts of a wider routing, as many as the other has, where the order says which these
+// are.
+std::optional<stats::RoutedTokens> narrowed(const Side& side, const Side& other) {
+  const int k = other.tokens.shape.top_k;
+  const bool is_wider = k > 0 && side.tokens.shape.top_k > k;
+  if (!is_wider || !has_expert_order(side.traces)) return std::nullopt;
   return stats::first_experts(side.tokens, k);
+}
+
+void add_width_notice(const ComparedPair& pair, Section& section) {
+  const int first_k = pair.first.tokens.shape.top_k;
+  const int other_k = pair.other.tokens.shape.top_k;
+  const int k = pair.first_tokens.shape.top_k;
+  if (first_k == other_k || k != pair.other_tokens.shape.top_k) return;
+  section.notices.push_back(fmt::format(
+      "{} and {} experts a token: the first {} of both are compared", first_k, other_k, k));
 }
 
 // Runs the parts of a comparison: one that lacks what it needs is left out, its keys null, unless
@@ -59,6 +71,7 @@ class Parts {
 Section section_of(const ComparedPair& pair, std::vector<stats::LayerAgreement>& agreement) {
   Section section{.json = Json::object({})};
   add_alignment(pair, section);
+  add_width_notice(pair, section);
   Parts parts(section);
   parts.add({"agreement", "disagreement"}, [&] { agreement = add_agreement(pair, section); });
   parts.add({"usage"}, [&] { add_usage(pair, section); });
@@ -78,8 +91,8 @@ Section compared(const AnalysisInput& input, const Side& other, const Side* floo
     if (error.kind() != ErrorKind::data) throw;
     not_aligned = error.what();
   }
-  const auto narrowed_first = narrowed(first, other.tokens.shape.top_k);
-  const auto narrowed_other = narrowed(other, first.tokens.shape.top_k);
+  const auto narrowed_first = narrowed(first, other);
+  const auto narrowed_other = narrowed(other, first);
   const ComparedPair pair{.input = input,
                           .first = first,
                           .other = other,
@@ -91,13 +104,7 @@ Section compared(const AnalysisInput& input, const Side& other, const Side* floo
                           .suffix = suffix};
   if (pair.not_aligned.empty() && pair.same_experts()) check_layer_numbers(pair);
   step.name = other.name;
-  Section section = section_of(pair, step.layers);
-  if (narrowed_first || narrowed_other) {
-    section.notices.push_back(fmt::format(
-        "{} and {} experts a token: the first {} of both are compared", first.tokens.shape.top_k,
-        other.tokens.shape.top_k, pair.first_tokens.shape.top_k));
-  }
-  return section;
+  return section_of(pair, step.layers);
 }
 
 void check_floor(const Side& first, const Side* floor) {
