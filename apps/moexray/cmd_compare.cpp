@@ -51,7 +51,7 @@ class Parts {
       ++n_done_;
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::data) throw;
-      if (!first_error_) first_error_ = error;
+      if (!first_error_) first_error_.emplace(error);
       section_.notices.push_back(fmt::format("{} left out: {}", *keys.begin(), error.what()));
       for (const char* key : keys) section_.json.set(key, Json());
     }
@@ -140,6 +140,28 @@ Section joined(std::vector<Section> sections, std::span<const SeriesStep> steps)
   return result;
 }
 
+// A step that cannot be compared is left out, unless none can.
+Section compared_series(const AnalysisInput& input, std::size_t n_others, const Side* floor) {
+  std::vector<Section> sections;
+  std::vector<SeriesStep> steps(n_others);
+  std::optional<Error> last_error;
+  std::size_t n_left_out = 0;
+  for (std::size_t i = 0; i < n_others; ++i) {
+    try {
+      sections.push_back(
+          compared(input, input.sides[i + 1], floor, "_" + std::to_string(i + 1), steps[i]));
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::data) throw;
+      last_error.emplace(error);
+      ++n_left_out;
+      sections.push_back({.json = Json::object({{"left_out", error.what()}}),
+                          .notices = {std::string("left out: ") + error.what()}});
+    }
+  }
+  if (n_left_out == n_others) throw Error(*last_error);
+  return joined(std::move(sections), steps);
+}
+
 Section run(const AnalysisInput& input, const Arguments& arguments) {
   if (input.settings.selection.weighted) {
     throw Error(ErrorKind::data,
@@ -149,13 +171,11 @@ Section run(const AnalysisInput& input, const Arguments& arguments) {
   const Side* floor = has_floor ? &input.sides.back() : nullptr;
   check_floor(input.sides.front(), floor);
   const std::size_t n_others = input.sides.size() - (has_floor ? 2 : 1);
-  std::vector<Section> sections;
-  std::vector<SeriesStep> steps(n_others);
-  for (std::size_t i = 0; i < n_others; ++i) {
-    const std::string suffix = n_others == 1 ? "" : "_" + std::to_string(i + 1);
-    sections.push_back(compared(input, input.sides[i + 1], floor, suffix, steps[i]));
+  if (n_others == 1) {
+    SeriesStep step;
+    return compared(input, input.sides[1], floor, "", step);
   }
-  return n_others == 1 ? std::move(sections.front()) : joined(std::move(sections), steps);
+  return compared_series(input, n_others, floor);
 }
 
 }  // namespace
@@ -177,10 +197,12 @@ Analysis compare_analysis() {
           "each "
           "step has come to the first routing, layer by layer. What a pair of traces lacks is "
           "said, "
-          "and the rest computed: directories of counts have usage alone. With -o DIR it writes "
+          "and the rest computed: of directories of counts usage alone. With -o DIR it writes "
           "compare.tsv, compare_usage.tsv, the figures compare_agreement, compare_ranks, "
-          "compare_gained and compare_usage, for a series compare_saturation.tsv and its figures "
-          "(and _1, _2, … behind the names of each pair), and report.json.",
+          "compare_gained and compare_shifts (of the second pair of a series compare_2.tsv, …), of "
+          "a "
+          "series compare_series.tsv and the figures compare_saturation and "
+          "compare_saturation_layers, and report.json.",
       .flags = {common_tokens_flag(), group_by_flag()},
       .examples = {{"moexray compare traces --with traces-float32",
                     "agreement by layer, with intervals over prompts"},

@@ -154,6 +154,9 @@ void describe_ranks(const Agreement& agreement, report::Document& document) {
   if (agreement.lost_by_rank.empty()) return;
   document.paragraph("places lost, by rank in the first: " +
                      ranks_text(agreement.lost_by_rank, 1, false));
+  const ComparedPair& pair = agreement.pair;
+  const bool is_narrowed = pair.first_tokens.shape.top_k < pair.first.tokens.shape.top_k;
+  if (is_narrowed) return;
   if (agreement.gained_by_rank.empty()) {
     document.note(
         "which ranks the experts gained had, and near ties, need router logits in the first trace "

@@ -86,7 +86,7 @@ report::Table saturation_table(std::span<const SeriesStep> steps, const std::vec
     cells.push_back(step_name(steps, first[layer]));
     table.add_row(cells);
   }
-  table.whole_in("compare_saturation.tsv (with -o DIR)");
+  table.whole_in("compare_series.tsv (with -o DIR)");
   return table;
 }
 
@@ -190,7 +190,7 @@ void add_saturation(std::span<const SeriesStep> steps, Section& section) {
       "κ = (agreement − chance) / (1 − chance), chance: another token of the prompt; the last "
       "column "
       "names the first step whose 95% interval lies at or above 0.5");
-  section.files.push_back(text_file("compare_saturation.tsv", saturation_tsv(steps)));
+  section.files.push_back(text_file("compare_series.tsv", saturation_tsv(steps)));
   section.figures.push_back(curve_figure(steps));
   section.figures.push_back(layers_figure(steps));
 }

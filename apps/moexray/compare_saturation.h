@@ -16,7 +16,7 @@ struct SeriesStep {
 };
 
 /// How agreement with the first side grows along the series: `saturation` and `saturated_at` of the
-/// JSON, a table, compare_saturation.tsv, the figures compare_saturation and
+/// JSON, a table, compare_series.tsv, the figures compare_saturation and
 /// compare_saturation_layers. Nothing for fewer than two steps with agreement.
 void add_saturation(std::span<const SeriesStep> steps, Section& section);
 

@@ -105,7 +105,7 @@ Json usage_json(const UsageShift& usage, std::size_t n_unequal) {
 
 // With its sign, in points of a hundred.
 std::string points_text(double difference) {
-  return (difference < 0 ? "−" : "+") + fixed(100 * std::abs(difference), 2);
+  return (difference < 0 ? "" : "+") + fixed(100 * difference, 2);
 }
 
 std::string counts_sentence(const UsageShift& usage) {
@@ -150,6 +150,9 @@ report::Table entropies_table(const UsageShift& usage) {
 std::string categories_sentence(const UsageShift& usage) {
   if (!usage.check.comparable()) {
     return "whether categories shift differently was not tested: " + usage.check.reason;
+  }
+  if (std::isnan(usage.by_category.statistic)) {
+    return "whether categories shift differently: nothing changes on the " + usage.positions.text();
   }
   return fmt::format(
       "do categories shift differently? F = {}, p = {} ({} of the variance of the changes lies "
@@ -211,7 +214,7 @@ report::Figure usage_figure(const ComparedPair& pair, const UsageShift& usage) {
   map.row_key = "layer";
   map.column_key = "expert";
   map.value_key = "difference";
-  return {"compare_usage" + pair.suffix, "Experts used more or less",
+  return {"compare_shifts" + pair.suffix, "Experts used more or less",
           fmt::format("By how many of a hundred tokens more the second routing selects each expert "
                       "than the first, for the same tokens; {} of {} experts shift (adjusted p ≤ "
                       "0.05).",

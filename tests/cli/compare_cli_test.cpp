@@ -106,8 +106,9 @@ TEST_F(CompareCommand, ShowsHowASeriesComesToTheFirst) {
   EXPECT_EQ(step.at("layers").at(0).at("overlap").at("estimate"), 1.0);
   EXPECT_LT(step.at("layers").at(1).at("kappa").at("same_prompt").at("ci95").at(1), 0.5);
   for (const char* file :
-       {"compare_1.tsv", "compare_2.tsv", "compare_usage_2.tsv", "compare_saturation.tsv",
-        "compare_saturation.svg", "compare_saturation_layers.svg", "compare_agreement_1.svg"}) {
+       {"compare_1.tsv", "compare_2.tsv", "compare_usage_2.tsv", "compare_series.tsv",
+        "compare_saturation.svg", "compare_saturation_layers.svg", "compare_shifts_1.svg",
+        "compare_agreement_1.svg"}) {
     EXPECT_TRUE(fs::exists(fs::path(path("out")) / file)) << file;
   }
   const CommandResult text =
