@@ -9,8 +9,8 @@ if (($# > 1)) || [[ ${1:-} == -h || ${1:-} == --help ]]; then
   cat <<'END'
 Usage: bench/analysis.sh [WORK_DIRECTORY]
 
-Makes a 1 GB trace of 10,000 prompts (kept in WORK_DIRECTORY, default build/bench-data), reads it with moexray and,
-where python3 has numpy, with json and numpy, and runs the analyses on it. Needs build/bin/moexray and
+Makes a 1 GB trace of 10,000 prompts, and another of the same tokens (kept in WORK_DIRECTORY, default build/bench-data),
+reads it with moexray and, where python3 has numpy, with json and numpy, and runs the analyses on it. Needs build/bin/moexray and
 build/bench/make_trace (cmake --preset default -DMOEXRAY_BUILD_BENCH=ON), and /usr/bin/time.
 END
   [[ ${1:-} == -h || ${1:-} == --help ]] && exit 0
@@ -24,6 +24,7 @@ for tool in "$moexray" build/bench/make_trace /usr/bin/time; do
 done
 mkdir -p "$data"
 [[ -e $data/trace/manifest.json ]] || build/bench/make_trace "$data/trace" 10000 42
+[[ -e $data/other/manifest.json ]] || build/bench/make_trace "$data/other" 10000 42 4
 n_bytes=$(cat "$data"/trace/events-*.jsonl | wc -c)
 
 # measure NAME COMMAND…: seconds, processor seconds and peak memory of one run, remembered by name.
@@ -51,6 +52,8 @@ for command in similarity layers experts "project --method pca" "classify --fold
   # shellcheck disable=SC2086 # a command and its flags
   measure "moexray $command" "$moexray" $command "$data/trace" --quiet
 done
+cat "$data"/other/events-*.jsonl >/dev/null
+measure "moexray compare" "$moexray" compare "$data/trace" --with "$data/other" --quiet
 awk -v b="$n_bytes" -v s="${seconds[moexray signatures]}" \
   'BEGIN { printf "\nreading: %.0f MB/s\n", b / 1e6 / s }'
 if [[ -n ${seconds[Python json + numpy]:-} ]]; then

@@ -1,7 +1,8 @@
 // Writes a made-up trace of any size, for measuring what reads and analyses it:
-//   make_trace DIR [PROMPTS [TOKENS]]
+//   make_trace DIR [PROMPTS [TOKENS [SEED]]]
 // 16 layers × 64 experts, top-8; four categories, each with its own taste in experts; TOKENS a
-// prompt, give or take a half. 10,000 prompts of 42 tokens are about 1 GB of events.
+// prompt, give or take a half, of 5,000 types. 10,000 prompts of 42 tokens are about 1 GB of
+// events. Another SEED is another routing of the same tokens.
 
 #include <fmt/core.h>
 
@@ -50,20 +51,24 @@ void draw_experts(const double* cumulative, RandomStream& random, std::vector<Ex
 }
 
 FinishedPrompt make_prompt(const Prompt& prompt, const std::vector<double>& taste,
-                           std::int64_t mean_tokens) {
-  RandomStream random(2, prompt.id);
+                           std::int64_t mean_tokens, std::uint64_t seed) {
+  RandomStream tokens(2, prompt.id);
   const auto n =
       std::max<std::int64_t>(1, mean_tokens / 2) +
-      static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(mean_tokens) + 1));
+      static_cast<std::int64_t>(tokens.below(static_cast<std::uint64_t>(mean_tokens) + 1));
   FinishedPrompt finished;
   finished.prompt = &prompt;
   finished.n_prompt_tokens = n;
   finished.n_generated_tokens = 0;
   finished.finish_reason = "length";
-  finished.token_ids.assign(static_cast<std::size_t>(n), 5);
+  for (std::int64_t t = 0; t < n; ++t) {
+    // Chances that fall as 1 / rank.
+    finished.token_ids.push_back(static_cast<TokenId>(std::pow(5000, tokens.uniform())));
+  }
   finished.tokens.assign(static_cast<std::size_t>(n), "a");
   finished.routing = RoutingBuffer(shape, false);
   finished.routing.reserve(n);
+  RandomStream random(seed, prompt.id);
   std::vector<ExpertId> experts;
   std::vector<float> weights(static_cast<std::size_t>(shape.top_k));
   for (int layer = 0; layer < shape.n_layers; ++layer) {
@@ -78,7 +83,7 @@ FinishedPrompt make_prompt(const Prompt& prompt, const std::vector<double>& tast
 }
 
 void make_trace(const std::filesystem::path& directory, std::size_t n_prompts,
-                std::int64_t mean_tokens) {
+                std::int64_t mean_tokens, std::uint64_t seed) {
   TraceManifest manifest;
   manifest.tool = trace_tool_name();
   manifest.model.name = "made-up";
@@ -98,7 +103,7 @@ void make_trace(const std::filesystem::path& directory, std::size_t n_prompts,
       prompts[i].id = fmt::format("p{:06}", first + i);
       prompts[i].category = fmt::format("category-{}", category);
       prompts[i].text = "made up";
-      batch.push_back(make_prompt(prompts[i], tastes[category], mean_tokens));
+      batch.push_back(make_prompt(prompts[i], tastes[category], mean_tokens, seed));
     }
     writer.commit_batch(batch);
   }
@@ -108,13 +113,14 @@ void make_trace(const std::filesystem::path& directory, std::size_t n_prompts,
 }  // namespace moexray
 
 int main(int argc, char** argv) {
-  if (argc < 2 || argc > 4) {
-    std::cerr << "usage: make_trace DIR [PROMPTS [TOKENS]]\n";
+  if (argc < 2 || argc > 5) {
+    std::cerr << "usage: make_trace DIR [PROMPTS [TOKENS [SEED]]]\n";
     return 2;
   }
   try {
     moexray::make_trace(argv[1], argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 10000,
-                        argc > 3 ? std::strtoll(argv[3], nullptr, 10) : 42);
+                        argc > 3 ? std::strtoll(argv[3], nullptr, 10) : 42,
+                        argc > 4 ? std::strtoull(argv[4], nullptr, 10) : 3);
   } catch (const std::exception& error) {
     std::cerr << "make_trace: " << error.what() << '\n';
     return 1;

@@ -39,7 +39,7 @@ struct Analysis {
   std::vector<Example> examples = {};
   Needs needs = {};
   /// A flag for each side beyond the first, which the positionals name: its trace directories, of
-  /// FlagType::texts.
+  /// FlagType::texts. A repeated one has a side for each time it is given.
   std::vector<Flag> other_sides = {};
   /// The same for sides that may be missing; `analyze` never has them.
   std::vector<Flag> optional_sides = {};

@@ -112,8 +112,9 @@ AnalysisSettings analysis_settings(const Arguments& arguments, std::size_t first
     if (!arguments.has(flag.key())) {
       throw Error(ErrorKind::usage, "missing flag --" + flag.key() + " " + placeholder_of(flag));
     }
-    const std::vector<std::string>& own = arguments.texts(flag.key());
-    settings.sides.emplace_back(own.begin(), own.end());
+    for (const std::vector<std::string>& own : arguments.groups(flag.key())) {
+      settings.sides.emplace_back(own.begin(), own.end());
+    }
   }
   if (arguments.has("output")) settings.output = arguments.text("output");
   if (arguments.has("json")) settings.json = arguments.text("json");

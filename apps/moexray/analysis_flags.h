@@ -56,7 +56,7 @@ Flag common_tokens_flag();
 /// Reads the flags of with_analysis_flags; a command may do without --output and --seed.
 /// @param first_trace how many positionals stand before the trace directories of the first side
 /// @param other_sides flags, of one or several texts, that name the trace directories of one more
-///        side each
+///        side each; a repeated one, of one each time
 /// @throws Error (usage)
 AnalysisSettings analysis_settings(const Arguments& arguments, std::size_t first_trace = 0,
                                    std::span<const Flag> other_sides = {});

@@ -28,9 +28,13 @@ class AnalysisVisitor : public EventVisitor {
       : signatures_(signatures), tokens_(tokens), stop_(stop) {}
 
   void on_record(std::size_t prompt_index, const RoutingRecord& record) override {
+    on_record_with_logits(prompt_index, record, {});
+  }
+  void on_record_with_logits(std::size_t prompt_index, const RoutingRecord& record,
+                             std::span<const float> logits) override {
     if (stop_.load(std::memory_order_relaxed)) throw Error(ErrorKind::interrupted, "interrupted");
     signatures_.add(prompt_index, record);
-    if (tokens_ != nullptr) tokens_->add(prompt_index, record);
+    if (tokens_ != nullptr) tokens_->add(prompt_index, record, logits);
   }
 
  private:
@@ -60,15 +64,17 @@ void name_sides(const std::vector<Directories>& directories, std::vector<Side>& 
   }
   std::sort(names.begin(), names.end());
   if (std::adjacent_find(names.begin(), names.end()) == names.end()) return;
+  constexpr std::size_t n_letters = 26;
   for (std::size_t i = 0; i < sides.size(); ++i) {
-    sides[i].name = std::string(1, static_cast<char>('A' + i));
+    const std::string round = i < n_letters ? "" : std::to_string(i / n_letters + 1);
+    sides[i].name = static_cast<char>('A' + i % n_letters) + round;
   }
 }
 
-void add_events(const AnalysisSettings& settings, const std::atomic<bool>& stop, const Side& side,
+void add_events(const ReadOptions& reading, const std::atomic<bool>& stop, const Side& side,
                 stats::SignatureAccumulator& signatures, stats::TokenAccumulator* tokens) {
   AnalysisVisitor visitor(signatures, tokens, stop);
-  read_events(side.traces, visitor, settings.reading);
+  read_events(side.traces, visitor, reading);
 }
 
 void add_counts(const std::atomic<bool>& stop, const Side& side,
@@ -81,8 +87,8 @@ void add_counts(const std::atomic<bool>& stop, const Side& side,
 }
 
 // Fills in what is made of the events of side.traces.
-void read_side(const AnalysisSettings& settings, const Needs& needs, const std::atomic<bool>& stop,
-               Side& side) {
+void read_side(const AnalysisSettings& settings, const Needs& needs, bool with_ranks,
+               const std::atomic<bool>& stop, Side& side) {
   if (!needs.signatures && !needs.tokens) return;
   std::vector<stats::PromptLabel> labels;
   for (const TracePrompt& prompt : side.traces.prompts) {
@@ -92,12 +98,15 @@ void read_side(const AnalysisSettings& settings, const Needs& needs, const std::
   std::optional<stats::TokenAccumulator> tokens;
   const bool is_counted = has_counts(side.traces);
   if (needs.tokens && !is_counted) {
-    tokens.emplace(side.traces.shape, side.traces.prompts.size(), settings.selection);
+    tokens.emplace(side.traces.shape, side.traces.prompts.size(), settings.selection,
+                   stats::KeptOfTokens{.weights = with_ranks, .logits = with_ranks});
   }
   if (is_counted) {
     add_counts(stop, side, signatures);
   } else {
-    add_events(settings, stop, side, signatures, tokens ? &*tokens : nullptr);
+    ReadOptions reading = settings.reading;
+    reading.router_logits = with_ranks;
+    add_events(reading, stop, side, signatures, tokens ? &*tokens : nullptr);
   }
   side.signatures = std::move(signatures).finish();
   if (tokens) side.tokens = std::move(*tokens).finish(side.signatures);
@@ -194,7 +203,10 @@ AnalysisInput read_analysis_input(
     const std::string head = input.sides.size() > 1 ? printable(side.name, 60) + ": " : "";
     for (const std::string& notice : side.traces.notices) console.notice(head + notice);
   }
-  for (Side& side : input.sides) read_side(settings, needs, console.stop_requested(), side);
+  for (Side& side : input.sides) {
+    const bool with_ranks = needs.ranks && &side == &input.sides.front();
+    read_side(settings, needs, with_ranks, console.stop_requested(), side);
+  }
   input.settings = std::move(settings);
   input.stop = &console.stop_requested();
   input.console = &console;

@@ -26,6 +26,9 @@ struct Needs {
   /// With `tokens`: it can do without them. Of counts Side::tokens is empty, and whole prompts are
   /// compared.
   bool takes_counts = false;
+  /// With `tokens`: those of the first side have the weights of their experts, and where router
+  /// logits were recorded what they say of the experts that come next.
+  bool ranks = false;
   bool takes_pool = false;  ///< also of counts that are no prompts'
 };
 

@@ -145,6 +145,9 @@ class Parser {
     return option->results();
   }
 
+  // How many values a flag of several texts had each time it was given.
+  const std::vector<std::size_t>& group_sizes(const Flag& flag) { return group_sizes_[flag.key()]; }
+
  private:
   // The flag that takes a value and is called so; null: there is none.
   const Flag* valued_flag(std::string_view word) const {
@@ -157,7 +160,7 @@ class Parser {
   }
 
   // A flag of several texts before each of them: CLI11 would look for lists in the texts.
-  std::vector<std::string> spread(const std::vector<std::string>& words) const {
+  std::vector<std::string> spread(const std::vector<std::string>& words) {
     std::vector<std::string> result;
     std::string flag;          // whose texts these are
     bool needs_value = false;  // the word before is a flag that this one is the value of
@@ -173,8 +176,10 @@ class Parser {
         needs_value = named != nullptr && word.find('=') == std::string::npos;
         const bool takes_several = named != nullptr && named->type == FlagType::texts;
         flag = takes_several ? "--" + named->key() : "";
+        if (takes_several) group_sizes_[named->key()].push_back(1);
       } else if (!flag.empty()) {
         result.push_back(flag);
+        ++group_sizes_[flag.substr(2)].back();
       }
       result.push_back(word);
     }
@@ -195,6 +200,7 @@ class Parser {
   const Command& command_;
   CLI::App app_;
   std::map<std::string, std::string> values_;
+  std::map<std::string, std::vector<std::size_t>> group_sizes_;
 };
 
 void check_positionals(const Command& command, const std::vector<std::string>& given) {
@@ -299,6 +305,9 @@ Arguments CommandLine::parse_arguments(const Command& command, std::vector<std::
   const auto take = [&](const Flag& flag) {
     auto values = parser.values(flag);
     if (!values.empty()) arguments.given_[flag.key()] = std::move(values);
+    if (flag.type == FlagType::texts && flag.repeated) {
+      arguments.group_sizes_[flag.key()] = parser.group_sizes(flag);
+    }
     if (!flag.default_value.empty()) arguments.defaults_[flag.key()] = {flag.default_value};
   };
   for (const Flag& flag : command.flags) take(flag);
@@ -353,6 +362,19 @@ const std::vector<std::string>& Arguments::texts(std::string_view key) const {
   if (found == defaults_.end())
     throw Error(ErrorKind::runtime, {"no value", "--" + std::string(key), {}, {}});
   return found->second;
+}
+
+std::vector<std::vector<std::string>> Arguments::groups(std::string_view key) const {
+  const std::vector<std::string>& all = texts(key);
+  const auto sizes = group_sizes_.find(key);
+  if (sizes == group_sizes_.end() || !given(key)) return {all};
+  std::vector<std::vector<std::string>> groups;
+  auto next = all.begin();
+  for (const std::size_t size : sizes->second) {
+    groups.emplace_back(next, next + static_cast<std::ptrdiff_t>(size));
+    next += static_cast<std::ptrdiff_t>(size);
+  }
+  return groups;
 }
 
 std::int64_t Arguments::integer(std::string_view key) const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -31,7 +32,9 @@ struct Flag {
   double min = -9e15;
   double max = 9e15;
   std::vector<std::string> choices = {};
-  bool repeated = false;  ///< of FlagType::text: may be given several times, for several values
+  /// Of FlagType::text: may be given several times, for several values. Of FlagType::texts: those
+  /// of each time are a group, see Arguments::groups().
+  bool repeated = false;
 
   /// The name without dashes and short form: "output".
   std::string key() const { return name.substr(name.rfind("--") + 2); }
@@ -63,6 +66,9 @@ class Arguments {
   const std::string& text(std::string_view key) const;
   /// All values of a flag of several, or of one given several times.
   const std::vector<std::string>& texts(std::string_view key) const;
+  /// The values of a flag of FlagType::texts, a group for each time it was given; one group unless
+  /// it is `repeated`.
+  std::vector<std::vector<std::string>> groups(std::string_view key) const;
   std::int64_t integer(std::string_view key) const;
   double number(std::string_view key) const;
   const std::vector<std::string>& positionals() const { return positionals_; }
@@ -72,6 +78,7 @@ class Arguments {
   using Values = std::map<std::string, std::vector<std::string>, std::less<>>;
   Values given_;
   Values defaults_;
+  std::map<std::string, std::vector<std::size_t>, std::less<>> group_sizes_;
   std::vector<std::string> positionals_;
 };
 

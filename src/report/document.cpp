@@ -1,7 +1,9 @@
 #include "moexray/report/document.h"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
+#include <utility>
 
 #include "moexray/core/escape.h"
 
@@ -47,6 +49,10 @@ void Document::note(std::string text) { blocks_.emplace_back(Lines{std::move(tex
 
 void Document::table(Table table, std::string caption) {
   blocks_.emplace_back(Captioned{std::move(table), std::move(caption)});
+}
+
+void Document::append(Document other) {
+  std::move(other.blocks_.begin(), other.blocks_.end(), std::back_inserter(blocks_));
 }
 
 std::string Document::text(std::size_t width) const {

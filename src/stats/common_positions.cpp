@@ -12,10 +12,6 @@
 namespace moexray::stats {
 namespace {
 
-bool is_comparable(const RoutedToken& token, TokenType part) {
-  return token.type == part && !(part == TokenType::prompt && token.is_template);
-}
-
 std::string part_name(TokenType part) { return part == TokenType::prompt ? "prompt" : "generated"; }
 
 std::string unit_name(const Units& units, std::size_t n) {
@@ -62,6 +58,10 @@ void for_each_token(const RoutedTokens& tokens, const CommonPositions& positions
 }
 
 }  // namespace
+
+bool is_comparable(const RoutedToken& token, TokenType part) {
+  return token.type == part && !(part == TokenType::prompt && token.is_template);
+}
 
 std::string name_of(Comparability outcome) {
   switch (outcome) {

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <mutex>
-#include <numeric>
+#include <utility>
 
 #include "category_contrasts.h"
-#include "moexray/stats/false_discovery.h"
+#include "max_t.h"
 #include "moexray/stats/permutation_tests.h"
 #include "parallel.h"
 #include "relabelling.h"
@@ -29,40 +29,10 @@ std::int64_t permutations_of(std::size_t n_units, const RoutingShape& shape,
                                     : default_permutations(n_units, shape, n_categories);
 }
 
-// How many of all cells' |t|, in steps of 1/1024, lie in each step; from 64 on they are one.
-class PooledHistogram {
- public:
-  static std::size_t bin(double t) {
-    // Off the multiples, so that round values do not fall to either side by their last bit.
-    const double scaled = std::abs(t) * 1024 + 0.381966;
-    return scaled < n_bins - 1 ? static_cast<std::size_t>(scaled) : n_bins - 1;
-  }
-  void add(double t) { ++counts_[bin(t)]; }
-  void add(const PooledHistogram& other) {
-    for (std::size_t i = 0; i < n_bins; ++i) counts_[i] += other.counts_[i];
-  }
-  // [bins] how many lie in a bin or above.
-  std::vector<std::uint64_t> reached() const {
-    std::vector<std::uint64_t> result = counts_;
-    for (std::size_t i = n_bins - 1; i > 0; --i) result[i - 1] += result[i];
-    return result;
-  }
-
- private:
-  static constexpr std::size_t n_bins = 65'536;
-  std::vector<std::uint64_t> counts_ = std::vector<std::uint64_t>(n_bins);
-};
-
-// What relabellings give.
-struct Null {
-  std::vector<double> largest;  // [R] |t| of all cells
-  PooledHistogram pooled;
-};
-
-Null relabelled(const CategoryContrasts& contrasts, const CategoryIndex& categories,
-                const Units& units, std::int64_t n_permutations,
-                const ExpertCategoriesOptions& options) {
-  Null null{std::vector<double>(static_cast<std::size_t>(n_permutations)), {}};
+MaxTNull relabelled(const CategoryContrasts& contrasts, const CategoryIndex& categories,
+                    const Units& units, std::int64_t n_permutations,
+                    const ExpertCategoriesOptions& options) {
+  MaxTNull null{.largest = std::vector<double>(static_cast<std::size_t>(n_permutations))};
   std::mutex mutex;
   const auto n = static_cast<int>(n_permutations);
   parallel_for(static_cast<int>(n_batches(n)), options.n_threads, [&](int i) {
@@ -144,30 +114,25 @@ Matrix observed_t(const CategoryContrasts& contrasts, const Compared& compared) 
   return t;
 }
 
-void fill_in_tests(const Matrix& t, Null& null, ExpertCategoriesResult& result) {
-  const auto n_cells = static_cast<double>(result.cells.size());
-  const auto n_draws = static_cast<double>(null.largest.size());
-  std::sort(null.largest.begin(), null.largest.end());
-  for (const double value : t.reshaped()) null.pooled.add(value);
-  const std::vector<std::uint64_t> reached = null.pooled.reached();
-  std::vector<double> p_values;
-  p_values.reserve(result.cells.size());
+// Values of t [categories, columns] in the order of the cells.
+void fill_in_tests(const Matrix& t, MaxTNull null, ExpertCategoriesResult& result) {
+  std::vector<double> of_cells;
+  of_cells.reserve(result.cells.size());
+  for (std::size_t i = 0; i < result.cells.size(); ++i) {
+    of_cells.push_back(
+        t(result.cells[i].category, static_cast<Eigen::Index>(i / result.categories.size())));
+  }
+  const MaxTValues values = max_t(of_cells, std::move(null));
   result.smallest_p_adjusted = 1;
   for (std::size_t i = 0; i < result.cells.size(); ++i) {
     ExpertCell& cell = result.cells[i];
-    cell.t = t(cell.category, static_cast<Eigen::Index>(i / result.categories.size()));
-    const double size = std::abs(cell.t);
-    cell.p_value =
-        static_cast<double>(reached[PooledHistogram::bin(size)]) / (n_cells * (n_draws + 1));
-    const auto first = std::partition_point(null.largest.begin(), null.largest.end(),
-                                            [&](double drawn) { return !reaches(drawn, size); });
-    cell.p_adjusted = permutation_p_value(null.largest.end() - first, static_cast<int>(n_draws));
+    cell.t = of_cells[i];
+    cell.p_value = values.p_value[i];
+    cell.p_adjusted = values.p_adjusted[i];
+    cell.q_value = values.q_value[i];
     cell.significant = cell.p_adjusted <= result.level;
     result.smallest_p_adjusted = std::min(result.smallest_p_adjusted, cell.p_adjusted);
-    p_values.push_back(cell.p_value);
   }
-  const std::vector<double> q = benjamini_hochberg(p_values);
-  for (std::size_t i = 0; i < q.size(); ++i) result.cells[i].q_value = q[i];
 }
 
 void collect_significant(ExpertCategoriesResult& result) {
@@ -306,8 +271,9 @@ void test_cells(const Signatures& signatures, const RoutedTokens& tokens,
   const CategoryContrasts contrasts(common_counts(tokens, result.positions),
                                     result.positions.n_tokens, compared.units,
                                     categories.names.size());
-  Null null = relabelled(contrasts, compared.categories, compared.units, n_permutations, options);
-  fill_in_tests(observed_t(contrasts, compared), null, result);
+  MaxTNull null =
+      relabelled(contrasts, compared.categories, compared.units, n_permutations, options);
+  fill_in_tests(observed_t(contrasts, compared), std::move(null), result);
   collect_significant(result);
   if (result.smallest_p_value > result.level) {
     result.notices.push_back(

@@ -10,15 +10,17 @@ namespace moexray::stats {
 namespace {
 
 struct Location {
-  double gap = 0;
+  double gap = 0;  // of unit vectors
   double f = 0;
   double r_squared = 0;
 };
 
 class LocationStatistics {
  public:
-  LocationStatistics(const Matrix& blocks, std::size_t n_categories)
+  // `squares`: Σ‖x‖².
+  LocationStatistics(const Matrix& blocks, double squares, std::size_t n_categories)
       : rows_(compact_rows(blocks)),
+        squares_(squares),
         n_categories_(n_categories),
         total_(rows_.colwise().sum().squaredNorm()) {}
 
@@ -27,7 +29,7 @@ class LocationStatistics {
     const auto k = static_cast<double>(n_categories_);
     double within_sum = 0;
     double n_within = 0;
-    double ss_within = n;
+    double ss_within = squares_;
     for (const auto& members : rows_by_label(labels, n_categories_)) {
       Eigen::RowVectorXd sum = Eigen::RowVectorXd::Zero(rows_.cols());
       for (const Eigen::Index i : members) sum += rows_.row(i);
@@ -38,7 +40,7 @@ class LocationStatistics {
       if (n_c > 0) ss_within -= square / n_c;
     }
     const double n_across = n * (n - 1) / 2 - n_within;
-    const double ss_total = n - total_ / n;
+    const double ss_total = squares_ - total_ / n;
     const double ss_among = ss_total - ss_within;
     return {within_sum / n_within - ((total_ - n) / 2 - within_sum) / n_across,
             (ss_among / (k - 1)) / (ss_within / (n - k)), ss_among / ss_total};
@@ -46,23 +48,23 @@ class LocationStatistics {
 
  private:
   Matrix rows_;
+  double squares_;
   std::size_t n_categories_;
   double total_;  // ‖Σx‖²
 };
 
-}  // namespace
-
-LocationTests test_location(const Matrix& blocks, const CategoryIndex& categories,
-                            const Units& units, const PermutationOptions& options) {
+// `squares`: Σ‖x‖² of the rows.
+LocationTests located(const Matrix& blocks, double squares, const CategoryIndex& categories,
+                      const Units& units, const PermutationOptions& options) {
   LocationTests result;
   const std::size_t n_categories = categories.names.size();
   if (n_categories < 2 || static_cast<std::size_t>(blocks.rows()) == n_categories) return result;
-  const LocationStatistics statistics(blocks, n_categories);
+  const LocationStatistics statistics(blocks, squares, n_categories);
   const Location observed = statistics.of(categories.of_prompt);
   result.gap.statistic = observed.gap;
   // Prompts that are all alike leave rounding errors to divide by each other.
   const auto n = static_cast<double>(blocks.rows());
-  const bool has_spread = n - blocks.colwise().sum().squaredNorm() / n > 1e-12 * n;
+  const bool has_spread = squares - blocks.colwise().sum().squaredNorm() / n > 1e-12 * squares;
   if (has_spread) {
     result.permanova.statistic = observed.f;
     result.r_squared = observed.r_squared;
@@ -87,6 +89,19 @@ LocationTests test_location(const Matrix& blocks, const CategoryIndex& categorie
   result.gap.p_value = permutation_p_value(n_gap, options.n_permutations);
   result.permanova.p_value = permutation_p_value(n_f, options.n_permutations);
   return result;
+}
+
+}  // namespace
+
+LocationTests test_location(const Matrix& blocks, const CategoryIndex& categories,
+                            const Units& units, const PermutationOptions& options) {
+  return located(blocks, static_cast<double>(blocks.rows()), categories, units, options);
+}
+
+PseudoF test_pseudo_f(const Matrix& rows, const CategoryIndex& categories, const Units& units,
+                      const PermutationOptions& options) {
+  const LocationTests tests = located(rows, rows.squaredNorm(), categories, units, options);
+  return {tests.permanova, tests.r_squared};
 }
 
 }  // namespace moexray::stats

@@ -6,15 +6,14 @@
 #include <string>
 #include <vector>
 
+#include "exchange.h"
 #include "moexray/core/error.h"
 #include "moexray/core/random.h"
 #include "parallel.h"
 #include "relabelling.h"
 
 namespace moexray::stats {
-namespace {
 
-// The exchange with this number: its bits, or a random one.
 std::vector<char> exchange(std::size_t n_units, bool exact, std::uint64_t seed, int draw) {
   std::vector<char> exchanged(n_units);
   if (exact) {
@@ -29,6 +28,8 @@ std::vector<char> exchange(std::size_t n_units, bool exact, std::uint64_t seed, 
   }
   return exchanged;
 }
+
+namespace {
 
 // Exchanges that should give the observed value again differ from it by rounding, which is of the
 // size of what is summed up, not of the sum.

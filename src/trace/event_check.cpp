@@ -101,7 +101,7 @@ void PromptCheck::add(const EventLine& line, EventVisitor& visitor) {
   const RoutingRecord record{
       static_cast<int>(line.layer),        line.pos,     line.type,   line.is_template,
       static_cast<TokenId>(line.token_id), line.experts, line.weights};
-  take(key_of(line), record, visitor);
+  take(key_of(line), record, line.logits, visitor);
 }
 
 void PromptCheck::gather(const EventLine& line, EventVisitor& visitor) {
@@ -130,13 +130,14 @@ void PromptCheck::gather(const EventLine& line, EventVisitor& visitor) {
   }
   pending.experts[rank] = line.experts.front();
   if (!line.weights.empty()) pending.weights[rank] = line.weights.front();
+  if (!line.logits.empty()) pending.logits = line.logits;
   if (++pending.n < shape_.top_k) return;
   const Pending whole = std::move(pending);
   pending_.erase(key);
   take(key,
        {static_cast<int>(line.layer), line.pos, whole.type, whole.is_template,
         static_cast<TokenId>(whole.token_id), whole.experts, whole.weights},
-       visitor);
+       whole.logits, visitor);
 }
 
 void PromptCheck::check_distinct(std::span<const ExpertId> experts) const {
@@ -151,7 +152,8 @@ void PromptCheck::check_distinct(std::span<const ExpertId> experts) const {
   if (!is_distinct) fail("an expert is given twice for one token and layer");
 }
 
-void PromptCheck::take(std::uint64_t key, const RoutingRecord& record, EventVisitor& visitor) {
+void PromptCheck::take(std::uint64_t key, const RoutingRecord& record,
+                       std::span<const float> logits, EventVisitor& visitor) {
   check_distinct(record.experts);
   if (is_ordered_ && key != seen_.size()) {
     if (key < seen_.size()) fail_at("a record is out of order or given twice", key);
@@ -168,7 +170,11 @@ void PromptCheck::take(std::uint64_t key, const RoutingRecord& record, EventVisi
   if (max_prompt_pos_ >= min_generation_pos_) {
     fail_at("a prompt token stands at or behind a generated one", key);
   }
-  visitor.on_record(index_, record);
+  if (logits.empty()) {
+    visitor.on_record(index_, record);
+  } else {
+    visitor.on_record_with_logits(index_, record, logits);
+  }
 }
 
 void PromptCheck::finish() const {

@@ -48,6 +48,7 @@ class PromptCheck {
   struct Pending {
     std::vector<ExpertId> experts;  // −1: not seen
     std::vector<float> weights;
+    std::vector<float> logits;  // of the record of rank 0, where there are any
     int n = 0;
     TokenType type = TokenType::prompt;
     bool is_template = false;
@@ -58,7 +59,8 @@ class PromptCheck {
   std::int64_t position_of(std::uint64_t key) const;
   void check_token(const EventLine& line) const;
   void gather(const EventLine& line, EventVisitor& visitor);
-  void take(std::uint64_t key, const RoutingRecord& record, EventVisitor& visitor);
+  void take(std::uint64_t key, const RoutingRecord& record, std::span<const float> logits,
+            EventVisitor& visitor);
   void check_distinct(std::span<const ExpertId> experts) const;
   [[noreturn]] void fail_at(std::string what, std::uint64_t key) const;
 

@@ -81,6 +81,124 @@ TEST_F(CompareCommand, TheSameRoutingAgreesWhollyAndAChangedLayerAsFarAsItsSetsD
   EXPECT_EQ(changed.at("agreement").at("floor").at(1).at("estimate"), 1.0);
 }
 
+TEST_F(CompareCommand, ShowsHowASeriesComesToTheFirst) {
+  write_made_trace(path("final"), two_kinds());
+  // At layer 0 the first step has other experts, the second those of the final one.
+  for (const std::string step : {"early", "late"}) {
+    copy_changed("final", step, [&](json& event) {
+      if (event.at("layer") != (step == "early" ? 0 : 1)) return;
+      for (json& expert : event["experts"]) expert = (expert.get<int>() + 3) % 8;
+    });
+  }
+  const json compared = run_for_json({"compare", path("final"), "--with", path("early"), "--with",
+                                      path("late"), "--floor", path("final"), "-o", path("out")});
+  EXPECT_EQ(keys_of(compared), (std::vector<std::string>{"comparisons", "moexray", "saturated_at",
+                                                         "saturation", "selection", "traces"}));
+  ASSERT_EQ(compared.at("comparisons").size(), 2U);
+  const json& early = compared.at("comparisons").at(0);
+  EXPECT_EQ(early.at("with"), "early");
+  EXPECT_EQ(early.at("agreement").at("floor").at(0).at("estimate"), 1.0);
+  EXPECT_LT(early.at("agreement").at("layers").at(0).at("overlap").at("estimate"), 0.5);
+  EXPECT_EQ(early.at("agreement").at("layers").at(1).at("overlap").at("estimate"), 1.0);
+  EXPECT_EQ(compared.at("saturated_at"), json::array({"late", "early"}));
+  const json& step = compared.at("saturation").at(1);
+  EXPECT_EQ(step.at("step"), "late");
+  EXPECT_EQ(step.at("layers").at(0).at("overlap").at("estimate"), 1.0);
+  EXPECT_LT(step.at("layers").at(1).at("kappa").at("same_prompt").at("ci95").at(1), 0.5);
+  for (const char* file :
+       {"compare_1.tsv", "compare_2.tsv", "compare_usage_2.tsv", "compare_series.tsv",
+        "compare_saturation.svg", "compare_saturation_layers.svg", "compare_shifts_1.svg",
+        "compare_agreement_1.svg"}) {
+    EXPECT_TRUE(fs::exists(fs::path(path("out")) / file)) << file;
+  }
+  const CommandResult text =
+      run_moexray({"compare", path("final"), "--with", path("early"), path("late"), "--quiet"});
+  EXPECT_EQ(text.exit_code, 1);  // the parts of one trace must not have the same prompts
+  const CommandResult lines =
+      run_moexray({"compare", path("final"), "--with", path("early"), "--with", path("late")});
+  EXPECT_NE(lines.out.find("first with κ ≥ 0.5"), std::string::npos) << lines.out;
+  EXPECT_NE(lines.out.find("with early:"), std::string::npos) << lines.out;
+}
+
+TEST_F(CompareCommand, NamesTheExpertsThatAreUsedLess) {
+  write_made_trace(path("first"), two_kinds());
+  copy_changed("first", "second", [&](json& event) {
+    if (event.at("layer") != 1) return;
+    for (json& expert : event["experts"]) {
+      if (expert == 0) {
+        const json& experts = event["experts"];
+        for (int next = 7; expert == 0; --next) {
+          if (std::find(experts.begin(), experts.end(), next) == experts.end()) expert = next;
+        }
+      }
+    }
+  });
+  const json usage = run_for_json({"compare", path("first"), "--with", path("second")}).at("usage");
+  EXPECT_EQ(usage.at("units"), 20);
+  EXPECT_EQ(usage.at("tokens"), 240);
+  EXPECT_EQ(usage.at("experts").size(), 3U);  // 0, 7, and 6 where that was taken
+  const json& none = usage.at("experts").at(0);
+  EXPECT_EQ(none.at("layer"), 1);
+  EXPECT_EQ(none.at("expert"), 0);
+  EXPECT_EQ(none.at("second"), 0.0);
+  EXPECT_EQ(none.at("delta").get<double>(), -none.at("first").get<double>());
+  EXPECT_LE(none.at("p_adjusted"), 0.05);
+  EXPECT_EQ(usage.at("entropy").size(), 6U);
+  EXPECT_EQ(usage.at("by_category").at("compared"), "first 12 prompt tokens");
+  EXPECT_GT(usage.at("n_significant"), 0);
+  const CommandResult text =
+      run_moexray({"compare", path("first"), "--with", path("second"), "--quiet"});
+  EXPECT_NE(text.out.find(" of 16 experts shifted"), std::string::npos) << text.out;
+}
+
+TEST_F(CompareCommand, ComparesTheFirstExpertsOfAWiderRouting) {
+  MadeTrace wide = two_kinds();
+  wide.top_k = 3;
+  write_made_trace(path("wide"), wide);
+  fs::create_directories(path("narrow"));
+  copy_changed("wide", "narrow", [](json& event) { event["experts"].erase(2); });
+  std::ifstream in(fs::path(path("wide")) / "manifest.json");
+  json manifest = json::parse(in);
+  manifest["model"]["top_k"] = 2;
+  std::ofstream(fs::path(path("narrow")) / "manifest.json") << manifest.dump() << '\n';
+  for (const auto& [first, second] : {std::pair{"wide", "narrow"}, std::pair{"narrow", "wide"}}) {
+    const json compared = run_for_json({"compare", path(first), "--with", path(second)});
+    EXPECT_EQ(compared.at("agreement").at("layers").at(0).at("overlap").at("estimate"), 1.0);
+    EXPECT_EQ(compared.at("usage").at("n_significant"), 0);
+    EXPECT_NE(compared.at("notices").dump().find("the first 2 of both are compared"),
+              std::string::npos);
+  }
+}
+
+// Of eight experts three are chosen; the logits rank all of them.
+TEST_F(CompareCommand, SaysWhichRanksWereGainedWhereLogitsAreRecorded) {
+  write_made_trace(path("plain"), two_kinds());
+  copy_changed("plain", "ranked", [](json& event) {
+    std::vector<double> logits;
+    for (int e = 0; e < 8; ++e) logits.push_back(-e);
+    logits[event["experts"][0].get<std::size_t>()] = 10;
+    logits[event["experts"][1].get<std::size_t>()] = 9;
+    event["router_logits"] = logits;
+  });
+  const json plain = run_for_json({"compare", path("plain"), "--with", path("ranked")});
+  EXPECT_TRUE(plain.at("disagreement").at("gained_by_rank").is_null());
+  EXPECT_TRUE(plain.at("disagreement").at("near_ties").is_null());
+  const CommandResult text =
+      run_moexray({"compare", path("plain"), "--with", path("ranked"), "--quiet"});
+  EXPECT_NE(text.out.find("--router-logits"), std::string::npos) << text.out;
+  // The second has, in place of its last expert, the first of those that were not chosen.
+  copy_changed("ranked", "next", [](json& event) {
+    const std::vector<int> experts = event.at("experts");
+    int next = 0;
+    while (std::find(experts.begin(), experts.end(), next) != experts.end()) ++next;
+    event["experts"][1] = next;
+  });
+  const json next = run_for_json({"compare", path("ranked"), "--with", path("next")});
+  EXPECT_EQ(next.at("disagreement").at("lost_by_rank"), json::array({0.0, 1.0}));
+  EXPECT_EQ(next.at("disagreement").at("gained_by_rank"), json::array({1.0, 0.0, 0.0}));
+  EXPECT_EQ(next.at("disagreement").at("near_ties").at(2).at("share"), 0.0);
+}
+
 TEST_F(CompareCommand, SaysWhatCannotBeCompared) {
   write_made_trace(path("first"), two_kinds());
   copy_changed("first", "other-tokens",
@@ -96,6 +214,36 @@ TEST_F(CompareCommand, SaysWhatCannotBeCompared) {
   EXPECT_NE(result.err.find("too few tokens"), std::string::npos) << result.err;
   expect_failure({"compare", path("first"), "--with", path("first"), "--weighted"}, 1, "weights");
   expect_failure({"compare", path("first")}, 2, "--with");
+  expect_failure({"compare", path("first"), "--with", path("first"), "--floor", path("wider")}, 1,
+                 "--floor is another routing by the same model");
+}
+
+// Agreement and usage need the same experts: with nothing else to compute that is an error, with a
+// second pair a notice.
+TEST_F(CompareCommand, SaysWhichPartsLackWhat) {
+  write_made_trace(path("first"), two_kinds());
+  copy_changed("first", "deeper", [](json&) {});
+  const fs::path events = fs::path(path("deeper")) / "e.jsonl";
+  std::vector<json> records;
+  {
+    std::ifstream in(events);
+    for (std::string line; std::getline(in, line);) records.push_back(json::parse(line));
+  }
+  {
+    std::ofstream out(events);
+    for (json& record : records) {
+      out << record.dump() << '\n';
+      if (record.at("layer") != 1) continue;
+      record["layer"] = 2;
+      out << record.dump() << '\n';
+    }
+  }
+  std::ifstream in(fs::path(path("first")) / "manifest.json");
+  json manifest = json::parse(in);
+  manifest["model"]["n_layers"] = 3;
+  std::ofstream(fs::path(path("deeper")) / "manifest.json") << manifest.dump() << '\n';
+  expect_failure({"compare", path("first"), "--with", path("deeper")}, 1,
+                 "agreement needs the same layers and experts");
 }
 
 }  // namespace

@@ -126,12 +126,16 @@ TEST_F(ImportCommand, CountsGoThroughTheAnalysesThatNeedNoTokens) {
     const CommandResult result = run_moexray({command, counts});
     EXPECT_EQ(result.exit_code, 0) << command << ": " << result.err;
   }
+  for (const std::string& first : {counts, path("traces")}) {
+    const json compared = run_for_json({"compare", first, "--with", counts});
+    EXPECT_TRUE(compared.at("agreement").is_null());
+    EXPECT_TRUE(holds(compared.at("notices").dump(), "counts, not tokens")) << compared;
+    EXPECT_EQ(compared.at("usage").at("n_significant"), 0);
+  }
   const CommandResult all = run_moexray({"analyze", counts, "--quick", "-o", path("analysis")});
   EXPECT_EQ(all.exit_code, 0) << all.err;
   for (const std::vector<std::string>& words : {std::vector<std::string>{"confounds", counts},
                                                 {"shadow", counts},
-                                                {"compare", counts, "--with", counts},
-                                                {"compare", path("traces"), "--with", counts},
                                                 {"show", "p0", counts},
                                                 {"expert", "0/1", counts},
                                                 {"similarity", counts, "--tokens", "generation"},

@@ -11,6 +11,7 @@ moexray_test(stats_test
           stats/routing_distance_test.cpp stats/row_coordinates_test.cpp stats/signatures_test.cpp
           stats/similarity_test.cpp stats/stats_support.cpp stats/token_statistics_test.cpp
           stats/tsne_objective_test.cpp stats/tsne_test.cpp stats/type_routing_test.cpp stats/units_test.cpp
+          stats/usage_shift_test.cpp
   PRIVATE moexray::stats nlohmann_json::nlohmann_json)
 # Some of it is internal to the library.
 target_include_directories(stats_test PRIVATE ${PROJECT_SOURCE_DIR}/src/stats ${PROJECT_SOURCE_DIR}/bench ${PROJECT_SOURCE_DIR})
@@ -18,7 +19,7 @@ target_include_directories(stats_test PRIVATE ${PROJECT_SOURCE_DIR}/src/stats ${
 # Simulations, as what takes minutes elsewhere: `ctest -LE slow` leaves them out.
 moexray_test(calibration_test OPTIMISED
   SOURCES stats/calibration_test.cpp stats/expert_calibration_test.cpp stats/inference_calibration_test.cpp
-          stats/ladder_calibration_test.cpp stats/shadow_calibration_test.cpp
+          stats/ladder_calibration_test.cpp stats/shadow_calibration_test.cpp stats/usage_calibration_test.cpp
   LABELS slow
   PRIVATE moexray::routing moexray::stats)
 target_include_directories(calibration_test PRIVATE ${PROJECT_SOURCE_DIR}/src/stats ${PROJECT_SOURCE_DIR}/bench)

@@ -19,6 +19,8 @@ class Document {
   void note(std::string text);
   /// @param caption of the table in html(): what it shows
   void table(Table table, std::string caption = {});
+  /// Adds the blocks of another.
+  void append(Document other);
 
   /// Plain text that ends in a newline; empty without a block.
   /// @param width columns that lines may take; 0: no limit

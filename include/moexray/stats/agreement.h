@@ -23,7 +23,9 @@ struct AlignedToken {
 /// The tokens of a prompt that two routings have in common, by position.
 struct AlignedPrompt {
   std::vector<AlignedToken> tokens;
-  int unit = 0;  ///< which of the units of inference it belongs to, from 0
+  int unit = 0;                ///< which of the units of inference it belongs to, from 0
+  std::size_t first_row = 0;   ///< the prompt among the signatures of the first
+  std::size_t second_row = 0;  ///< and of the second
 };
 
 /// What two routings of the same prompts have in common.
@@ -77,9 +79,23 @@ struct LayerAgreement {
   double top1 = undefined;       ///< the same expert first; undefined where the order is unknown
   double identical = undefined;  ///< the smaller set lies within the larger
   std::array<ChanceCorrected, 4> chance;  ///< by chance_levels
+  /// Mean share of the weight of A's experts that those have which B chooses too; undefined where
+  /// A's weights were not kept.
+  double weighted = undefined;
   /// [k_A] share of the experts that B lost, by the rank they had in A; empty: order unknown.
   std::vector<double> lost_by_rank;
+  double n_lost = 0;  ///< places, of A's experts in all tokens
+  /// [n_next + 1] share of the experts that B gained, by the rank that A's logits give them among
+  /// all: k_A + 1, k_A + 2, …, and in the end all beyond; empty: A's logits were not kept.
+  std::vector<double> gained_by_rank;
+  double n_gained = 0;  ///< places, of B's experts in all tokens
+  /// [near_tie_margins] share of the tokens whose last chosen expert is by less than that more
+  /// probable in A than the first that is not; undefined where A's logits were not kept.
+  std::array<double, 3> near_ties = {undefined, undefined, undefined};
 };
+
+/// Of probability, by which the last chosen expert leads.
+inline constexpr std::array near_tie_margins = {0.0001, 0.001, 0.01};
 
 struct AgreementOptions {
   int min_type_count = 5;  ///< tokens of its type in other units that a token needs for same_type
@@ -120,8 +136,8 @@ struct LayerShift {
   double t = undefined;
 };
 
-/// Shifts −3 … 3. A trace whose layers are counted from another layer than those of the other
-/// agrees better when shifted, and not a little.
+/// Shifts −3 … 3, over as many prompts as give some 20,000 tokens. A trace whose layers are counted
+/// from another layer than those of the other agrees better when shifted, and not a little.
 /// @throws as agreement()
 std::vector<LayerShift> layer_shifts(const RoutedTokens& first, const RoutedTokens& second,
                                      const Alignment& alignment);

@@ -58,6 +58,9 @@ struct CommonPositions {
 /// or recorded, else the prompts', in which a model's own choices play no part.
 TokenType compared_part(const RoutedTokens& tokens, TokenSelection selection);
 
+/// True for a token of the part that is not the template's.
+bool is_comparable(const RoutedToken& token, TokenType part);
+
 /// How many tokens of the part each prompt has: generated ones, or prompt tokens without the
 /// template's. [n]
 std::vector<std::int64_t> comparable_tokens(const RoutedTokens& tokens, TokenType part);

@@ -49,6 +49,18 @@ struct LocationTests {
 LocationTests test_location(const Matrix& blocks, const CategoryIndex& categories,
                             const Units& units, const PermutationOptions& options);
 
+/// Pseudo-F and R² as in LocationTests, of any rows: squared distances are Euclidean.
+struct PseudoF {
+  PermutationTest f;
+  double r_squared = undefined;
+};
+
+/// Do categories differ in the means of their rows? Undefined as test_location() is.
+/// @param rows [n, D]
+/// @throws Error (interrupted)
+PseudoF test_pseudo_f(const Matrix& rows, const CategoryIndex& categories, const Units& units,
+                      const PermutationOptions& options);
+
 struct DispersionTest {
   PermutationTest f;              ///< of the distances, one-way analysis of variance
   std::vector<double> distances;  ///< [K] mean distance of a category's prompts to its median

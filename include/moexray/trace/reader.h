@@ -64,6 +64,7 @@ struct ReadOptions {
   bool keep_texts = true;
   /// "meta.KEY": read each prompt's group from there; empty: no groups.
   std::string group_key = {};
+  bool router_logits = false;  ///< give visitors the routers' logits where they are recorded
 };
 
 /// Opens trace directories: checks the manifests, that they come from the same model with the same
@@ -80,6 +81,12 @@ class EventVisitor {
  public:
   virtual ~EventVisitor() = default;
   virtual void on_record(std::size_t prompt_index, const RoutingRecord& record) = 0;
+  /// Called in place of on_record() for a record with the router's logits, [E], if
+  /// ReadOptions::router_logits asks for them.
+  virtual void on_record_with_logits(std::size_t prompt_index, const RoutingRecord& record,
+                                     std::span<const float> /*logits*/) {
+    on_record(prompt_index, record);
+  }
 };
 
 /// Streams every routing event of the set through the visitor, once, and verifies it: counts (T·L·k

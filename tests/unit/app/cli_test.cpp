@@ -35,6 +35,11 @@ std::vector<Command> table() {
                   .choices = {"flat", "round"}},
                  {.name = "--text", .help = "a text"},
                  {.name = "--parts", .type = FlagType::texts, .value_name = "DIR", .help = "parts"},
+                 {.name = "-s,--sets",
+                  .type = FlagType::texts,
+                  .value_name = "DIR",
+                  .help = "sets",
+                  .repeated = true},
                  {.name = "--force", .type = FlagType::on_off, .help = "replace"}},
        .examples = {}},
       {.name = "one",
@@ -103,6 +108,14 @@ TEST(CommandLine, AFlagOfSeveralTextsTakesAllUpToTheNextFlag) {
   EXPECT_EQ(parse({"count", "--parts", "c", "--parts", "d", "--", "a"}).texts("parts"),
             (Texts{"c", "d"}));
   EXPECT_EQ(parse({"count", "a", "--text", "x"}).texts("text"), Texts{"x"});
+  // What each time gives together belongs together.
+  using Groups = std::vector<Texts>;
+  const Arguments sets =
+      parse({"count", "a", "--sets", "b", "c", "--sets=d", "--force", "-s", "e", "f", "--text", "g"});
+  EXPECT_EQ(sets.groups("sets"), (Groups{{"b", "c"}, {"d"}, {"e", "f"}}));
+  EXPECT_EQ(sets.texts("sets"), (Texts{"b", "c", "d", "e", "f"}));
+  EXPECT_EQ(parse({"count", "a", "--parts", "c", "--parts", "d"}).groups("parts"),
+            (Groups{{"c", "d"}}));
   EXPECT_FALSE(parse({"count", "a"}).has("parts"));
   expect_refused({"count", "a", "--parts"}, "--parts: a value is missing");
   expect_refused({"count", "a", "--parts", "c", ""}, "--parts");

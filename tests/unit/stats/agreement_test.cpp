@@ -4,78 +4,19 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
-#include <map>
 #include <set>
 
-#include "moexray/core/random.h"
+#include "routing_world.h"
 #include "support/expect_error.h"
 
 namespace moexray::stats {
 namespace {
 
+using test::aligned;
 using test::expect_error;
+using Routing = test::MadeRouting;
+using World = test::RoutingWorld;
 
-// The signatures and tokens of a routing.
-struct Routing {
-  Signatures signatures;
-  RoutedTokens tokens;
-};
-
-// A token of a made-up routing: prompt, position, layer → experts.
-using Choose = std::function<std::vector<ExpertId>(int, int, int)>;
-
-struct World {
-  RoutingShape shape{2, 16, 4};
-  int n_prompts = 12;
-  int n_tokens = 20;
-  std::function<TokenId(int, int)> id = [](int i, int t) { return (i * 7 + t * t) % 11; };
-
-  Routing routing(const Choose& choose, int first_prompt = 0) const {
-    std::vector<PromptLabel> labels;
-    for (int i = 0; i < n_prompts; ++i) {
-      labels.push_back({"p" + std::to_string(i + first_prompt), "c"});
-    }
-    SignatureAccumulator signatures(shape, labels, {});
-    TokenAccumulator tokens(shape, labels.size(), {});
-    for (int i = 0; i < n_prompts; ++i) {
-      for (int t = 0; t < n_tokens; ++t) {
-        for (int layer = 0; layer < shape.n_layers; ++layer) {
-          const std::vector<ExpertId> experts = choose(i, t, layer);
-          RoutingRecord record;
-          record.layer = layer;
-          record.pos = t;
-          record.token_id = id(i, t);
-          record.experts = experts;
-          signatures.add(static_cast<std::size_t>(i), record);
-          tokens.add(static_cast<std::size_t>(i), record);
-        }
-      }
-    }
-    Routing result{std::move(signatures).finish(), {}};
-    result.tokens = std::move(tokens).finish(result.signatures);
-    return result;
-  }
-
-  // Uniform draws, the same for the same seed.
-  Choose uniform(std::uint64_t seed) const {
-    return [shape = shape, seed](int i, int t, int layer) {
-      RandomStream random(
-          seed, std::to_string(i) + "/" + std::to_string(t) + "/" + std::to_string(layer));
-      std::vector<ExpertId> all(static_cast<std::size_t>(shape.n_experts));
-      for (std::size_t e = 0; e < all.size(); ++e) all[e] = static_cast<ExpertId>(e);
-      for (std::size_t j = 0; j < static_cast<std::size_t>(shape.top_k); ++j) {
-        std::swap(all[j], all[j + random.below(all.size() - j)]);
-      }
-      all.resize(static_cast<std::size_t>(shape.top_k));
-      return all;
-    };
-  }
-};
-
-Alignment aligned(const Routing& a, const Routing& b, std::span<const std::string> groups = {}) {
-  return align(a.signatures, a.tokens, b.signatures, b.tokens, groups);
-}
 std::vector<LayerAgreement> compare(const Routing& a, const Routing& b,
                                     const AgreementOptions& options = {}) {
   return agreement(a.tokens, b.tokens, aligned(a, b), options);
@@ -290,6 +231,87 @@ TEST(Agreement, FindsLayersThatAreCountedDifferently) {
   const Routing fewer = world.routing(choose);
   expect_error(ErrorKind::data, "expected 6 layers of 16 experts, found 5",
                [&] { compare(a, fewer); });
+}
+
+// Four of sixteen experts by their logits, which are all different: the second routing has of each
+// token the experts of ranks 1, 2, 6 and 12 in place of 1 to 4.
+TEST(Agreement, SaysWhichRanksWereLostAndGainedAndHowNearTheyWere) {
+  World world;
+  const auto ranked = [](int i, int t, int layer) {
+    std::vector<ExpertId> experts(16);
+    for (int e = 0; e < 16; ++e) {
+      experts[static_cast<std::size_t>(e)] = (e * 5 + i + 3 * t + layer) % 16;
+    }
+    return experts;
+  };
+  const auto of_ranks = [&](std::vector<std::size_t> ranks) {
+    return [=](int i, int t, int layer) {
+      const std::vector<ExpertId> all = ranked(i, t, layer);
+      std::vector<ExpertId> experts;
+      for (const std::size_t rank : ranks) experts.push_back(all[rank - 1]);
+      return experts;
+    };
+  };
+  // Softmax of ln p is p: 0.2 of the first three, then 0.09 and 0.0895, the rest of the others.
+  const auto probability = [](int rank) {
+    return rank <= 3   ? 0.2
+           : rank == 4 ? 0.09
+           : rank == 5 ? 0.0895
+                       : 0.2205 / 11 - 1e-4 * rank + 11e-4;
+  };
+  world.weights = [](int, int, int) { return std::vector<float>{0.4F, 0.3F, 0.2F, 0.1F}; };
+  world.logits = [&](int i, int t, int layer) {
+    std::vector<float> logits(16);
+    const std::vector<ExpertId> all = ranked(i, t, layer);
+    for (int rank = 1; rank <= 16; ++rank) {
+      logits[static_cast<std::size_t>(all[static_cast<std::size_t>(rank - 1)])] =
+          static_cast<float>(std::log(probability(rank)));
+    }
+    return logits;
+  };
+  const Routing a = world.routing(of_ranks({1, 2, 3, 4}));
+  world.weights = nullptr;
+  world.logits = nullptr;
+  const Routing b = world.routing(of_ranks({6, 1, 12, 2}));
+  for (const LayerAgreement& layer : compare(a, b)) {
+    EXPECT_EQ(layer.overlap.estimate, 0.5);
+    EXPECT_NEAR(layer.weighted, 0.7, 1e-4);
+    EXPECT_EQ(layer.lost_by_rank, (std::vector<double>{0, 0, 0.5, 0.5}));
+    // Ranks 5 to 8, and beyond.
+    EXPECT_EQ(layer.gained_by_rank, (std::vector<double>{0, 0.5, 0, 0, 0.5}));
+    EXPECT_EQ(layer.n_lost, 480);
+    EXPECT_EQ(layer.n_gained, 480);
+    EXPECT_EQ(layer.near_ties, (std::array<double, 3>{0, 1, 1}));
+  }
+  // Of the second nothing of the kind is known.
+  for (const LayerAgreement& layer : compare(b, a)) {
+    EXPECT_TRUE(std::isnan(layer.weighted));
+    EXPECT_TRUE(layer.gained_by_rank.empty());
+    EXPECT_TRUE(std::isnan(layer.near_ties[0]));
+  }
+}
+
+TEST(Agreement, OfAWiderRoutingIsThatOfItsFirstExperts) {
+  World world;
+  const auto choose = world.uniform(14);
+  const Routing a = world.routing([&](int i, int t, int layer) {
+    std::vector<ExpertId> experts = choose(i, t, layer);
+    std::reverse(experts.begin(), experts.end());
+    return experts;
+  });
+  world.shape.top_k = 2;
+  const Routing b = world.routing([&](int i, int t, int layer) {
+    std::vector<ExpertId> experts = choose(i, t, layer);
+    return std::vector<ExpertId>{experts[3], experts[2]};
+  });
+  const RoutedTokens narrow = first_experts(a.tokens, 2);
+  EXPECT_EQ(narrow.shape.top_k, 2);
+  EXPECT_EQ(narrow.experts, b.tokens.experts);
+  for (const LayerAgreement& layer :
+       agreement(narrow, b.tokens, aligned(a, b), AgreementOptions{})) {
+    EXPECT_EQ(layer.overlap.estimate, 1);
+    EXPECT_EQ(layer.chance[0].chance, 2.0 / 16);
+  }
 }
 
 TEST(Agreement, DoesNotDependOnThreads) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "support/expect_error.h"
 
 namespace moexray::stats {
@@ -70,6 +72,40 @@ TEST(RoutedTokens, RefuseTokensWithoutOneRecordAtEveryLayer) {
   add(twice, 0, 0, 0, {0, 1});
   expect_error(ErrorKind::data, "every layer",
                [&] { std::move(twice).finish(signatures_of({0})); });
+}
+
+// Records of one token in any order: what is kept of weights and logits goes with them.
+TEST(RoutedTokens, KeepWhatIsAskedForOfWeightsAndLogits) {
+  TokenAccumulator accumulator(shape, 1, {}, {.weights = true, .logits = true});
+  const auto add_weighed = [&](int layer, std::vector<ExpertId> experts, std::vector<float> weights,
+                               std::vector<float> logits) {
+    accumulator.add(0, {layer, 0, TokenType::prompt, false, 7, experts, weights}, logits);
+  };
+  add_weighed(1, {3, 2}, {0.3F, 0.1F}, {0, 1, 2, 3});
+  add_weighed(0, {0, 1}, {1, 1}, {5, 4, 1, 2});
+  const RoutedTokens tokens = std::move(accumulator).finish(signatures_of({0}));
+  EXPECT_EQ(tokens.weights_at(0, 0)[0], 32'768);
+  EXPECT_EQ(tokens.weights_at(0, 1)[0], 49'151);
+  EXPECT_EQ(tokens.weights_at(0, 1)[1], 16'384);
+  EXPECT_EQ(tokens.next_experts, (std::vector<std::uint16_t>{3, 2, 1, 0}));
+  EXPECT_NEAR(tokens.margins[1],
+              (std::exp(2.0) - std::exp(1.0)) / (1 + std::exp(1.0) + std::exp(2.0) + std::exp(3.0)),
+              1e-6);
+  const RoutedTokens first = first_experts(tokens, 1);
+  EXPECT_EQ(first.experts, (std::vector<std::uint16_t>{0, 3}));
+  EXPECT_EQ(first.weight_shares, (std::vector<std::uint16_t>{32'768, 49'151}));
+  EXPECT_TRUE(first.next_experts.empty());
+
+  TokenAccumulator some(shape, 1, {}, {.weights = true, .logits = true});
+  const std::vector<ExpertId> experts{0, 1};
+  const std::vector<float> weights{0.5F, 0.5F};
+  some.add(0, {0, 0, TokenType::prompt, false, 7, experts, weights});
+  some.add(0, {1, 0, TokenType::prompt, false, 7, experts, {}});
+  EXPECT_TRUE(std::move(some).finish(signatures_of({0})).weight_shares.empty());
+  TokenAccumulator wrong(shape, 1, {}, {.weights = true, .logits = true});
+  const std::vector<float> three{0, 0, 0};
+  expect_error(ErrorKind::data, "router logits: expected 4, found 3",
+               [&] { wrong.add(0, {0, 0, TokenType::prompt, false, 7, experts, {}}, three); });
 }
 
 TEST(RoutedTokens, RefuseRecordsOutOfRange) {

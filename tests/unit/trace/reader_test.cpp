@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <map>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "moexray/core/error.h"
@@ -43,6 +45,46 @@ TEST_P(RoundTrip, ReadsWhatWasWritten) {
 INSTANTIATE_TEST_SUITE_P(Forms, RoundTrip,
                          testing::Combine(testing::Values(EventsForm::grouped, EventsForm::flat),
                                           testing::Bool(), testing::Bool()));
+
+// Keeps the logits of all records.
+class LogitsVisitor : public EventVisitor {
+ public:
+  void on_record(std::size_t, const RoutingRecord&) override { ++n_without; }
+  void on_record_with_logits(std::size_t prompt_index, const RoutingRecord& record,
+                             std::span<const float> own) override {
+    logits[{prompt_index, record.pos, record.layer}].assign(own.begin(), own.end());
+  }
+  std::map<std::tuple<std::size_t, std::int64_t, int>, std::vector<float>> logits;
+  int n_without = 0;
+};
+
+TEST(Reader, GivesRouterLogitsToWhoAsksForThem) {
+  for (const EventsForm form : {EventsForm::grouped, EventsForm::flat}) {
+    MadeRun run;
+    run.events = form;
+    run.router_logits = true;
+    const TemporaryDirectory temporary;
+    write_trace(temporary.path() / "t", run);
+    ReadOptions options;
+    options.n_threads = 1;
+    const TraceSet set = open_traces(std::vector{temporary.path() / "t"}, options);
+    LogitsVisitor without;
+    read_events(set, without, options);
+    EXPECT_TRUE(without.logits.empty());
+    options.router_logits = true;
+    LogitsVisitor with;
+    read_events(set, with, options);
+    EXPECT_EQ(with.n_without, 0);
+    EXPECT_EQ(static_cast<int>(with.logits.size()), without.n_without);
+    const std::vector<Prompt> prompts = test::make_prompts(run);
+    for (const auto& [key, logits] : with.logits) {
+      const auto [index, pos, layer] = key;
+      const FinishedPrompt finished = test::make_finished(run, prompts[index], index);
+      const auto expected = finished.routing.logits(layer, pos);
+      EXPECT_EQ(logits, std::vector(expected.begin(), expected.end()));
+    }
+  }
+}
 
 TEST(Reader, GivesThePromptsAsWritten) {
   const MadeRun run;
