@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "analysis.h"
+#include "compare_structure.h"
 #include "interval_text.h"
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
@@ -13,6 +14,7 @@
 #include "moexray/report/table.h"
 #include "moexray/stats/agreement.h"
 #include "moexray/trace/origin.h"
+#include "nested_flags.h"
 #include "work_progress.h"
 
 namespace moexray::app {
@@ -97,8 +99,7 @@ Json json_of(const Comparison& comparison) {
                                  {"by_token_ids", alignment.has_ids}})},
        {"agreement",
         Json::object({{"layers", Json(std::move(layers))}, {"floor", std::move(floor)}})},
-       {"disagreement", Json::object({{"lost_by_rank", Json::array(comparison.lost_by_rank)}})},
-       {"notices", Json::array(comparison.notices)}});
+       {"disagreement", Json::object({{"lost_by_rank", Json::array(comparison.lost_by_rank)}})}});
 }
 
 std::string aligned_text(const Alignment& alignment) {
@@ -277,7 +278,7 @@ std::string shape_text(const Side& side) {
                      shape.top_k);
 }
 
-Section run(const AnalysisInput& input, const Arguments&) {
+Section run(const AnalysisInput& input, const Arguments& arguments) {
   const Side& first = input.sides[0];
   const Side& other = input.sides[1];
   if (input.settings.selection.weighted) {
@@ -338,6 +339,8 @@ Section run(const AnalysisInput& input, const Arguments&) {
                   .notices = result.notices,
                   .figures = figures_of(result)};
   if (!result.layers.empty()) section.files.push_back(text_file("compare.tsv", tsv_of(result)));
+  add_structure(compare_structure(input, arguments, first, other), "", section);
+  section.json.set("notices", Json::array(section.notices));
   return section;
 }
 
@@ -355,10 +358,18 @@ Analysis compare_analysis() {
           "which ranks the experts had that the other does not choose. Tokens are aligned by "
           "prompt "
           "id and position, up to the first that differs: trace --replay feeds another model the "
-          "same ones. A layer that fits the other's neighbour better, by much, is an error. With "
-          "-o DIR it writes compare.tsv, the figures compare_agreement and compare_ranks, and "
+          "same ones. A layer that fits the other's neighbour better, by much, is an error. "
+          "Further, "
+          "also for models of other shapes or tokenizers: how well both separate the categories, "
+          "and "
+          "whether a classifier of one knows them in the other; whether both find the same prompts "
+          "alike (RSA, and CKA by pairs of layers), beside random routers where they watched "
+          "(trace "
+          "--shadow); and which expert of one is which of the other, matched on one half of the "
+          "prompts and judged by the other. With -o DIR it writes compare.tsv, compare_cka.tsv, "
+          "compare_matching.tsv, the figures compare_agreement, compare_ranks and compare_cka, and "
           "report.json.",
-      .flags = {group_by_flag()},
+      .flags = {nested_folds_flag(), common_tokens_flag(), group_by_flag()},
       .examples = {{"moexray compare traces --with traces-float32",
                     "agreement by layer, with intervals over prompts"},
                    {"moexray compare base --with tuned --floor base-again --tokens prompt",
