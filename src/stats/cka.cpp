@@ -187,8 +187,8 @@ std::vector<std::size_t> tested_rows(const PairedPrompts& prompts, const CkaOpti
   return rows;
 }
 
-void add_test(const PairedPrompts& prompts, int block, int n_tokens, const CkaOptions& options,
-              CkaResult& result) {
+void add_layer_test(const PairedPrompts& prompts, int block, int n_tokens,
+                    const CkaOptions& options, CkaResult& result) {
   const int first_layers = prompts.first.shape.n_layers;
   const int second_layers = prompts.second.shape.n_layers;
   PairedLayers layers;
@@ -266,7 +266,8 @@ CkaResult cka(const PairedPrompts& pair, const TestedPair& tested, int block,
   } else if (log_permutations(prompts, result.within_categories) < std::log(20.0)) {
     result.not_tested = "too few prompts can be exchanged";
   } else {
-    add_test(prompts, block, static_cast<int>(tested.first_positions.n_tokens), options, result);
+    add_layer_test(prompts, block, static_cast<int>(tested.first_positions.n_tokens), options,
+                   result);
   }
   return result;
 }

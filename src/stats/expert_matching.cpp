@@ -289,7 +289,7 @@ void add_shares(const std::array<Assignment, 2>& halves, bool same_layers, bool 
   if (same_numbers) result.identity = share_of(n_identical, n_matched);
 }
 
-void add_estimates(const HeldOut& held_out, const MatchingOptions& options, MatchedLayer& result) {
+void add_overlap(const HeldOut& held_out, const MatchingOptions& options, MatchedLayer& result) {
   const ClusteredRate rate = clustered_rate(held_out.of_unit);
   result.heldout_overlap.estimate = rate.estimate;
   result.popularity = share_of(held_out.popularity, held_out.n_tokens);
@@ -311,8 +311,8 @@ struct MatchingWork {
   std::array<std::vector<int>, 2> layers;  // of each half
 };
 
-void add_test(const PairedPrompts& pair, const MatchingWork& work, const MatchingOptions& options,
-              MatchingResult& result) {
+void add_matching_test(const PairedPrompts& pair, const MatchingWork& work,
+                       const MatchingOptions& options, MatchingResult& result) {
   const bool within = pair.has_categories();
   if (pair.units.size() < options.min_units) {
     result.not_tested = "fewer than " + std::to_string(options.min_units) +
@@ -363,7 +363,7 @@ MatchedLayer matched_layer(const PairedPrompts& pair, const MatchingWork& work, 
   const HeldOut held_out =
       cross_fitted(pair, work.halves, work.as_they_are,
                    {{{layer, work.layers[0][i]}, {layer, work.layers[1][i]}}}, options, &halves);
-  add_estimates(held_out, options, result);
+  add_overlap(held_out, options, result);
   const bool same_layers = work.layers[0][i] == other_layer && work.layers[1][i] == other_layer;
   const bool same_numbers = pair.first_tokens.shape.n_experts == pair.second_tokens.shape.n_experts;
   add_shares(halves, same_layers, same_numbers, result);
@@ -432,11 +432,10 @@ std::vector<int> cheapest_assignment(const Matrix& cost) {
 }  // namespace
 
 bool MatchingResult::same_experts() const {
-  if (layers.empty() || !(identity >= 0.5)) return false;
   const auto n_same = std::count_if(layers.begin(), layers.end(), [](const MatchedLayer& layer) {
-    return layer.layer == layer.other_layer;
+    return layer.layer == layer.other_layer && layer.identity >= 0.5;
   });
-  return 2 * n_same >= std::ssize(layers);
+  return !layers.empty() && 10 * n_same >= 9 * std::ssize(layers);
 }
 
 std::vector<int> best_assignment(const Matrix& profit) {
@@ -505,7 +504,7 @@ MatchingResult match_experts(const PairedPrompts& pair, const MatchingOptions& o
       mean([](const MatchedLayer& layer) { return layer.heldout_overlap.estimate; });
   result.kappa = mean([](const MatchedLayer& layer) { return layer.kappa.estimate; });
   result.identity = mean([](const MatchedLayer& layer) { return layer.identity; });
-  add_test(pair, work, options, result);
+  add_matching_test(pair, work, options, result);
   return result;
 }
 

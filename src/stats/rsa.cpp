@@ -96,7 +96,8 @@ bool too_few_permutations(const PairedPrompts& prompts, bool within_categories) 
   return log_permutations(prompts, within_categories) < std::log(20.0);
 }
 
-void add_tests(const TestedPair& tested, const RsaOptions& options, int block, RsaResult& result) {
+void add_mantel_tests(const TestedPair& tested, const RsaOptions& options, int block,
+                      RsaResult& result) {
   result.not_tested = tested.reason;
   const PairedPrompts& prompts = tested.prompts;
   if (result.not_tested.empty() && prompts.units.size() < options.min_units) {
@@ -187,8 +188,8 @@ class WeightedPairSums {
 };
 
 // Sources whose similarities are correlated, and the correlations wanted.
-enum Source { a_all, b_all, a_one, a_two, b_one, b_two, n_sources };
-constexpr std::array<std::array<Source, 2>, 5> wanted = {
+enum HalfOrAll { a_all, b_all, a_one, a_two, b_one, b_two, n_sources };
+constexpr std::array<std::array<HalfOrAll, 2>, 5> wanted = {
     {{a_all, b_all}, {a_one, b_two}, {a_two, b_one}, {a_one, a_two}, {b_one, b_two}}};
 enum Quantity { q_same, q_cross, q_first, q_second, q_corrected, n_quantities };
 using Quantities = std::array<double, n_quantities>;
@@ -327,7 +328,7 @@ void withhold_interval(const RsaOptions& options, const Units& units, IntervalEs
       "fewer than " + std::to_string(options.min_units) + (units.grouped ? " groups" : " prompts");
 }
 
-void add_halves(const PairedPrompts& pair, const RsaOptions& options, RsaResult& result) {
+void add_half_estimates(const PairedPrompts& pair, const RsaOptions& options, RsaResult& result) {
   result.block = std::max(forgetting_lag(pair.first_tokens), forgetting_lag(pair.second_tokens));
   const std::vector<std::size_t> rows = rows_with_halves(pair, result.block);
   result.n_without_halves = pair.size() - rows.size();
@@ -386,7 +387,7 @@ RsaResult rsa(const PairedPrompts& pair, const TestedPair& tested, const RsaOpti
           .estimate(q_same);
   withhold_interval(options, pair.units, result.same_tokens);
   if (pair.same_tokens) {
-    add_halves(pair, options, result);
+    add_half_estimates(pair, options, result);
   } else {
     const std::string reason = pair.has_tokens() ? "the tokens of both are not the same"
                                                  : "there are counts, not single tokens";
@@ -395,7 +396,7 @@ RsaResult rsa(const PairedPrompts& pair, const TestedPair& tested, const RsaOpti
       one->reason = reason;
     }
   }
-  add_tests(tested, options, result.block, result);
+  add_mantel_tests(tested, options, result.block, result);
   return result;
 }
 

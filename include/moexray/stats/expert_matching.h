@@ -60,8 +60,8 @@ struct MatchingResult {
   std::string reason;                  ///< why nothing was matched
   std::string not_tested;              ///< why there is no test
 
-  /// Experts of both may be taken for each other: most are best matched by their own number, in
-  /// the layer of the same number.
+  /// Experts of both may be taken for each other: in nine of ten layers most are best matched by
+  /// their own number, in the layer of the same number.
   bool same_experts() const;
 };
 
