@@ -18,7 +18,7 @@ namespace {
 using bench::PairWorld;
 using bench::PairWorldOptions;
 
-constexpr MatchingOptions quick = {.n_permutations = 19};
+const MatchingOptions quick = {.n_permutations = 19};
 
 MatchingResult matched(const PairWorldOptions& options, int n_each = 8) {
   return match_experts(PairWorld(options, 1).draw(n_each, 1).paired(), quick);

@@ -37,7 +37,8 @@ TEST(Geometry, HasTheReferencesValues) {
   const nlohmann::json cases = test::structure_fixture("geometries");
   ASSERT_EQ(cases.size(), 3U);
   for (const nlohmann::json& one : cases) {
-    std::array<Matrix, 2> rows = {test::matrix_from(one.at("first")), test::matrix_from(one.at("second"))};
+    std::array<Matrix, 2> rows = {test::matrix_from(one.at("first")),
+                                  test::matrix_from(one.at("second"))};
     for (Matrix& own : rows) own.rowwise().normalize();
     Units units;
     for (int i = 0; i < rows[0].rows(); ++i) units.of_prompt.push_back(i);

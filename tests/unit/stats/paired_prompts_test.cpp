@@ -83,7 +83,7 @@ TEST(PairedPrompts, DrawsWholeGroupsOfManyPromptsWhateverTheirOrder) {
 TEST(PairedPrompts, WithoutACommonOneIsRefused) {
   PairOfRoutings routings = made();
   for (std::string& id : routings.second.ids) id += "!";
-  expect_error([&] { routings.paired(); }, ErrorKind::data, "no prompt in common");
+  expect_error(ErrorKind::data, "no prompt in common", [&] { routings.paired(); });
 }
 
 TEST(TestedPair, HasTheFirstTokensThatNineInTenHave) {

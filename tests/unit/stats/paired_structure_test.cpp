@@ -18,8 +18,7 @@ PairedPrompts made(const PairWorldOptions& options, int n_each = 8, std::uint64_
   return PairWorld(options, 1).draw(n_each, seed).paired();
 }
 
-constexpr PairedStructureOptions quick = {
-    .n_repetitions = 2, .n_resamples = 99, .n_permutations = 199};
+const PairedStructureOptions quick = {.n_repetitions = 2, .n_resamples = 99, .n_permutations = 199};
 
 PairWorldOptions two_noisy_copies() {
   return {.category_effect = 0.5, .router_share = 1, .own_noise = 0.7};
@@ -59,7 +58,7 @@ TEST(PairedStructure, OfARoutingWithItselfDiffersInNothing) {
   for (const PairedNumber& number : found.numbers) {
     EXPECT_NEAR(number.estimate.difference.estimate, 0, 1e-12) << number.name;
     EXPECT_FALSE(number.estimate.difference.has_interval()) << number.name;
-    if (number.name != "accuracy") EXPECT_EQ(number.test.p_two_sided, 1) << number.name;
+    EXPECT_TRUE(number.name == "accuracy" || number.test.p_two_sided == 1) << number.name;
   }
   ASSERT_EQ(found.transfer.size(), 4U);
   for (const TransferCell& cell : found.transfer) {
