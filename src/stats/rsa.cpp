@@ -351,15 +351,15 @@ void add_half_estimates(const PairedPrompts& pair, const RsaOptions& options, Rs
   const RsaResampling resampling(similarities, kept.units, kept.categories.names.size(), options);
   result.cross_half = resampling.estimate(q_cross);
   result.reliability = {resampling.estimate(q_first), resampling.estimate(q_second)};
-  for (IntervalEstimate* one :
-       {&result.cross_half, &result.reliability[0], &result.reliability[1]}) {
-    withhold_interval(options, kept.units, *one);
-  }
   const bool reliable = std::all_of(
       result.reliability.begin(), result.reliability.end(), [](const IntervalEstimate& rho) {
         return rho.estimate >= min_reliability &&
                (!rho.has_interval() ? rho.estimate > 1 - 1e-9 : rho.low > 0);
       });
+  for (IntervalEstimate* one :
+       {&result.cross_half, &result.reliability[0], &result.reliability[1]}) {
+    withhold_interval(options, kept.units, *one);
+  }
   if (!reliable) {
     result.corrected.reason = "too few tokens: half of them do not tell enough of a routing";
     return;

@@ -6,6 +6,7 @@
 
 #include "moexray/stats/random_routers.h"
 #include "moexray/stats/similarity.h"
+#include "stats_support.h"
 #include "structure_cases.h"
 
 namespace moexray::stats {
@@ -64,6 +65,28 @@ TEST(PairedStructure, OfARoutingWithItselfDiffersInNothing) {
   for (const TransferCell& cell : found.transfer) {
     EXPECT_EQ(cell.accuracy, found.transfer[0].accuracy);
   }
+}
+
+// The standard error is the jackknife's over prompts within categories, of the difference.
+TEST(PairedStructure, TakesBothRoutingsWithoutTheSamePrompt) {
+  const PairedPrompts pair = made(two_noisy_copies(), 5);
+  const PairedStructure found = paired_structure(pair, quick);
+  const auto gap_of = [](const Signatures& signatures) { return similarity(signatures).gap; };
+  std::vector<std::vector<double>> without(4);
+  for (std::size_t left_out = 0; left_out < pair.size(); ++left_out) {
+    std::vector<std::size_t> rows;
+    for (std::size_t row = 0; row < pair.size(); ++row) {
+      if (row != left_out) rows.push_back(row);
+    }
+    const PairedPrompts rest = rows_of(pair, rows);
+    without[static_cast<std::size_t>(pair.categories.of_prompt[left_out])].push_back(
+        gap_of(rest.second) - gap_of(rest.first));
+  }
+  double variance = 0;
+  for (const std::vector<double>& own : without) {
+    variance += 4.0 / 5 * 4 * test::variance_of(own);
+  }
+  EXPECT_NEAR(found.find("gap")->estimate.difference.standard_error, std::sqrt(variance), 1e-10);
 }
 
 // A direct loop over the matrices of one exchange.
