@@ -199,7 +199,7 @@ double fisher(double r) { return std::atanh(r); }
 class RsaResampling {
  public:
   // Those of the sources that are there; the others are empty.
-  RsaResampling(const std::array<Matrix, n_sources>& similarities, const Units& units,
+  RsaResampling(const std::array<Matrix, n_sources>& blocks, const Units& units,
                 std::size_t n_categories, const RsaOptions& options)
       : strata_(strata_of(units, n_categories)), n_units_(units.size()) {
     const auto n = static_cast<double>(units.of_prompt.size());
@@ -215,8 +215,8 @@ class RsaResampling {
     };
     std::array<Matrix, n_sources> centred;
     for (std::size_t s = 0; s < n_sources; ++s) {
-      if (similarities[s].size() == 0) continue;
-      centred[s] = standardised_pairs(similarities[s], units);
+      if (blocks[s].size() == 0) continue;
+      centred[s] = standardised_pairs(blocks[s], units);
       if (centred[s].hasNaN()) return;
       sums_[s] = sums_of(centred[s]);
       squares_[s] = sums_of(centred[s].cwiseProduct(centred[s]));
@@ -343,12 +343,12 @@ void add_half_estimates(const PairedPrompts& pair, const RsaOptions& options, Rs
   const PairedPrompts kept = rows_of(pair, rows);
   TokenHalves first = token_halves(kept.first_tokens, result.block);
   TokenHalves second = token_halves(kept.second_tokens, result.block);
-  std::array<Matrix, n_sources> similarities;
-  similarities[a_one] = std::move(first.first);
-  similarities[a_two] = std::move(first.second);
-  similarities[b_one] = std::move(second.first);
-  similarities[b_two] = std::move(second.second);
-  const RsaResampling resampling(similarities, kept.units, kept.categories.names.size(), options);
+  std::array<Matrix, n_sources> blocks;
+  blocks[a_one] = std::move(first.first);
+  blocks[a_two] = std::move(first.second);
+  blocks[b_one] = std::move(second.first);
+  blocks[b_two] = std::move(second.second);
+  const RsaResampling resampling(blocks, kept.units, kept.categories.names.size(), options);
   result.cross_half = resampling.estimate(q_cross);
   result.reliability = {resampling.estimate(q_first), resampling.estimate(q_second)};
   const bool reliable = std::all_of(
@@ -379,12 +379,11 @@ RsaResult rsa(const PairedPrompts& pair, const TestedPair& tested, const RsaOpti
     for (IntervalEstimate& rho : result.reliability) rho.reason = result.same_tokens.reason;
     return result;
   }
-  std::array<Matrix, n_sources> similarities;
-  similarities[a_all] = unit_blocks(pair.first);
-  similarities[b_all] = unit_blocks(pair.second);
+  std::array<Matrix, n_sources> blocks;
+  blocks[a_all] = unit_blocks(pair.first);
+  blocks[b_all] = unit_blocks(pair.second);
   result.same_tokens =
-      RsaResampling(similarities, pair.units, pair.categories.names.size(), options)
-          .estimate(q_same);
+      RsaResampling(blocks, pair.units, pair.categories.names.size(), options).estimate(q_same);
   withhold_interval(options, pair.units, result.same_tokens);
   if (pair.same_tokens) {
     add_half_estimates(pair, options, result);
