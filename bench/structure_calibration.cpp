@@ -190,16 +190,13 @@ int main(int argc, char** argv) {
   for (std::size_t i = 0; i < cases.size(); ++i) {
     if (only >= 0 && static_cast<int>(i) != only) continue;
     const Case& one = cases[i];
-    std::vector<std::vector<Findings>> by_size;
-    constexpr std::array sizes = {6, 20, 75};  // of each of four categories
-    for (const int n_each : sizes) {
-      const int n = n_each == sizes.back() ? n_largest : n_sets;
-      if (n > 0) by_size.push_back(simulated(one, n_each, n, seed));
+    std::vector<std::pair<int, std::vector<Findings>>> by_size;
+    for (const int n_each : {6, 20, 75}) {  // of each of four categories
+      const int n = n_each == 75 ? n_largest : n_sets;
+      if (n > 0) by_size.emplace_back(4 * n_each, simulated(one, n_each, n, seed));
     }
-    for (std::size_t s = 0; s < by_size.size(); ++s) print_tests(one, 4 * sizes[s], by_size[s]);
-    for (std::size_t s = 0; s < by_size.size(); ++s) {
-      print_intervals(one, 4 * sizes[s], by_size[s], by_size.back());
-    }
+    for (const auto& [n, sets] : by_size) print_tests(one, n, sets);
+    for (const auto& [n, sets] : by_size) print_intervals(one, n, sets, by_size.back().second);
   }
   return 0;
 }
