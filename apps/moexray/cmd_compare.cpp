@@ -9,11 +9,13 @@
 #include "compare_agreement.h"
 #include "compare_pair.h"
 #include "compare_saturation.h"
+#include "compare_structure.h"
 #include "compare_usage.h"
 #include "moexray/core/error.h"
 #include "moexray/core/escape.h"
 #include "moexray/trace/counts.h"
 #include "moexray/trace/origin.h"
+#include "nested_flags.h"
 
 namespace moexray::app {
 namespace {
@@ -68,20 +70,25 @@ class Parts {
 };
 
 // Every part of the comparison of one pair. Agreement is handed on to the series.
-Section section_of(const ComparedPair& pair, std::vector<stats::LayerAgreement>& agreement) {
+Section section_of(const ComparedPair& pair, const Arguments& arguments,
+                   std::vector<stats::LayerAgreement>& agreement) {
   Section section{.json = Json::object({})};
   add_alignment(pair, section);
   add_width_notice(pair, section);
   Parts parts(section);
   parts.add({"agreement", "disagreement"}, [&] { agreement = add_agreement(pair, section); });
   parts.add({"usage"}, [&] { add_usage(pair, section); });
+  parts.add({"structure", "transfer", "rsa", "cka", "matching"}, [&] {
+    add_structure(compare_structure(pair.input, arguments, pair.first, pair.other), pair.suffix,
+                  section);
+  });
   parts.finish();
   section.json.set("notices", Json::array(section.notices));
   return section;
 }
 
-Section compared(const AnalysisInput& input, const Side& other, const Side* floor,
-                 const std::string& suffix, SeriesStep& step) {
+Section compared(const AnalysisInput& input, const Arguments& arguments, const Side& other,
+                 const Side* floor, const std::string& suffix, SeriesStep& step) {
   const Side& first = input.sides.front();
   std::string not_aligned;
   stats::Alignment alignment;
@@ -104,7 +111,7 @@ Section compared(const AnalysisInput& input, const Side& other, const Side* floo
                           .suffix = suffix};
   if (pair.not_aligned.empty() && pair.same_experts()) check_layer_numbers(pair);
   step.name = other.name;
-  return section_of(pair, step.layers);
+  return section_of(pair, arguments, step.layers);
 }
 
 void check_floor(const Side& first, const Side* floor) {
@@ -141,15 +148,16 @@ Section joined(std::vector<Section> sections, std::span<const SeriesStep> steps)
 }
 
 // A step that cannot be compared is left out, unless none can.
-Section compared_series(const AnalysisInput& input, std::size_t n_others, const Side* floor) {
+Section compared_series(const AnalysisInput& input, const Arguments& arguments,
+                        std::size_t n_others, const Side* floor) {
   std::vector<Section> sections;
   std::vector<SeriesStep> steps(n_others);
   std::optional<Error> last_error;
   std::size_t n_left_out = 0;
   for (std::size_t i = 0; i < n_others; ++i) {
     try {
-      sections.push_back(
-          compared(input, input.sides[i + 1], floor, "_" + std::to_string(i + 1), steps[i]));
+      sections.push_back(compared(input, arguments, input.sides[i + 1], floor,
+                                  "_" + std::to_string(i + 1), steps[i]));
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::data) throw;
       last_error.emplace(error);
@@ -173,9 +181,9 @@ Section run(const AnalysisInput& input, const Arguments& arguments) {
   const std::size_t n_others = input.sides.size() - (has_floor ? 2 : 1);
   if (n_others == 1) {
     SeriesStep step;
-    return compared(input, input.sides[1], floor, "", step);
+    return compared(input, arguments, input.sides[1], floor, "", step);
   }
-  return compared_series(input, n_others, floor);
+  return compared_series(input, arguments, n_others, floor);
 }
 
 }  // namespace
@@ -195,15 +203,19 @@ Analysis compare_analysis() {
           "feeds another model the same ones. A layer that fits the other's neighbour better, by "
           "much, is an error. --with may be repeated, for a series of checkpoints say: how far "
           "each "
-          "step has come to the first routing, layer by layer. What a pair of traces lacks is "
-          "said, "
-          "and the rest computed: of directories of counts usage alone. With -o DIR it writes "
-          "compare.tsv, compare_usage.tsv, the figures compare_agreement, compare_ranks, "
-          "compare_gained and compare_shifts (of the second pair of a series compare_2.tsv, …), of "
+          "step has come to the first routing, layer by layer. Also for models of other shapes or "
+          "tokenizers: how well both separate the categories, and whether a classifier of one "
+          "knows them in the other; whether both find the same prompts alike (RSA, and CKA by "
+          "pairs of layers), beside random routers where they watched (trace --shadow); and which "
+          "expert of one is which of the other, matched on one half of the prompts and judged by "
+          "the other. What a pair of traces lacks is said, and the rest computed. With -o DIR it "
+          "writes compare.tsv, compare_usage.tsv, compare_cka.tsv, compare_matching.tsv, the "
+          "figures compare_agreement, compare_ranks, compare_gained, compare_cka and "
+          "compare_shifts (of the second pair of a series compare_2.tsv, …), of "
           "a "
           "series compare_series.tsv and the figures compare_saturation and "
           "compare_saturation_layers, and report.json.",
-      .flags = {common_tokens_flag(), group_by_flag()},
+      .flags = {nested_folds_flag(), common_tokens_flag(), group_by_flag()},
       .examples = {{"moexray compare traces --with traces-float32",
                     "agreement by layer, with intervals over prompts"},
                    {"moexray compare base --with tuned --floor base-again --tokens prompt",

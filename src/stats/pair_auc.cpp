@@ -12,12 +12,14 @@ constexpr double decimals = 1e12;
 
 bool PairAuc::Pair::operator<(const Pair& right) const { return key < right.key; }
 
-PairAuc::PairAuc(const Matrix& similarity, const CategoryIndex& categories, const Units& units)
+PairAuc::PairAuc(const Matrix& similarity, const CategoryIndex& categories, const Units& units,
+                 InnerPairs inner)
     : n_units_(units.size()) {
   const auto n = static_cast<std::size_t>(similarity.rows());
   pairs_.reserve(n * (n - 1) / 2);
   for (std::size_t i = 0; i < n; ++i) {
     for (std::size_t j = i + 1; j < n; ++j) {
+      if (inner == InnerPairs::leave_out && units.of_prompt[i] == units.of_prompt[j]) continue;
       const double s = similarity(static_cast<Eigen::Index>(i), static_cast<Eigen::Index>(j));
       const auto rounded = static_cast<std::int64_t>(std::llround(s * decimals));
       // The last bit of the key says whether the pair is within; equal similarities still lie

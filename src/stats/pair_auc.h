@@ -8,6 +8,7 @@
 #include "moexray/stats/matrix.h"
 #include "moexray/stats/signatures.h"
 #include "moexray/stats/units.h"
+#include "unit_pairs.h"
 
 namespace moexray::stats {
 
@@ -21,7 +22,8 @@ class PairAuc {
   using Lanes = std::array<double, n_lanes>;
 
   /// @param similarity [n, n]
-  PairAuc(const Matrix& similarity, const CategoryIndex& categories, const Units& units);
+  PairAuc(const Matrix& similarity, const CategoryIndex& categories, const Units& units,
+          InnerPairs inner = InnerPairs::keep);
 
   /// Counts of (within, across) pairs of pairs. All are whole or half numbers and exact in a
   /// double.

@@ -41,30 +41,10 @@ double rounding_of(const std::vector<double>& drawn, double observed) {
   return 1e-11 * largest;
 }
 
-std::string shape_text(const Matrix& matrix) {
-  return std::to_string(matrix.rows()) + " × " + std::to_string(matrix.cols());
-}
-
-}  // namespace
-
-PairedTest paired_test(std::size_t n_units, const ExchangedStatistic& statistic,
-                       const PairedOptions& options) {
-  PairedTest result;
-  result.n_units = n_units;
-  if (n_units == 0) return result;
-  result.statistic = statistic(std::vector<char>(n_units));
-  if (std::isnan(result.statistic)) return result;
-  result.exact = n_units <= max_exact_units;
-  result.n_draws = result.exact ? 1 << n_units : options.n_permutations;
-  std::vector<double> drawn(static_cast<std::size_t>(result.n_draws));
-  constexpr int batch = 64;
-  parallel_for((result.n_draws + batch - 1) / batch, options.n_threads, [&](int i) {
-    throw_if_stopped(options.stop);
-    for (int r = i * batch; r < std::min((i + 1) * batch, result.n_draws); ++r) {
-      drawn[static_cast<std::size_t>(r)] =
-          statistic(exchange(n_units, result.exact, options.seed, r));
-    }
-  });
+// From the statistic under all exchanges that were drawn.
+void add_p_values(const std::vector<double>& drawn, bool exact, PairedTest& result) {
+  result.exact = exact;
+  result.n_draws = static_cast<int>(drawn.size());
   const double rounding = rounding_of(drawn, result.statistic);
   std::int64_t n_two_sided = 0;
   std::int64_t n_greater = 0;
@@ -73,12 +53,58 @@ PairedTest paired_test(std::size_t n_units, const ExchangedStatistic& statistic,
     n_greater += value < result.statistic - rounding ? 0 : 1;
   }
   const auto p_value = [&](std::int64_t n_reached) {
-    return result.exact ? static_cast<double>(n_reached) / result.n_draws
-                        : permutation_p_value(n_reached, result.n_draws);
+    return exact ? static_cast<double>(n_reached) / result.n_draws
+                 : permutation_p_value(n_reached, result.n_draws);
   };
   result.p_two_sided = p_value(n_two_sided);
   result.p_greater = p_value(n_greater);
-  return result;
+}
+
+std::string shape_text(const Matrix& matrix) {
+  return std::to_string(matrix.rows()) + " × " + std::to_string(matrix.cols());
+}
+
+}  // namespace
+
+std::vector<PairedTest> paired_tests(std::size_t n_units, std::size_t n_statistics,
+                                     const ExchangedStatistics& statistics,
+                                     const PairedOptions& options) {
+  std::vector<PairedTest> results(n_statistics);
+  for (PairedTest& result : results) result.n_units = n_units;
+  if (n_units == 0) return results;
+  std::vector<double> observed(n_statistics);
+  statistics(std::vector<char>(n_units), observed);
+  for (std::size_t s = 0; s < n_statistics; ++s) results[s].statistic = observed[s];
+  if (std::all_of(observed.begin(), observed.end(), [](double v) { return std::isnan(v); })) {
+    return results;
+  }
+  const bool exact = n_units <= max_exact_units;
+  const int n_draws = exact ? 1 << n_units : options.n_permutations;
+  std::vector<std::vector<double>> drawn(n_statistics,
+                                         std::vector<double>(static_cast<std::size_t>(n_draws)));
+  constexpr int batch = 64;
+  parallel_for((n_draws + batch - 1) / batch, options.n_threads, [&](int i) {
+    std::vector<double> values(n_statistics);
+    for (int r = i * batch; r < std::min((i + 1) * batch, n_draws); ++r) {
+      throw_if_stopped(options.stop);
+      statistics(exchange(n_units, exact, options.seed, r), values);
+      for (std::size_t s = 0; s < n_statistics; ++s) {
+        drawn[s][static_cast<std::size_t>(r)] = values[s];
+      }
+    }
+  });
+  for (std::size_t s = 0; s < n_statistics; ++s) {
+    if (!std::isnan(observed[s])) add_p_values(drawn[s], exact, results[s]);
+  }
+  return results;
+}
+
+PairedTest paired_test(std::size_t n_units, const ExchangedStatistic& statistic,
+                       const PairedOptions& options) {
+  const auto one = [&](std::span<const char> exchanged, std::span<double> values) {
+    values[0] = statistic(exchanged);
+  };
+  return paired_tests(n_units, 1, one, options).front();
 }
 
 PairedTest paired_test(std::span<const double> differences, const PairedOptions& options) {

@@ -26,7 +26,8 @@ double value_at(const Matrix& matrix, std::size_t i, std::size_t j) {
 
 }  // namespace
 
-UnitPairs::UnitPairs(const Matrix& similarity, const CategoryIndex& categories, const Units& units)
+UnitPairs::UnitPairs(const Matrix& similarity, const CategoryIndex& categories, const Units& units,
+                     InnerPairs inner)
     : n_categories_(static_cast<int>(categories.names.size())),
       parts_(parts_of(categories, units)),
       parts_of_unit_(units.size()),
@@ -57,6 +58,7 @@ UnitPairs::UnitPairs(const Matrix& similarity, const CategoryIndex& categories, 
       }
     }
   }
+  if (inner == InnerPairs::leave_out) return;
   for (std::size_t u = 0; u < units.size(); ++u) add_inner_pairs(similarity, u);
 }
 
@@ -66,7 +68,7 @@ void UnitPairs::add_inner_pairs(const Matrix& similarity, std::size_t unit) {
       if (q < p) continue;
       const UnitPart& a = parts_[static_cast<std::size_t>(p)];
       const UnitPart& b = parts_[static_cast<std::size_t>(q)];
-      InnerPairs inner{static_cast<std::size_t>(a.category * n_categories_ + b.category), {}};
+      InnerCell inner{static_cast<std::size_t>(a.category * n_categories_ + b.category), {}};
       for (const std::size_t i : a.rows) {
         for (const std::size_t j : b.rows) {
           if (p == q && j <= i) continue;
@@ -113,7 +115,7 @@ PairTotals UnitPairs::Weighted::totals(Eigen::Index weighting) const {
     const double weight = weights_(static_cast<Eigen::Index>(u), weighting);
     if (weight == 0) continue;
     one_copy(weighting, u, one, touched);
-    for (const InnerPairs& inner : pairs_.inner_[u]) one.cells[inner.cell] += inner.moments;
+    for (const InnerCell& inner : pairs_.inner_[u]) one.cells[inner.cell] += inner.moments;
     for (const std::size_t c : touched) {
       result.cells[c] += 0.5 * weight * one.cells[c];
       one.cells[c] = {};
@@ -153,7 +155,7 @@ void UnitPairs::Weighted::one_copy(Eigen::Index weighting, std::size_t unit, Pai
           {-weight * n_own * static_cast<double>(other.rows.size()), 0, 0});
     }
   }
-  for (const InnerPairs& inner : pairs_.inner_[unit]) {
+  for (const InnerCell& inner : pairs_.inner_[unit]) {
     const auto k = static_cast<std::size_t>(pairs_.n_categories_);
     add(inner.cell, inner.cell / k == inner.cell % k, inner.moments);
   }

@@ -39,6 +39,9 @@ struct PairTotals {
   std::vector<PairMoments> cells;  ///< [K·K] of categories a ≤ b at a·K + b
 };
 
+/// Whether pairs of prompts inside a unit count.
+enum class InnerPairs { keep, leave_out };
+
 /// The prompts of one unit that have one category. Without groups: a prompt.
 struct UnitPart {
   int unit = 0;
@@ -50,7 +53,8 @@ struct UnitPart {
 class UnitPairs {
  public:
   /// @param similarity [n, n]
-  UnitPairs(const Matrix& similarity, const CategoryIndex& categories, const Units& units);
+  UnitPairs(const Matrix& similarity, const CategoryIndex& categories, const Units& units,
+            InnerPairs inner = InnerPairs::keep);
 
   std::size_t n_units() const { return parts_of_unit_.size(); }
   int n_categories() const { return n_categories_; }
@@ -80,7 +84,7 @@ class UnitPairs {
   };
 
  private:
-  struct InnerPairs {
+  struct InnerCell {
     std::size_t cell = 0;
     PairMoments moments;
   };
@@ -92,7 +96,7 @@ class UnitPairs {
   std::vector<UnitPart> parts_;
   std::vector<Eigen::Index> first_of_category_;           // [K + 1] parts
   std::vector<std::vector<Eigen::Index>> parts_of_unit_;  // [units]
-  std::vector<std::vector<InnerPairs>> inner_;            // [units] pairs inside a unit
+  std::vector<std::vector<InnerCell>> inner_;             // [units] pairs inside a unit
   Eigen::MatrixXd sums_;                                  // [parts, parts], 0 inside a unit
   Eigen::MatrixXd squares_;
 };

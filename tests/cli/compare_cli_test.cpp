@@ -199,6 +199,49 @@ TEST_F(CompareCommand, SaysWhichRanksWereGainedWhereLogitsAreRecorded) {
   EXPECT_EQ(next.at("disagreement").at("near_ties").at(2).at("share"), 0.0);
 }
 
+TEST_F(CompareCommand, ShowsCategoriesGeometryAndExperts) {
+  write_made_trace(path("first"), two_kinds());
+  // The second calls expert e of layer 1 by another number.
+  copy_changed("first", "renamed", [&](json& event) {
+    if (event.at("layer") != 1) return;
+    for (json& expert : event["experts"]) expert = (expert.get<int>() * 3 + 1) % 8;
+  });
+  const json same = run_for_json({"compare", path("first"), "--with", path("first")});
+  for (const char* name : {"gap", "cohens_d", "auc", "r_squared"}) {
+    const json& number = same.at("structure").at(name);
+    EXPECT_EQ(number.at("a"), number.at("b")) << name;
+    EXPECT_EQ(number.at("p_value"), 1.0) << name;
+    EXPECT_TRUE(number.at("difference").at("ci95").is_null()) << name;
+  }
+  EXPECT_EQ(same.at("structure").at("common_positions").at("m"), 12);
+  ASSERT_EQ(same.at("transfer").size(), 4U);
+  EXPECT_EQ(same.at("transfer").at(1).at("accuracy"), same.at("transfer").at(0).at("accuracy"));
+  EXPECT_EQ(same.at("transfer").at(1).at("features"), "signatures");
+  EXPECT_EQ(same.at("rsa").at("same_tokens").at("estimate"), 1.0);
+  EXPECT_TRUE(same.at("rsa").at("random_router").is_null());
+  EXPECT_NEAR(same.at("cka").at("value").at(1).at(1).get<double>(), 1, 1e-9);
+  EXPECT_TRUE(same.at("matching").at("same_experts").get<bool>());
+
+  const json renamed = run_for_json({"compare", path("first"), "--with", path("renamed")});
+  const json& layer = renamed.at("matching").at("layers").at(1);
+  EXPECT_EQ(layer.at("heldout_overlap").at("estimate"), 1.0);
+  EXPECT_EQ(layer.at("others"), json::parse("[1,4,7,2,5,0,3,6]"));
+  EXPECT_LT(layer.at("identity"), 0.5);
+  // Similarities do not know what experts are called.
+  EXPECT_NEAR(renamed.at("rsa").at("same_tokens").at("estimate").get<double>(), 1, 1e-9);
+
+  const CommandResult written =
+      run_moexray({"compare", path("first"), "--with", path("renamed"), "-o", path("out")});
+  EXPECT_EQ(written.exit_code, 0) << written.err;
+  for (const char* text : {"How well both separate the categories", "geometry: r 1.00 of the same",
+                           "CKA without bias", "Experts matched"}) {
+    EXPECT_NE(written.out.find(text), std::string::npos) << text << written.out;
+  }
+  for (const char* file : {"compare_cka.tsv", "compare_matching.tsv", "compare_cka.svg"}) {
+    EXPECT_TRUE(fs::exists(fs::path(path("out")) / file)) << file;
+  }
+}
+
 TEST_F(CompareCommand, SaysWhatCannotBeCompared) {
   write_made_trace(path("first"), two_kinds());
   copy_changed("first", "other-tokens",

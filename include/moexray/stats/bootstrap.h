@@ -65,4 +65,27 @@ struct BootstrapResult {
 BootstrapResult bootstrap(const Matrix& similarity, const CategoryIndex& categories,
                           const Units& units, const BootstrapOptions& options);
 
+/// A number of two routings of the same prompts, and its difference.
+struct PairedEstimate {
+  double first = undefined;
+  double second = undefined;
+  IntervalEstimate difference;  ///< second − first
+};
+
+struct DifferenceResult {
+  PairedEstimate gap;
+  PairedEstimate cohens_d;
+  PairedEstimate auc;
+  PairedEstimate r_squared;  ///< as RouterScores::r_squared
+};
+
+/// Intervals of the differences of what bootstrap() computes, from the same resamples of both, on
+/// the statistics' own scales. Pairs of prompts inside a unit count in nothing here.
+/// @param first [n, n] similarities of the prompts in one routing
+/// @param second [n, n] in the other
+/// @throws Error (interrupted)
+DifferenceResult bootstrap_difference(const Matrix& first, const Matrix& second,
+                                      const CategoryIndex& categories, const Units& units,
+                                      const BootstrapOptions& options);
+
 }  // namespace moexray::stats

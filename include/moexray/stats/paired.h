@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <vector>
 
 #include "moexray/stats/matrix.h"
 
@@ -49,6 +50,17 @@ using ExchangedStatistic = std::function<double(std::span<const char> exchanged)
 /// @throws Error (interrupted)
 PairedTest paired_test(std::size_t n_units, const ExchangedStatistic& statistic,
                        const PairedOptions& options);
+
+/// Several statistics that one pass over the data gives: fills `values`.
+using ExchangedStatistics =
+    std::function<void(std::span<const char> exchanged, std::span<double> values)>;
+
+/// The same for each of `n_statistics`, under the same exchanges.
+/// @return [n_statistics]
+/// @throws Error (interrupted)
+std::vector<PairedTest> paired_tests(std::size_t n_units, std::size_t n_statistics,
+                                     const ExchangedStatistics& statistics,
+                                     const PairedOptions& options);
 
 /// A statistic of two whole matrices with a row a unit.
 using MatrixStatistic = std::function<double(const Matrix& first, const Matrix& second)>;
