@@ -30,6 +30,7 @@ enum Key : std::uint32_t {
   key_expert = 256,
   key_rank = 512,
   key_weight = 1024,
+  key_router_logits = 2048,
 };
 
 Key find_key(std::string_view key) {
@@ -48,6 +49,8 @@ Key find_key(std::string_view key) {
       return key == "token_id" ? key_token_id : key == "template" ? key_template : Key{};
     case 9:
       return key == "prompt_id" ? key_prompt_id : Key{};
+    case 13:
+      return key == "router_logits" ? key_router_logits : Key{};
     default:
       return Key{};
   }
@@ -64,7 +67,7 @@ Key find_key(std::string_view key) {
 }  // namespace
 
 struct EventParser::State {
-  explicit State(const RoutingShape& s) : shape(s) {}
+  State(const RoutingShape& s, bool logits) : shape(s), with_logits(logits) {}
 
   std::int64_t integer(od::value value, std::string_view key, std::int64_t high) const {
     std::int64_t result = 0;
@@ -98,11 +101,23 @@ struct EventParser::State {
     event.weights.push_back(narrow);
   }
 
+  void add_logit(od::value value, std::string_view key) {
+    double logit = 0;
+    if (value.get_double().get(logit) != simdjson::SUCCESS ||
+        !std::isfinite(static_cast<float>(logit))) {
+      wrong(key, "a finite number");
+    }
+    if (event.logits.size() == static_cast<std::size_t>(shape.n_experts)) {
+      wrong(key, std::to_string(shape.n_experts) + " logits", "more");
+    }
+    event.logits.push_back(static_cast<float>(logit));
+  }
+
   template <typename Add>
-  void array(od::value value, std::string_view key, Add add) {
+  void array(od::value value, std::string_view key, int size, Add add) {
     od::array items;
     if (const auto error = value.get_array().get(items); error != simdjson::SUCCESS) {
-      wrong(key, "an array of " + std::to_string(shape.top_k));
+      wrong(key, "an array of " + std::to_string(size));
     }
     for (auto item : items) {
       od::value element;
@@ -146,9 +161,9 @@ struct EventParser::State {
         event.token_id = integer(value, "token_id", max_token);
         return;
       case key_experts:
-        return array(value, "experts", [&](od::value v) { add_expert(v, "experts"); });
+        return array(value, "experts", shape.top_k, [&](od::value v) { add_expert(v, "experts"); });
       case key_weights:
-        return array(value, "weights", [&](od::value v) { add_weight(v, "weights"); });
+        return array(value, "weights", shape.top_k, [&](od::value v) { add_weight(v, "weights"); });
       case key_expert:
         return add_expert(value, "expert");
       case key_rank:
@@ -156,6 +171,9 @@ struct EventParser::State {
         return;
       case key_weight:
         return add_weight(value, "weight");
+      case key_router_logits:
+        return array(value, "router_logits", shape.n_experts,
+                     [&](od::value v) { add_logit(v, "router_logits"); });
     }
   }
 
@@ -175,14 +193,21 @@ struct EventParser::State {
     if ((seen & (key_weight | key_weights)) != 0 && event.weights.size() != n) {
       wrong("weights", std::to_string(n) + " weights", std::to_string(event.weights.size()));
     }
+    if ((seen & key_router_logits) != 0 &&
+        event.logits.size() != static_cast<std::size_t>(shape.n_experts)) {
+      wrong("router_logits", std::to_string(shape.n_experts) + " logits",
+            std::to_string(event.logits.size()));
+    }
   }
 
   RoutingShape shape;
+  bool with_logits;
   od::parser parser{max_line_bytes + 1};
   EventLine event;
 };
 
-EventParser::EventParser(const RoutingShape& shape) : state_(std::make_unique<State>(shape)) {}
+EventParser::EventParser(const RoutingShape& shape, bool with_logits)
+    : state_(std::make_unique<State>(shape, with_logits)) {}
 EventParser::~EventParser() = default;
 
 const EventLine& EventParser::parse(std::string_view line) {
@@ -195,6 +220,7 @@ const EventLine& EventParser::parse(std::string_view line) {
   event.rank = -1;
   event.experts.clear();
   event.weights.clear();
+  event.logits.clear();
 
   od::document document;
   const simdjson::padded_string_view padded(line.data(), line.size(),
@@ -209,7 +235,7 @@ const EventLine& EventParser::parse(std::string_view line) {
     std::string_view name;
     if (const auto error = field.unescaped_key().get(name)) fail_json(error);
     const Key key = find_key(name);
-    if (key == Key{}) continue;
+    if (key == Key{} || (key == key_router_logits && !state.with_logits)) continue;
     if ((seen & key) != 0) fail("key \"" + std::string(name) + "\" given twice");
     seen |= key;
     state.read(key, field.value());

@@ -22,16 +22,19 @@ struct EventLine {
   std::int64_t rank = -1;         ///< flat: −1: not given
   std::vector<ExpertId> experts;  ///< flat: one
   std::vector<float> weights;     ///< as many, or none
+  std::vector<float> logits;      ///< [E] if they are read and this record has them
 };
 
 /// Parses lines of events files, both forms, keys in any order, other keys ignored.
 class EventParser {
  public:
-  explicit EventParser(const RoutingShape& shape);
+  /// @param with_logits reads the key "router_logits" too, which is ignored else
+  explicit EventParser(const RoutingShape& shape, bool with_logits = false);
   ~EventParser();
 
-  /// Checks types, that layer and expert ids are in range, and that weights are finite and not
-  /// negative. At least 64 bytes must be readable behind `line`.
+  /// Checks types, that layer and expert ids are in range, that weights are finite and not
+  /// negative, and that logits are E finite numbers. At least 64 bytes must be readable behind
+  /// `line`.
   /// @throws Error (data) without a place, which only the caller knows.
   const EventLine& parse(std::string_view line);
 

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <numeric>
 #include <string_view>
 #include <thread>
 #include <unordered_map>
@@ -14,6 +15,7 @@
 #include "moexray/core/error.h"
 #include "moexray/core/system.h"
 #include "moexray/trace/counts.h"
+#include "moexray/trace/logits.h"
 #include "moexray/trace/reader.h"
 #include "record_source.h"
 
@@ -32,6 +34,31 @@ struct Job {
   fs::path path;
   std::vector<std::size_t> prompts;  // indices; one for a range
   bool is_range = false;
+};
+
+// Where what is read goes: records, and, where they are wanted, their logits.
+struct Sink {
+  EventVisitor& records;
+  LogitVisitor* logits = nullptr;
+
+  void add(const EventLine& line, std::size_t index, PromptCheck& check) {
+    check.add(line, records);
+    if (logits == nullptr) return;
+    if (line.logits.empty()) {
+      // Of the flat events of a token the first has them.
+      if (line.is_flat && line.rank != 0) return;
+      throw Error(ErrorKind::data, "a record without the key \"router_logits\"");
+    }
+    logits->on_logits(index,
+                      {.layer = static_cast<int>(line.layer),
+                       .pos = line.pos,
+                       .type = line.type,
+                       .is_template = line.is_template,
+                       .token_id = static_cast<TokenId>(line.token_id),
+                       .experts = {},
+                       .weights = {}},
+                      line.logits);
+  }
 };
 
 fs::path events_path(const TraceSet& traces, const TracePrompt& prompt) {
@@ -69,8 +96,7 @@ void with_place(const RecordSource& source, Step step) {
   }
 }
 
-void read_range(const TraceSet& traces, const Job& job, EventParser& parser,
-                EventVisitor& visitor) {
+void read_range(const TraceSet& traces, const Job& job, EventParser& parser, Sink sink) {
   const std::size_t index = job.prompts.front();
   const TracePrompt& prompt = traces.prompts[index];
   const bool with_checksum = !prompt.checksum.empty();
@@ -86,7 +112,7 @@ void read_range(const TraceSet& traces, const Job& job, EventParser& parser,
                                       "\"" + prompt.id + "\"",
                                       "\"" + std::string(line.prompt_id) + "\""});
       }
-      check.add(line, visitor);
+      sink.add(line, index, check);
     }
     check.finish();
     if (with_checksum && source.checksum() != prompt.checksum) {
@@ -101,19 +127,23 @@ void read_range(const TraceSet& traces, const Job& job, EventParser& parser,
 
 void read_whole(const TraceSet& traces, const Job& job,
                 const std::unordered_map<std::string_view, std::size_t>& known, EventParser& parser,
-                EventVisitor& visitor) {
-  std::unordered_map<std::string_view, PromptCheck> checks;
+                Sink sink) {
+  struct Known {
+    std::size_t index;
+    PromptCheck check;
+  };
+  std::unordered_map<std::string_view, Known> checks;
   for (const std::size_t index : job.prompts) {
     const TracePrompt& prompt = traces.prompts[index];
-    checks.emplace(prompt.id, PromptCheck(prompt, index, traces.shape));
+    checks.emplace(prompt.id, Known{index, PromptCheck(prompt, index, traces.shape)});
   }
   RecordSource source(job.path, {}, false);
   with_place(source, [&] {
-    PromptCheck* check = nullptr;
+    Known* prompt = nullptr;
     std::string_view id;
     while (source.next()) {
       const EventLine& line = parser.parse(source.line());
-      if (check == nullptr || line.prompt_id != id) {
+      if (prompt == nullptr || line.prompt_id != id) {
         const auto found = checks.find(line.prompt_id);
         if (found == checks.end()) {
           if (known.contains(line.prompt_id)) continue;  // has a range, or is not asked for
@@ -123,11 +153,11 @@ void read_whole(const TraceSet& traces, const Job& job,
                                         "\"" + std::string(line.prompt_id) + "\""});
         }
         id = found->first;
-        check = &found->second;
+        prompt = &found->second;
       }
-      check->add(line, visitor);
+      sink.add(line, prompt->index, prompt->check);
     }
-    for (const std::size_t index : job.prompts) checks.at(traces.prompts[index].id).finish();
+    for (const std::size_t index : job.prompts) checks.at(traces.prompts[index].id).check.finish();
   });
 }
 
@@ -171,8 +201,9 @@ class JobRunner {
   std::exception_ptr error_;
 };
 
-void read_selected(const TraceSet& traces, std::span<const std::size_t> prompts,
-                   EventVisitor& visitor, const ReadOptions& options) {
+void read_selected(const TraceSet& traces, std::span<const std::size_t> prompts, Sink sink,
+                   const ReadOptions& options) {
+  check_has_tokens(traces);
   const std::vector<Job> jobs = make_jobs(traces, prompts);
   std::unordered_map<std::string_view, std::size_t> known;
   if (std::any_of(jobs.begin(), jobs.end(), [](const Job& job) { return !job.is_range; })) {
@@ -183,24 +214,28 @@ void read_selected(const TraceSet& traces, std::span<const std::size_t> prompts,
   const int n_threads =
       static_cast<int>(std::clamp<std::size_t>(wanted, 1, std::max<std::size_t>(jobs.size(), 1)));
   JobRunner(jobs.size()).run(n_threads, [&] {
-    return [&, parser = std::make_unique<EventParser>(traces.shape)](std::size_t i) {
+    return [&, parser = std::make_unique<EventParser>(traces.shape, sink.logits != nullptr)](
+               std::size_t i) {
       const Job& job = jobs[i];
       if (job.is_range) {
-        read_range(traces, job, *parser, visitor);
+        read_range(traces, job, *parser, sink);
       } else {
-        read_whole(traces, job, known, *parser, visitor);
+        read_whole(traces, job, known, *parser, sink);
       }
     };
   });
 }
 
+std::vector<std::size_t> all_prompts(const TraceSet& traces) {
+  std::vector<std::size_t> all(traces.prompts.size());
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  return all;
+}
+
 }  // namespace
 
 void read_events(const TraceSet& traces, EventVisitor& visitor, const ReadOptions& options) {
-  check_has_tokens(traces);
-  std::vector<std::size_t> all(traces.prompts.size());
-  for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
-  read_selected(traces, all, visitor, options);
+  read_selected(traces, all_prompts(traces), {visitor}, options);
 }
 
 void read_prompt_events(const TraceSet& traces, std::size_t prompt_index, EventVisitor& visitor,
@@ -208,8 +243,21 @@ void read_prompt_events(const TraceSet& traces, std::size_t prompt_index, EventV
   if (prompt_index >= traces.prompts.size()) {
     throw Error(ErrorKind::usage, "no such prompt in the trace");
   }
-  check_has_tokens(traces);
-  read_selected(traces, std::span(&prompt_index, 1), visitor, options);
+  read_selected(traces, std::span(&prompt_index, 1), {visitor}, options);
+}
+
+bool has_router_logits(const TraceSet& traces) {
+  return !has_counts(traces) &&
+         std::all_of(traces.manifests.begin(), traces.manifests.end(),
+                     [](const TraceManifest& manifest) { return manifest.router_logits; });
+}
+
+void read_router_logits(const TraceSet& traces, LogitVisitor& visitor, const ReadOptions& options) {
+  class Ignored : public EventVisitor {
+    void on_record(std::size_t, const RoutingRecord&) override {}
+  };
+  Ignored records;
+  read_selected(traces, all_prompts(traces), {records, &visitor}, options);
 }
 
 }  // namespace moexray

@@ -122,7 +122,7 @@ TEST_F(ImportCommand, CountsGoThroughTheAnalysesThatNeedNoTokens) {
   EXPECT_EQ(stats.at("trace").at("origin"), "imported from vllm: counts, not tokens");
   EXPECT_TRUE(stats.at("noise_corrected").at("within").at("mean").is_null());
   EXPECT_LE(stats.at("permanova").at("p_value").get<double>(), 0.05);
-  for (const std::string command : {"layers", "classify", "baselines", "information"}) {
+  for (const std::string command : {"layers", "classify", "baselines", "information", "load"}) {
     const CommandResult result = run_moexray({command, counts});
     EXPECT_EQ(result.exit_code, 0) << command << ": " << result.err;
   }
@@ -138,6 +138,7 @@ TEST_F(ImportCommand, CountsGoThroughTheAnalysesThatNeedNoTokens) {
                                                 {"similarity", counts, "--weighted"},
                                                 {"similarity", counts, "--exclude-template"},
                                                 {"layers", counts, "--common-tokens", "8"},
+                                                {"load", counts, "--window", "4"},
                                                 {"experts", counts, path("traces")}}) {
     const CommandResult refused = run_moexray(words);
     EXPECT_EQ(refused.exit_code, 1) << words[0];
