@@ -31,7 +31,7 @@ class PlacementReader {
     if (!map.is_array() || (map.size() != 1 && map.size() != n_layers)) {
       fail("",
            fmt::format("a list for each of {}, or one for all", counted(shape_.n_layers, "layer")),
-           map.is_array() ? counted(std::ssize(map), "list") : describe_json(map));
+           map.is_array() ? counted(std::ssize(map), "entry", "entries") : describe_json(map));
     }
     stats::ExpertPlacement placement{n_devices_, {}};
     for (std::size_t i = 0; i < map.size(); ++i) placement.slots.push_back(slots_of(map[i], i));

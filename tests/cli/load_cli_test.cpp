@@ -77,11 +77,11 @@ TEST_F(LoadCommand, OfDevicesFollowsAPlacement) {
   expect_failure({"load", path("t"), "--ep-size", "5"}, 1, "more devices than experts");
   for (const auto& [content, part] : std::vector<std::pair<std::string, std::string>>{
            {"{}", "physical_to_logical_map"},
-           {R"({"physical_to_logical_map": [[0,1,2,3],[0,1,2,3],[0,1,2,3]]})", "found 3 lists"},
+           {R"({"physical_to_logical_map": [[0,1,2,3],[0,1,2,3],[0,1,2,3]]})", "found 3 entries"},
            {R"({"physical_to_logical_map": [[0,1,2]]})", "a multiple of the 2 devices"},
            {R"({"physical_to_logical_map": [[0,1,2,4]]})", "list 0, slot 3"},
            {R"({"physical_to_logical_map": [[0,1,2,2]]})", "none for expert 3"},
-           {R"({"physical_to_logical_map": [0,1,2,3]})", "found 4 lists"},
+           {R"({"physical_to_logical_map": [0,1,2,3]})", "found 4 entries"},
            {R"([[0,1,2,3]])", "object"}}) {
     expect_failure({"load", path("t"), "--ep-size", "2", "--placement", write("bad.json", content)},
                    1, part);
