@@ -11,9 +11,9 @@
 #include "moexray/core/error.h"
 #include "moexray/core/random.h"
 #include "moexray/core/wording.h"
-#include "moexray/stats/units.h"
 #include "parallel.h"
 #include "uniform_tokens.h"
+#include "unit_loads.h"
 
 namespace moexray::stats {
 namespace {
@@ -127,42 +127,6 @@ class UniformNulls {
   int n_draws_;
   std::map<std::int64_t, std::vector<Counts>> counts_;
 };
-
-// What every unit selects at every layer.
-struct UnitLoads {
-  Matrix counts;  // [units, L·E]
-  Matrix tokens;  // [units, L]; where k is not known, selections: as if it were 1
-  bool grouped = false;
-};
-
-UnitLoads unit_loads(const Signatures& signatures, std::span<const std::string> groups) {
-  CategoryIndex one;
-  one.names.emplace_back();
-  one.of_prompt.resize(signatures.size());
-  one.n_prompts.push_back(static_cast<std::int64_t>(signatures.size()));
-  const Units units = make_units(signatures.ids, one, groups);
-  const Eigen::Index n_layers = signatures.shape.n_layers;
-  const Eigen::Index n_experts = signatures.shape.n_experts;
-  UnitLoads loads{Matrix::Zero(static_cast<Eigen::Index>(units.size()), n_layers * n_experts),
-                  Matrix::Zero(static_cast<Eigen::Index>(units.size()), n_layers), units.grouped};
-  for (std::size_t i = 0; i < signatures.size(); ++i) {
-    const auto row = static_cast<Eigen::Index>(i);
-    const Eigen::Index unit = units.of_prompt[i];
-    for (Eigen::Index layer = 0; layer < n_layers; ++layer) {
-      // Shares times their sums miss the integers they come from by rounding errors.
-      loads.counts.row(unit).segment(layer * n_experts, n_experts) +=
-          (signatures.layer_sums(row, layer) *
-           signatures.values.row(row).segment(layer * n_experts, n_experts))
-              .array()
-              .round()
-              .matrix();
-      loads.tokens(unit, layer) += signatures.shape.top_k > 0
-                                       ? static_cast<double>(signatures.layer_tokens(row, layer))
-                                       : signatures.layer_sums(row, layer);
-    }
-  }
-  return loads;
-}
 
 // Units resampled around experts that are all popular alike.
 class ClusterDraws {
