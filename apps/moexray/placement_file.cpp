@@ -19,7 +19,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::uint64_t max_placement_bytes = 1 << 26;
-constexpr const char* key = "physical_to_logical_map";
+constexpr const char* map_key = "physical_to_logical_map";
 
 class PlacementReader {
  public:
@@ -40,9 +40,9 @@ class PlacementReader {
 
  private:
   [[noreturn]] void fail(const std::string& place, std::string expected, std::string found) const {
-    throw Error(ErrorKind::data,
-                {"wrong placement of experts", fmt::format("{}: key \"{}\"{}", path_, key, place),
-                 std::move(expected), std::move(found)});
+    throw Error(ErrorKind::data, {"wrong placement of experts",
+                                  fmt::format("{}: key \"{}\"{}", path_, map_key, place),
+                                  std::move(expected), std::move(found)});
   }
 
   std::vector<int> slots_of(const json& list, std::size_t layer) const {
@@ -81,7 +81,7 @@ class PlacementReader {
 stats::ExpertPlacement read_placement_file(const std::filesystem::path& path,
                                            const RoutingShape& shape, int n_devices) {
   const json document = parse_json(read_file(path, max_placement_bytes), path.string());
-  const json& map = JsonSection(document, path.string()).at(key);
+  const json& map = JsonSection(document, path.string()).at(map_key);
   return PlacementReader(path.string(), shape, n_devices).read(map);
 }
 

@@ -18,7 +18,7 @@
 namespace moexray::stats {
 namespace {
 
-using Counts = Eigen::RowVectorXd;
+using ExpertCounts = Eigen::RowVectorXd;
 
 struct MetricField {
   double LoadMetrics::* field;
@@ -33,12 +33,12 @@ constexpr std::array<MetricField, 6> metric_fields{{{&LoadMetrics::cv, false},
 
 // Draws of one block belong to one job, whatever the number of threads.
 constexpr int draws_of_block = 16;
-int n_blocks(int n_draws) { return (n_draws + draws_of_block - 1) / draws_of_block; }
+int blocks_of(int n_draws) { return (n_draws + draws_of_block - 1) / draws_of_block; }
 
-LoadMetrics metrics_of(const Counts& counts, const ExpertPlacement& placement, int layer) {
+LoadMetrics metrics_of(const ExpertCounts& counts, const ExpertPlacement& placement, int layer) {
   LoadMetrics metrics = load_metrics(counts);
   if (placement.n_devices > 0 && counts.sum() > 0) {
-    const Counts loads = device_loads(counts, placement, layer);
+    const ExpertCounts loads = device_loads(counts, placement, layer);
     metrics.balancedness = loads.mean() / loads.maxCoeff();
   }
   return metrics;
@@ -67,9 +67,9 @@ class UniformDraws {
   UniformDraws(const RoutingShape& shape, std::int64_t n_tokens)
       : shape_(shape), n_tokens_(n_tokens), tokens_(shape, LoadBalance::distinct) {}
 
-  Counts draw(RandomStream& random) const {
+  ExpertCounts draw(RandomStream& random) const {
     constexpr double few = 1000;
-    Counts counts = Counts::Zero(shape_.n_experts);
+    ExpertCounts counts = ExpertCounts::Zero(shape_.n_experts);
     const auto n_experts = static_cast<double>(shape_.n_experts);
     const double p = shape_.top_k / n_experts;
     const double mean = static_cast<double>(n_tokens_) * p;
@@ -84,7 +84,7 @@ class UniformDraws {
     }
     for (double& count : counts) count = random.normal();
     const double size = std::sqrt(mean * (1 - p) * n_experts / (n_experts - 1));
-    counts = (mean + size * (counts.array() - counts.mean())).max(0).matrix();
+    counts = (mean + size * (counts.array() - counts.mean())).max(0.0).matrix();
     return counts;
   }
 
@@ -101,16 +101,17 @@ class UniformNulls {
       : shape_(shape), options_(options), n_draws_(n_draws) {}
 
   ChanceLoad of(std::int64_t n_tokens, int layer) {
-    const std::vector<Counts>& counts = counts_of(n_tokens);
+    const std::vector<ExpertCounts>& counts = counts_of(n_tokens);
     std::vector<LoadMetrics> draws;
-    for (const Counts& one : counts) draws.push_back(metrics_of(one, options_.placement, layer));
+    for (const ExpertCounts& one : counts)
+      draws.push_back(metrics_of(one, options_.placement, layer));
     return summary_of(draws);
   }
 
  private:
-  const std::vector<Counts>& counts_of(std::int64_t n_tokens) {
+  const std::vector<ExpertCounts>& counts_of(std::int64_t n_tokens) {
     const auto [entry, is_new] = counts_.try_emplace(n_tokens);
-    std::vector<Counts>& counts = entry->second;
+    std::vector<ExpertCounts>& counts = entry->second;
     if (!is_new) return counts;
     counts.resize(static_cast<std::size_t>(n_draws_));
     const UniformDraws uniform(shape_, n_tokens);
@@ -125,7 +126,7 @@ class UniformNulls {
   RoutingShape shape_;
   const LoadOptions& options_;
   int n_draws_;
-  std::map<std::int64_t, std::vector<Counts>> counts_;
+  std::map<std::int64_t, std::vector<ExpertCounts>> counts_;
 };
 
 // Units resampled around experts that are all popular alike.
@@ -158,12 +159,11 @@ class ClusterDraws {
     }
     is_used_.resize(static_cast<std::size_t>(residuals_.cols()));
     for (Eigen::Index c = 0; c < residuals_.cols(); ++c) {
-      is_used_[static_cast<std::size_t>(c)] =
-          (residuals_.col(c).array() != 0).any() || loads.counts.col(c).sum() > 0;
+      is_used_[static_cast<std::size_t>(c)] = loads.counts.col(c).sum() > 0;
     }
   }
 
-  // Counts [draws, L·E] of the draws first … first + n − 1.
+  // ExpertCounts [draws, L·E] of the draws first … first + n − 1.
   Matrix draw(std::uint64_t seed, int first, int n) const {
     const Eigen::Index n_units = residuals_.rows();
     Matrix times = Matrix::Zero(n, n_units);
@@ -202,14 +202,14 @@ void add_clusters(const UnitLoads& loads, const LoadOptions& options, int n_draw
   const std::size_t n_layers = result.layers.size();
   std::vector<std::vector<LoadMetrics>> draws(
       n_layers, std::vector<LoadMetrics>(static_cast<std::size_t>(n_draws)));
-  parallel_for(n_blocks(n_draws), options.n_threads, [&](int block) {
+  parallel_for(blocks_of(n_draws), options.n_threads, [&](int block) {
     throw_if_stopped(options.stop);
     const int first = block * draws_of_block;
     const int n = std::min(draws_of_block, n_draws - first);
     const Matrix counts = clusters.draw(options.seed, first, n);
     for (int i = 0; i < n; ++i) {
       for (std::size_t layer = 0; layer < n_layers; ++layer) {
-        const Counts own = counts.row(i).segment(
+        const ExpertCounts own = counts.row(i).segment(
             static_cast<Eigen::Index>(layer) * result.shape.n_experts, result.shape.n_experts);
         draws[layer][static_cast<std::size_t>(first + i)] =
             metrics_of(own, options.placement, static_cast<int>(layer));
@@ -296,10 +296,10 @@ int n_draws_of(const LoadOptions& options, const UnitLoads& loads) {
   return static_cast<int>(std::clamp(4e9 / cost, 99.0, 499.0));
 }
 
-LayerBalance observed(const UnitLoads& loads, const RoutingShape& shape, int layer,
-                      const RouterOutputs* outputs, const LoadOptions& options) {
+LayerBalance balance_of_layer(const UnitLoads& loads, const RoutingShape& shape, int layer,
+                              const RouterOutputs* outputs, const LoadOptions& options) {
   LayerBalance own;
-  const Counts counts =
+  const ExpertCounts counts =
       loads.counts.middleCols(static_cast<Eigen::Index>(layer) * shape.n_experts, shape.n_experts)
           .colwise()
           .sum();
@@ -340,7 +340,7 @@ LoadResult load(const Signatures& signatures, std::span<const std::string> group
   double device_mean = 0;
   double device_most = 0;
   for (int layer = 0; layer < result.shape.n_layers; ++layer) {
-    LayerBalance own = observed(loads, result.shape, layer, outputs, options);
+    LayerBalance own = balance_of_layer(loads, result.shape, layer, outputs, options);
     if (result.shape.top_k > 0) own.uniform = uniform.of(std::llround(own.tokens), layer);
     if (options.placement.n_devices > 0) {
       const double mean = own.selections / options.placement.n_devices;
