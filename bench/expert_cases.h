@@ -24,6 +24,7 @@ struct ExpertWorldOptions {
   int n_layers = 4;
   int n_experts = 16;
   int top_k = 2;
+  double popularity = 0.7;     ///< how much experts differ in how popular they are with all
   double prompt_effect = 0.5;  ///< how much prompts differ, of every expert by itself
   /// [K] in place of prompt_effect, or empty.
   std::vector<double> prompt_effects = {};
@@ -50,7 +51,7 @@ inline ExpertWorld expert_world(const ExpertWorldOptions& o, std::uint64_t seed,
     for (double& value : values) value = size * random.normal();
     return values;
   };
-  const std::vector<double> popularity = normals(0.7);
+  const std::vector<double> popularity = normals(o.popularity);
   std::vector<std::vector<double>> of_category;
   std::vector<std::vector<double>> of_position;
   for (std::size_t c = 0; c < o.n_prompts.size(); ++c) of_category.push_back(normals(o.effect));

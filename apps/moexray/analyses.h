@@ -16,6 +16,7 @@
   ROW(confounds)              \
   ROW(information)            \
   ROW(experts)                \
+  ROW(load)                   \
   ROW(compare)
 
 namespace moexray::app {

@@ -171,7 +171,7 @@ void check_takes(const AnalysisInput& input, const std::string& analysis, const 
     if (is_pool ? needs.takes_pool : !needs_tokens || !has_counts(side.traces)) continue;
     throw Error(ErrorKind::data,
                 {analysis + (is_pool ? " needs prompts, and this directory has one pool of counts, "
-                                       "which `experts` alone reads"
+                                       "which `experts` and `load` read"
                                      : " needs single tokens, and this directory has counts, not "
                                        "tokens"),
                  side.traces.directories.front().string(),

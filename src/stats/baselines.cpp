@@ -12,6 +12,7 @@
 #include "moexray/stats/ties.h"
 #include "pair_means.h"
 #include "parallel.h"
+#include "uniform_tokens.h"
 
 namespace moexray::stats {
 namespace {
@@ -32,58 +33,28 @@ RowMaker permuted_rows(const Matrix& blocks, const RoutingShape& shape) {
   };
 }
 
-// What a token of uniform routing draws from. Distinct experts come from Floyd's selection (Bentley
-// and Floyd, A Sample of Brilliance, 1987), whose i-th step looks at the first E − k + 1 + i.
-std::vector<std::uint64_t> token_bounds(const RoutingShape& shape, LoadBalance model) {
-  std::vector<std::uint64_t> bounds;
-  for (int i = 0; i < shape.top_k; ++i) {
-    const int bound =
-        model == LoadBalance::distinct ? shape.n_experts - shape.top_k + 1 + i : shape.n_experts;
-    bounds.push_back(static_cast<std::uint64_t>(bound));
-  }
-  return bounds;
-}
-
 // Counts the selections of uniform routing, then scales every block to length 1/√L.
 class BalancedRows {
  public:
   BalancedRows(const Signatures& signatures, LoadBalance model)
-      : tokens_(signatures.layer_tokens),
-        shape_(signatures.shape),
-        model_(model),
-        integers_(token_bounds(shape_, model)) {}
+      : counts_(signatures.layer_tokens), shape_(signatures.shape), tokens_(shape_, model) {}
 
   void operator()(RandomStream& random, Eigen::Index prompt,
                   Eigen::Ref<Eigen::RowVectorXd> row) const {
-    // The last token that took each expert; tokens are numbered through all layers.
-    std::vector<std::int64_t> taken_by(static_cast<std::size_t>(shape_.n_experts), -1);
-    const auto n_free = static_cast<std::size_t>(shape_.n_experts - shape_.top_k);
+    UniformTokens::Scratch scratch;
     const double length = 1 / std::sqrt(static_cast<double>(shape_.n_layers));
-    std::int64_t token = 0;
     for (int layer = 0; layer < shape_.n_layers; ++layer) {
       auto block = row.segment(static_cast<Eigen::Index>(layer) * shape_.n_experts,
                                static_cast<Eigen::Index>(shape_.n_experts));
-      double* counts = block.data();
-      for (const std::int64_t end = token + tokens_(prompt, layer); token < end; ++token) {
-        if (model_ == LoadBalance::distinct) {
-          integers_.draw(random, [&](std::size_t i, std::size_t drawn) {
-            const std::size_t expert = taken_by[drawn] == token ? n_free + i : drawn;
-            taken_by[expert] = token;
-            ++counts[expert];
-          });
-        } else {
-          integers_.draw(random, [&](std::size_t, std::size_t expert) { ++counts[expert]; });
-        }
-      }
+      tokens_.add(random, counts_(prompt, layer), block.data(), scratch);
       block *= length / block.norm();
     }
   }
 
  private:
-  const CountMatrix& tokens_;
+  const CountMatrix& counts_;
   RoutingShape shape_;
-  LoadBalance model_;
-  BatchedIntegers integers_;
+  UniformTokens tokens_;
 };
 
 // The statistics of two disjoint sets of pairs together.

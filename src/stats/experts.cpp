@@ -1,10 +1,10 @@
 #include "moexray/stats/experts.h"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 
 #include "moexray/core/wording.h"
+#include "moexray/stats/load_metrics.h"
 #include "moexray/stats/ties.h"
 
 namespace moexray::stats {
@@ -27,23 +27,15 @@ Matrix summed_counts(const Signatures& signatures, const std::vector<Eigen::Inde
   return counts;
 }
 
-double normalised_entropy(const Eigen::RowVectorXd& shares) {
-  if (shares.size() < 2) return undefined;
-  double entropy = 0;
-  for (const double share : shares) {
-    if (share > 0) entropy -= share * std::log(share);
-  }
-  return entropy / std::log(static_cast<double>(shares.size()));
-}
-
 void add_layer(int layer, const ExpertOptions& options, ExpertsResult& result) {
   const Eigen::RowVectorXd counts = result.counts.row(layer);
   const auto n_experts = static_cast<double>(counts.size());
   LayerLoad load;
   load.count = counts.sum();
   const Eigen::RowVectorXd shares = counts / load.count;
-  load.entropy = normalised_entropy(shares);
-  load.load_cv = std::sqrt((shares.array() * n_experts - 1).square().mean());
+  const LoadMetrics metrics = load_metrics(counts);
+  load.entropy = metrics.entropy;
+  load.load_cv = metrics.cv;
   const double most = counts.maxCoeff();
   for (Eigen::Index e = 0; e < counts.size(); ++e) {
     const ExpertUse use{layer, static_cast<int>(e), counts(e), shares(e), shares(e) * n_experts};

@@ -14,6 +14,7 @@
 #include "moexray/core/error.h"
 #include "moexray/core/system.h"
 #include "moexray/trace/counts.h"
+#include "moexray/trace/logits.h"
 #include "moexray/trace/reader.h"
 #include "record_source.h"
 
@@ -183,7 +184,8 @@ void read_selected(const TraceSet& traces, std::span<const std::size_t> prompts,
   const int n_threads =
       static_cast<int>(std::clamp<std::size_t>(wanted, 1, std::max<std::size_t>(jobs.size(), 1)));
   JobRunner(jobs.size()).run(n_threads, [&] {
-    return [&, parser = std::make_unique<EventParser>(traces.shape, options.router_logits)](std::size_t i) {
+    return [&, parser = std::make_unique<EventParser>(traces.shape, options.router_logits)](
+               std::size_t i) {
       const Job& job = jobs[i];
       if (job.is_range) {
         read_range(traces, job, *parser, visitor);
@@ -210,6 +212,33 @@ void read_prompt_events(const TraceSet& traces, std::size_t prompt_index, EventV
   }
   check_has_tokens(traces);
   read_selected(traces, std::span(&prompt_index, 1), visitor, options);
+}
+
+bool has_router_logits(const TraceSet& traces) {
+  return !has_counts(traces) &&
+         std::all_of(traces.manifests.begin(), traces.manifests.end(),
+                     [](const TraceManifest& manifest) { return manifest.router_logits; });
+}
+
+void read_router_logits(const TraceSet& traces, LogitVisitor& visitor, const ReadOptions& options) {
+  class Logits : public EventVisitor {
+   public:
+    explicit Logits(LogitVisitor& visitor) : visitor_(visitor) {}
+    void on_record(std::size_t, const RoutingRecord&) override {
+      throw Error(ErrorKind::data, "a record without the key \"router_logits\"");
+    }
+    void on_record_with_logits(std::size_t index, const RoutingRecord& record,
+                               std::span<const float> logits) override {
+      visitor_.on_logits(index, record, logits);
+    }
+
+   private:
+    LogitVisitor& visitor_;
+  };
+  Logits logits(visitor);
+  ReadOptions with_logits = options;
+  with_logits.router_logits = true;
+  read_events(traces, logits, with_logits);
 }
 
 }  // namespace moexray

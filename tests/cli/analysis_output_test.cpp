@@ -41,13 +41,13 @@ TEST(AnalyzeCommand, WritesEverythingTheSameEveryTime) {
   EXPECT_EQ(names, (std::vector<std::string>{
                        "baselines.tsv", "classify.tsv", "confounds.tsv", "confounds_ladder.tsv",
                        "expert_categories.tsv", "expert_usage.tsv", "information.tsv", "labels.tsv",
-                       "layers.tsv", "outputs.json", "report.html", "report.json", "signatures.npy",
+                       "layers.tsv", "load.tsv", "outputs.json", "report.html", "report.json", "signatures.npy",
                        "similarity.npy", "stats_layers.tsv", "top_experts.tsv"}));
   EXPECT_EQ(n_prompt_pages, 12);
   EXPECT_EQ(figures,
             (std::set<std::string>{"experts", "fig1_pairs", "fig1_prompts", "fig1_similarity",
                                    "fig2_baselines", "fig3_layers", "fig4_pca", "fig5_tsne",
-                                   "fig6_confusion", "fig7_confounds"}));
+                                   "fig6_confusion", "fig7_confounds", "load"}));
   std::vector<std::string> again = words;
   again.insert(again.end(), {"--force", "--threads", "1"});
   const CommandResult second = run_moexray(again, options);
@@ -65,11 +65,11 @@ TEST(AnalyzeCommand, ReportHoldsASectionPerCommand) {
   std::vector<std::string> keys;
   for (const auto& [key, value] : found.items()) keys.push_back(key);
   EXPECT_EQ(keys, (std::vector<std::string>{"baselines", "classify", "confounds", "experts",
-                                            "information", "layers", "moexray", "project",
+                                            "information", "layers", "load", "moexray", "project",
                                             "selection", "shadow", "signatures", "similarity",
                                             "stats", "trace", "verdict"}));
   for (const std::string command :
-       {"signatures", "similarity", "baselines", "layers", "classify", "experts"}) {
+       {"signatures", "similarity", "baselines", "layers", "classify", "experts", "load"}) {
     std::vector<std::string> words{command, small_trace()};
     if (command == "classify") {
       words.insert(words.end(), {"--folds", "4", "--nested-repetitions", "25"});

@@ -122,7 +122,7 @@ TEST_F(ImportCommand, CountsGoThroughTheAnalysesThatNeedNoTokens) {
   EXPECT_EQ(stats.at("trace").at("origin"), "imported from vllm: counts, not tokens");
   EXPECT_TRUE(stats.at("noise_corrected").at("within").at("mean").is_null());
   EXPECT_LE(stats.at("permanova").at("p_value").get<double>(), 0.05);
-  for (const std::string command : {"layers", "classify", "baselines", "information"}) {
+  for (const std::string command : {"layers", "classify", "baselines", "information", "load"}) {
     const CommandResult result = run_moexray({command, counts});
     EXPECT_EQ(result.exit_code, 0) << command << ": " << result.err;
   }
@@ -142,6 +142,7 @@ TEST_F(ImportCommand, CountsGoThroughTheAnalysesThatNeedNoTokens) {
                                                 {"similarity", counts, "--weighted"},
                                                 {"similarity", counts, "--exclude-template"},
                                                 {"layers", counts, "--common-tokens", "8"},
+                                                {"load", counts, "--window", "4"},
                                                 {"experts", counts, path("traces")}}) {
     const CommandResult refused = run_moexray(words);
     EXPECT_EQ(refused.exit_code, 1) << words[0];
@@ -170,12 +171,20 @@ TEST_F(ImportCommand, CountsOfSeveralDirectoriesAreOne) {
   EXPECT_EQ(all.at("prompts").at(24).at("n_tokens"), 6);
 }
 
-TEST_F(ImportCommand, APoolIsForExpertsAlone) {
+TEST_F(ImportCommand, APoolIsForExpertsAndLoadAlone) {
   std::ofstream(path("pool.json")) << R"({"logical_count":[[9,1,0,2],[3,3,3,3]]})";
   ASSERT_EQ(run_moexray({"import", path("pool.json"), "-o", path("pool")}).exit_code, 0);
   const json report = run_for_json({"experts", path("pool")});
   EXPECT_EQ(report.at("layers").at(0).at("busiest").at("count"), 9);
   EXPECT_TRUE(report.at("trace").at("top_k").is_null());
+  const json load = run_for_json({"load", path("pool"), "--ep-size", "2"});
+  EXPECT_NEAR(load.at("layers").at(0).at("max_over_mean"), 3, 1e-15);
+  EXPECT_NEAR(load.at("layers").at(0).at("balancedness"), 6.0 / 10, 1e-15);
+  EXPECT_TRUE(load.at("units").at("n").is_null());
+  EXPECT_TRUE(load.at("dead_bound").is_null());
+  for (const char* null : {"uniform", "clusters"}) {
+    EXPECT_TRUE(load.at("layers").at(0).at("nulls").at(null).is_null()) << null;
+  }
   for (const std::string command : {"signatures", "similarity", "layers", "stats", "analyze"}) {
     expect_failure({command, path("pool")}, 1, "one pool of counts");
   }

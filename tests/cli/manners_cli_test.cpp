@@ -64,6 +64,7 @@ TEST(Manners, OneIsSingular) {
              {"confounds", "--permutations", "1", "--nested-repetitions", "1"},
              {"information", "--permutations", "1", "--nested-repetitions", "1"},
              {"experts"},
+             {"load", "--ep-size", "1", "--window", "1"},
              {"analyze", "-o", place.path() / "out", "--force"},
              {"show", prompts[0].id}}) {
       std::vector<std::string> words = command;

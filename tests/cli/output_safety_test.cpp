@@ -166,7 +166,7 @@ TEST_F(OutputSafety, InputIsLookedAtFirst) {
   write("r.json", "mine");
   for (const std::string command :
        {"analyze", "signatures", "similarity", "baselines", "layers", "stats", "project",
-        "classify", "confounds", "information", "experts"}) {
+        "classify", "confounds", "information", "experts", "load"}) {
     for (const char* output : {"-o", "--json"}) {
       const std::string target = output[1] == 'o' ? "out" : "r.json";
       expect_failure({command, place_.path() / "none", output, place_.path() / target}, 1,

@@ -107,6 +107,7 @@ TEST_F(GeneratedTrace, EveryAnalysisReadsItAndSaysWhatItIs) {
         {"stats", path_, "--permutations", "99", "--resamples", "99"},
         {"confounds", path_, "--nested-repetitions", "0"},
         {"information", path_},
+        {"load", path_, "--window", "2"},
         {"expert", "0/1", path_},
         {"show", "p1", path_}}) {
     const CommandResult result = run_moexray(words);

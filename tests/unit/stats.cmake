@@ -4,7 +4,7 @@ moexray_test(stats_test
           stats/confounds_test.cpp stats/crossed_test.cpp stats/expert_profile_test.cpp
           stats/expert_categories_test.cpp stats/expert_matching_test.cpp stats/experts_test.cpp stats/geometry_test.cpp stats/fold_models_test.cpp
           stats/folds_test.cpp stats/inference_test.cpp stats/information_test.cpp
-          stats/label_shuffle_test.cpp stats/layers_test.cpp stats/lbfgs_test.cpp stats/logistic_test.cpp
+          stats/label_shuffle_test.cpp stats/layers_test.cpp stats/lbfgs_test.cpp stats/load_test.cpp stats/logistic_test.cpp
           stats/neighbors_test.cpp stats/nested_cv_test.cpp stats/other_prompts_test.cpp
           stats/paired_prompts_test.cpp stats/paired_structure_test.cpp stats/paired_test.cpp stats/parallel_test.cpp stats/pca_test.cpp stats/permutation_tests_test.cpp
           stats/projection_cases.cpp stats/random_routers_test.cpp stats/rates_test.cpp stats/routed_tokens_test.cpp

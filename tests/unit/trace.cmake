@@ -1,6 +1,6 @@
 moexray_test(trace_test
   SOURCES trace/background_writer_test.cpp trace/corruption_test.cpp trace/foreign_trace_test.cpp
-          trace/joint_reading_test.cpp trace/manifest_test.cpp
+          trace/joint_reading_test.cpp trace/logits_test.cpp trace/manifest_test.cpp
           trace/number_format_test.cpp trace/prompt_hints_test.cpp trace/prompts_test.cpp trace/reader_test.cpp
           trace/resume_test.cpp trace/shadows_test.cpp trace/stream_writer_test.cpp trace/trace_maker.cpp
           trace/version_2_test.cpp trace/writer_test.cpp
