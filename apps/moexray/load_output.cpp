@@ -313,7 +313,7 @@ report::Figure figure_of(const LoadResult& result) {
   plot.y_title = "load CV";
   plot.x_key = "layer";
   plot.y_key = "load_cv";
-  return {"load", "Load by layer, and what chance gives",
+  return {"load_by_layer", "Load by layer, and what chance gives",
           "The coefficient of variation of the experts' selections at each layer, beside what as "
           "many tokens would show if routing were uniform, and if experts were all popular alike "
           "while prompts differed as much as these do.",
