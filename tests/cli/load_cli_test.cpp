@@ -52,7 +52,7 @@ TEST_F(LoadCommand, SaysOfEveryLayerWhatExpertsDoesAndWhatChanceGives) {
     }
   }
   EXPECT_TRUE(file_content(path("out") + "/load.tsv")
-                  .starts_with("layer\ttokens\tcount\tload_cv\tload_cv_"
+                  .starts_with("layer\tn_tokens\tcount\tload_cv\tload_cv_"
                                "uniform\tload_cv_uniform95\t"));
   EXPECT_TRUE(fs::exists(path("out") + "/load_by_layer.svg"));
   const CommandResult shown = run_moexray({"load", small_trace(), "--quiet"});
