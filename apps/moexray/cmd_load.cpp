@@ -137,7 +137,7 @@ Analysis load_analysis() {
           "devices would be loaded (balancedness), with --window MaxVio of single batches, and, "
           "where trace --router-logits recorded them, the Switch and router z losses. Reads "
           "counts as well as tokens; categories are not needed. With -o DIR it writes load.tsv, "
-          "the figure load, and report.json.",
+          "the figure load_by_layer, and report.json.",
       .flags = {{.name = "--ep-size",
                  .type = FlagType::integer,
                  .value_name = "G",

@@ -49,7 +49,7 @@ Json chance_json(const ChanceLoad& chance) {
 }
 
 Json layer_json(std::size_t layer, const LayerBalance& own, const LoadResult& result) {
-  Json json = Json::object({{"layer", layer}, {"tokens", own.tokens}, {"count", own.selections}});
+  Json json = Json::object({{"layer", layer}, {"n_tokens", own.tokens}, {"count", own.selections}});
   const Json metrics = metrics_json(own.load);
   for (const auto& [key, value] : metrics.members()) json.set(key, value);
   json.set("dead", Json::array(own.dead));
@@ -265,7 +265,7 @@ report::Document document_of(const LoadResult& result, const stats::LoadOptions&
 }
 
 std::string tsv_of(const LoadResult& result) {
-  std::vector<std::string> headings = {"layer", "tokens", "count"};
+  std::vector<std::string> headings = {"layer", "n_tokens", "count"};
   for (const ShownMetric& metric : shown_metrics) {
     for (const char* end : {"", "_uniform", "_uniform95", "_clusters", "_clusters95"}) {
       headings.push_back(metric.key + std::string(end));
@@ -313,7 +313,7 @@ report::Figure figure_of(const LoadResult& result) {
   plot.y_title = "load CV";
   plot.x_key = "layer";
   plot.y_key = "load_cv";
-  return {"load", "Load by layer, and what chance gives",
+  return {"load_by_layer", "Load by layer, and what chance gives",
           "The coefficient of variation of the experts' selections at each layer, beside what as "
           "many tokens would show if routing were uniform, and if experts were all popular alike "
           "while prompts differed as much as these do.",

@@ -94,7 +94,7 @@ class UniformDraws {
   UniformTokens tokens_;
 };
 
-// Of all layers that see as many tokens, since without a placement by layer they are alike.
+// Layers that see as many tokens share their draws.
 class UniformNulls {
  public:
   UniformNulls(const RoutingShape& shape, const LoadOptions& options, int n_draws)

@@ -41,13 +41,13 @@ TEST(AnalyzeCommand, WritesEverythingTheSameEveryTime) {
   EXPECT_EQ(names, (std::vector<std::string>{
                        "baselines.tsv", "classify.tsv", "confounds.tsv", "confounds_ladder.tsv",
                        "expert_categories.tsv", "expert_usage.tsv", "information.tsv", "labels.tsv",
-                       "layers.tsv", "load.tsv", "outputs.json", "report.html", "report.json", "signatures.npy",
-                       "similarity.npy", "stats_layers.tsv", "top_experts.tsv"}));
+                       "layers.tsv", "load.tsv", "outputs.json", "report.html", "report.json",
+                       "signatures.npy", "similarity.npy", "stats_layers.tsv", "top_experts.tsv"}));
   EXPECT_EQ(n_prompt_pages, 12);
   EXPECT_EQ(figures,
             (std::set<std::string>{"experts", "fig1_pairs", "fig1_prompts", "fig1_similarity",
                                    "fig2_baselines", "fig3_layers", "fig4_pca", "fig5_tsne",
-                                   "fig6_confusion", "fig7_confounds", "load"}));
+                                   "fig6_confusion", "fig7_confounds", "load_by_layer"}));
   std::vector<std::string> again = words;
   again.insert(again.end(), {"--force", "--threads", "1"});
   const CommandResult second = run_moexray(again, options);

@@ -52,9 +52,9 @@ TEST_F(LoadCommand, SaysOfEveryLayerWhatExpertsDoesAndWhatChanceGives) {
     }
   }
   EXPECT_TRUE(file_content(path("out") + "/load.tsv")
-                  .starts_with("layer\ttokens\tcount\tload_cv\tload_cv_"
+                  .starts_with("layer\tn_tokens\tcount\tload_cv\tload_cv_"
                                "uniform\tload_cv_uniform95\t"));
-  EXPECT_TRUE(fs::exists(path("out") + "/load.svg"));
+  EXPECT_TRUE(fs::exists(path("out") + "/load_by_layer.svg"));
   const CommandResult shown = run_moexray({"load", small_trace(), "--quiet"});
   EXPECT_NE(shown.out.find("\nload CV "), std::string::npos) << shown.out;
   EXPECT_NE(shown.out.find("clusters alone"), std::string::npos) << shown.out;

@@ -343,7 +343,7 @@ TEST(Analyses, HavePlacesOfTheirOwn) {
     EXPECT_TRUE(analysis.needs.signatures);
     EXPECT_TRUE(places.insert(analysis.in_analyze->place).second);
   }
-  EXPECT_EQ(places.size(), 11U);
+  EXPECT_EQ(places.size(), 12U);
 }
 
 }  // namespace

@@ -183,7 +183,7 @@ TEST(Load, OfDevicesIsMeanOverLargest) {
   EXPECT_NEAR(result.layers[0].load.balancedness, 12.0 / 18, 1e-15);
   EXPECT_NEAR(result.balancedness, 12.0 / 18, 1e-15);
   EXPECT_GT(result.layers[0].uniform.mean.balancedness, 0.7);
-  options.placement = {2, {{0, 2, 1, 1}}};
+  options.placement = {2, {{0, 1, 3, 2, 1, 3}}};
   EXPECT_NEAR(only_layer(made, options).load.balancedness, 1, 1e-15);
   options.placement = {2, {{0, 1, 2, 2}}};
   expect_error(ErrorKind::runtime, "placement", [&] { only_layer(made, options); });

@@ -50,7 +50,9 @@ TEST(RouterLogits, AreReadAsTheyWereWritten) {
     const TraceSet traces = open(place.path() / "t");
     EXPECT_TRUE(has_router_logits(traces));
     KeptLogits kept;
-    read_router_logits(traces, kept, {.n_threads = 2});
+    ReadOptions options;
+    options.n_threads = 2;
+    read_router_logits(traces, kept, options);
     const std::vector<Prompt> prompts = make_prompts(run);
     std::size_t n_rows = 0;
     for (std::size_t i = 0; i < prompts.size(); ++i) {
