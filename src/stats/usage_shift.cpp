@@ -290,8 +290,10 @@ void test_categories(const PairedUsage& usage, const UsageShiftOptions& options,
                     "exchanging the categories of whole groups changes nothing", 0};
     return;
   }
-  const int n_permutations = options.n_permutations > 0 ? options.n_permutations
-                                                        : default_draws(units.size(), usage.shape);
+  // Relabelling is the slower of the two.
+  const int n_permutations = options.n_permutations > 0
+                                 ? options.n_permutations
+                                 : (default_draws(units.size(), usage.shape) + 1) / 2;
   const PseudoF test =
       test_pseudo_f(usage.common, categories, units,
                     {n_permutations, options.seed, options.n_threads, options.work.stop});
