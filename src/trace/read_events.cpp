@@ -183,7 +183,8 @@ void read_selected(const TraceSet& traces, std::span<const std::size_t> prompts,
   const int n_threads =
       static_cast<int>(std::clamp<std::size_t>(wanted, 1, std::max<std::size_t>(jobs.size(), 1)));
   JobRunner(jobs.size()).run(n_threads, [&] {
-    return [&, parser = std::make_unique<EventParser>(traces.shape, options.router_logits)](std::size_t i) {
+    return [&, parser = std::make_unique<EventParser>(traces.shape, options.router_logits)](
+               std::size_t i) {
       const Job& job = jobs[i];
       if (job.is_range) {
         read_range(traces, job, *parser, visitor);
