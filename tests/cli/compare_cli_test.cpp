@@ -83,6 +83,7 @@ TEST_F(CompareCommand, TheSameRoutingAgreesWhollyAndAChangedLayerAsFarAsItsSetsD
 
 TEST_F(CompareCommand, ShowsHowASeriesComesToTheFirst) {
   write_made_trace(path("final"), two_kinds());
+  write_made_trace(path("again"), two_kinds());
   // At layer 0 the first step has other experts, the second those of the final one.
   for (const std::string step : {"early", "late"}) {
     copy_changed("final", step, [&](json& event) {
@@ -91,7 +92,7 @@ TEST_F(CompareCommand, ShowsHowASeriesComesToTheFirst) {
     });
   }
   const json compared = run_for_json({"compare", path("final"), "--with", path("early"), "--with",
-                                      path("late"), "--floor", path("final"), "-o", path("out")});
+                                      path("late"), "--floor", path("again"), "-o", path("out")});
   EXPECT_EQ(keys_of(compared), (std::vector<std::string>{"comparisons", "moexray", "saturated_at",
                                                          "saturation", "selection", "traces"}));
   ASSERT_EQ(compared.at("comparisons").size(), 2U);

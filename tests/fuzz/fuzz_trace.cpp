@@ -89,6 +89,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const bool allow_partial : {false, true}) {
     try {
       moexray::ReadOptions options;
+      options.router_logits = true;
       options.allow_partial = allow_partial;
       options.category_key = allow_partial ? "meta.source" : "";
       options.n_threads = 1;

@@ -110,8 +110,8 @@ TEST(CommandLine, AFlagOfSeveralTextsTakesAllUpToTheNextFlag) {
   EXPECT_EQ(parse({"count", "a", "--text", "x"}).texts("text"), Texts{"x"});
   // What each time gives together belongs together.
   using Groups = std::vector<Texts>;
-  const Arguments sets =
-      parse({"count", "a", "--sets", "b", "c", "--sets=d", "--force", "-s", "e", "f", "--text", "g"});
+  const Arguments sets = parse(
+      {"count", "a", "--sets", "b", "c", "--sets=d", "--force", "-s", "e", "f", "--text", "g"});
   EXPECT_EQ(sets.groups("sets"), (Groups{{"b", "c"}, {"d"}, {"e", "f"}}));
   EXPECT_EQ(sets.texts("sets"), (Texts{"b", "c", "d", "e", "f"}));
   EXPECT_EQ(parse({"count", "a", "--parts", "c", "--parts", "d"}).groups("parts"),
