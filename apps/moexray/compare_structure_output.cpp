@@ -186,8 +186,9 @@ void add_structure_tables(const ComparedStructure& compared, report::Document& d
                        : p_text(number.test.p_two_sided, number.test.n_draws)});
   }
   document.table(table, "How well both separate the categories");
-  document.note("on the " + compared.tested.text() +
-                "; intervals from the same resamples of both, p by exchanging the rows of both");
+  const bool is_exchanged = !std::isnan(structure.numbers.front().test.p_two_sided);
+  document.note("on the " + compared.tested.text() + "; intervals from the same resamples of both" +
+                (is_exchanged ? ", p by exchanging the rows of both" : ""));
   if (structure.transfer.empty()) return;
   report::Table transfer({"classifier trained on", "told the first", "95% interval",
                           "told the second", "95% interval"});
