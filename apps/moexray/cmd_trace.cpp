@@ -218,7 +218,8 @@ std::optional<ShadowHeader> begun_with(const TraceOutput& output) {
   }
 }
 
-void calibrate(const TraceOutput& output, const TraceJob& job, Model& model, ShadowRouters& shadows,
+// Gives the shadows their biases, or the first pass of the run the task to fit them.
+void calibrate(const TraceOutput& output, TraceJob& job, Model& model, ShadowRouters& shadows,
                Console& console) {
   if (auto header = begun_with(output)) {
     shadows.set_biases(std::move(header->biases));
@@ -229,7 +230,14 @@ void calibrate(const TraceOutput& output, const TraceJob& job, Model& model, Sha
   console.notice(fmt::format("calibrating shadow routers on {} of {}",
                              counted(static_cast<std::int64_t>(n_tokens), "token"),
                              counted(std::ssize(job.calibration), "prompt")));
-  shadows.calibrate(model, job.calibration, job.generation.policy.get());
+  // Prompts may go through the model in another order where a row's results do not depend on the
+  // other rows of its pass: where they are not libtorch's own.
+  const bool any_order = job.manifest.kernels != "plain";
+  if (any_order && output.start != TraceStart::resume && !job.calibration_parts.empty()) {
+    job.generation.calibration = {job.calibration_parts, shadows.fitting()};
+  } else {
+    shadows.calibrate(model, job.calibration, job.generation.policy.get());
+  }
 }
 
 // Nothing is written before the model is loaded, and nothing replaced before there is a batch: a

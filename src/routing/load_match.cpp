@@ -31,20 +31,55 @@ double spread_of(std::span<const float> logits, std::size_t n_experts) {
   return logits.empty() ? 0 : std::sqrt(squares / static_cast<double>(logits.size()));
 }
 
+// Rows that are counted at a time: they stay in the nearest cache.
+constexpr std::size_t rows_at_once = 32;
+
+// How often each expert is chosen by logits + biases [E].
+class LoadCounter {
+ public:
+  LoadCounter(const RouterSpec& router, std::span<const float> logits)
+      : router_(router),
+        n_experts_(static_cast<std::size_t>(router.n_experts)),
+        logits_(logits),
+        shifted_(rows_at_once * n_experts_),
+        experts_(rows_at_once * static_cast<std::size_t>(router.top_k)),
+        weights_(experts_.size()) {
+    // The largest logits have the largest probabilities: nothing needs a softmax over all experts.
+    router_.softmax = SoftmaxOver::chosen;
+  }
+
+  std::vector<std::int64_t> loads(std::span<const float> biases) {
+    std::vector<std::int64_t> loads(n_experts_, 0);
+    for (std::size_t first = 0; first < logits_.size(); first += shifted_.size()) {
+      const auto block = logits_.subspan(first, std::min(shifted_.size(), logits_.size() - first));
+      const std::size_t n_rows = block.size() / n_experts_;
+      for (std::size_t row = 0; row < n_rows; ++row) {
+        const float* own = block.data() + row * n_experts_;
+        float* sums = shifted_.data() + row * n_experts_;
+        for (std::size_t e = 0; e < n_experts_; ++e) sums[e] = own[e] + biases[e];
+      }
+      const auto chosen =
+          std::span(experts_).first(n_rows * static_cast<std::size_t>(router_.top_k));
+      select_experts(router_, std::span(shifted_).first(block.size()), chosen, weights_);
+      for (const ExpertId expert : chosen) ++loads[static_cast<std::size_t>(expert)];
+    }
+    return loads;
+  }
+
+ private:
+  RouterSpec router_;
+  std::size_t n_experts_;
+  std::span<const float> logits_;
+  std::vector<float> shifted_;
+  std::vector<ExpertId> experts_;
+  std::vector<float> weights_;
+};
+
 }  // namespace
 
 std::vector<std::int64_t> expert_loads(const RouterSpec& router, std::span<const float> logits) {
-  const auto n_experts = static_cast<std::size_t>(router.n_experts);
-  const std::size_t n = logits.size() / n_experts * static_cast<std::size_t>(router.top_k);
-  std::vector<ExpertId> experts(n);
-  std::vector<float> weights(n);
-  // The largest logits have the largest probabilities: nothing needs a softmax over all experts.
-  RouterSpec by_logits = router;
-  by_logits.softmax = SoftmaxOver::chosen;
-  select_experts(by_logits, logits, experts, weights);
-  std::vector<std::int64_t> loads(n_experts, 0);
-  for (const ExpertId expert : experts) ++loads[static_cast<std::size_t>(expert)];
-  return loads;
+  return LoadCounter(router, logits)
+      .loads(std::vector<float>(static_cast<std::size_t>(router.n_experts), 0.0F));
 }
 
 std::vector<float> load_matching_biases(const RouterSpec& router, std::span<const float> logits,
@@ -52,17 +87,15 @@ std::vector<float> load_matching_biases(const RouterSpec& router, std::span<cons
   const auto n_experts = static_cast<std::size_t>(router.n_experts);
   const double spread = spread_of(logits, n_experts);
   std::vector<double> biases(n_experts, 0.0);
-  std::vector<float> rounded(n_experts, 0.0F), best = rounded, shifted(logits.size());
+  std::vector<float> rounded(n_experts, 0.0F), best = rounded;
+  LoadCounter counter(router, logits);
   std::int64_t least = std::numeric_limits<std::int64_t>::max();
   double step = first_step * spread;
   const double n_choices =
       static_cast<double>(logits.size() / n_experts) * static_cast<double>(router.top_k);
   for (int i = 0; i<n_steps&& static_cast<double>(least)> close_enough * n_choices;
        ++i, step *= shrink) {
-    for (std::size_t row = 0; row < logits.size(); row += n_experts) {
-      for (std::size_t e = 0; e < n_experts; ++e) shifted[row + e] = logits[row + e] + rounded[e];
-    }
-    const std::vector<std::int64_t> loads = expert_loads(router, shifted);
+    const std::vector<std::int64_t> loads = counter.loads(rounded);
     std::int64_t distance = 0;
     for (std::size_t e = 0; e < n_experts; ++e) distance += std::abs(loads[e] - target[e]);
     if (distance < least) {

@@ -83,6 +83,7 @@ class Batch {
   }
 
   std::vector<GenerationOutput> run() {
+    calibrate();
     read_prompts();
     while (true) {
       std::vector<Chunk> chunks;
@@ -105,6 +106,25 @@ class Batch {
   }
 
  private:
+  void calibrate() {
+    std::vector<Chunk> chunks;
+    std::vector<bool> used(sequences_.size(), false);
+    std::int64_t n_tokens = 0;
+    for (const CalibrationPass::Part& part : options_.calibration.parts) {
+      const bool fits = part.prompt < sequences_.size() && !used[part.prompt] &&
+                        part.n_tokens > 0 &&
+                        part.n_tokens <= std::ssize(sequences_[part.prompt].input.token_ids);
+      if (!fits || (n_tokens += part.n_tokens) > options_.max_tokens_per_pass) {
+        throw Error(ErrorKind::usage,
+                    "the prompts of a calibration do not fit the batch, or a pass");
+      }
+      used[part.prompt] = true;
+      chunks.push_back({part.prompt, sequences_[part.prompt].input.token_ids.first(
+                                         static_cast<std::size_t>(part.n_tokens))});
+    }
+    if (!chunks.empty()) run_pass(chunks, TokenType::prompt, options_.calibration.fit);
+  }
+
   // Prefill: packs whole prompts into passes; a prompt that is too long for one is split.
   void read_prompts() {
     const std::int64_t limit = options_.max_tokens_per_pass;
@@ -117,6 +137,8 @@ class Batch {
     };
     for (std::size_t i = 0; i < sequences_.size(); ++i) {
       std::span<const TokenId> rest = sequences_[i].input.token_ids;
+      rest = rest.subspan(static_cast<std::size_t>(sequences_[i].n_done));
+      if (rest.empty()) continue;
       if (n_tokens + static_cast<std::int64_t>(rest.size()) > limit) flush();
       while (static_cast<std::int64_t>(rest.size()) > limit) {
         chunks.push_back({i, rest.first(static_cast<std::size_t>(limit))});
@@ -129,7 +151,7 @@ class Batch {
     flush();
   }
 
-  void run_pass(std::span<const Chunk> chunks, TokenType type) {
+  void run_pass(std::span<const Chunk> chunks, TokenType type, const BiasFit& fit_biases = {}) {
     if (stop_.load(std::memory_order_relaxed)) throw Error(ErrorKind::interrupted, "interrupted");
     std::vector<SequenceChunk> slots;
     std::vector<RoutingCollector::Piece> pieces;
@@ -142,7 +164,7 @@ class Batch {
     }
     const std::vector<Shadow> shadows = begin_shadows(chunks);
     collector_.begin_pass(std::move(pieces));
-    Passage passage{&collector_, options_.policy.get(), {}, shadows};
+    Passage passage{&collector_, options_.policy.get(), {}, shadows, fit_biases};
     std::vector<float> scored;
     if (options_.score) passage.every_token = score_rows(chunks, scored);
     std::vector<float> logits = model_.forward(*session_, slots, passage);

@@ -6,8 +6,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstring>
-#include <deque>
-#include <future>
 #include <iterator>
 #include <numeric>
 #include <set>
@@ -18,7 +16,6 @@
 #include "moexray/core/escape.h"
 #include "moexray/core/random.h"
 #include "moexray/core/sha256.h"
-#include "moexray/core/system.h"
 #include "moexray/routing/load_match.h"
 
 namespace moexray {
@@ -122,68 +119,12 @@ void check_fit(const std::vector<TensorView>& own, const std::vector<TensorView>
                directory.string(), shape_text(own), shape_text(others)});
 }
 
-// How often each expert of the layer at hand is chosen.
-class LoadTap : public RouterTap {
- public:
-  bool wants_weights() const override { return false; }
-  void on_router(const RouterBatch& batch) override {
-    loads_.assign(static_cast<std::size_t>(batch.n_experts), 0);
-    for (const ExpertId expert : batch.experts) ++loads_[static_cast<std::size_t>(expert)];
-  }
-  const std::vector<std::int64_t>& loads() const { return loads_; }
-
- private:
-  std::vector<std::int64_t> loads_;
-};
-
-// Work that goes on beside the forward pass, on as many threads as the process may use.
-class Tasks {
- public:
-  template <typename Task>
-  void add(Task task) {
-    if (std::ssize(running_) >= available_threads()) wait_for_first();
-    running_.push_back(std::async(std::launch::async, std::move(task)));
-  }
-  /// @throws what a task threw.
-  void wait() {
-    while (!running_.empty()) wait_for_first();
-  }
-
- private:
-  void wait_for_first() {
-    std::future<void> first = std::move(running_.front());
-    running_.pop_front();
-    first.get();
-  }
-
-  std::deque<std::future<void>> running_;
-};
-
-// Fits the biases of one shadow, layer by layer, to the loads of the model's own router.
-class MatchTap : public RouterTap {
- public:
-  /// @param biases [L, E]
-  MatchTap(const RouterSpec& rule, const LoadTap& own, std::vector<float>& biases, Tasks& tasks)
-      : rule_(rule), own_(own), biases_(biases), tasks_(tasks) {}
-
-  bool wants_logits() const override { return true; }
-  bool wants_weights() const override { return false; }
-  void on_router(const RouterBatch& batch) override {
-    const std::size_t first =
-        static_cast<std::size_t>(batch.layer) * static_cast<std::size_t>(batch.n_experts);
-    tasks_.add([this, first, loads = own_.loads(),
-                logits = std::vector<float>(batch.logits.begin(), batch.logits.end())] {
-      const std::vector<float> own = load_matching_biases(rule_, logits, loads);
-      std::ranges::copy(own, biases_.begin() + static_cast<std::ptrdiff_t>(first));
-    });
-  }
-
- private:
-  const RouterSpec& rule_;
-  const LoadTap& own_;
-  std::vector<float>& biases_;
-  Tasks& tasks_;
-};
+// How often each of E experts was chosen.
+std::vector<std::int64_t> loads_of(std::span<const ExpertId> experts, int n_experts) {
+  std::vector<std::int64_t> loads(static_cast<std::size_t>(n_experts), 0);
+  for (const ExpertId expert : experts) ++loads[static_cast<std::size_t>(expert)];
+  return loads;
+}
 
 }  // namespace
 
@@ -265,7 +206,7 @@ std::vector<std::byte> permuted_router(const TensorView& own, int layer, std::ui
 }
 
 ShadowRouters::ShadowRouters(std::span<const ShadowSpec> specs, const Checkpoint& checkpoint)
-    : shape_(checkpoint.config().routing_shape()) {
+    : shape_(checkpoint.config().routing_shape()), rule_(checkpoint.config().spec.router()) {
   const std::vector<TensorView> own = own_routers(checkpoint);
   for (const ShadowSpec& spec : specs) {
     Router router;
@@ -301,21 +242,27 @@ void ShadowRouters::prepare(Model& model) {
   for (Router& router : routers_) router.ready = model.prepare_shadow(router.weights);
 }
 
+BiasFit ShadowRouters::fitting() {
+  for (std::size_t i = 0; i < shadows_.size(); ++i) {
+    if (shadows_[i].form == matched_form) biases_[i].assign(n_biases(), 0.0F);
+  }
+  return [this](std::size_t shadow, int layer, std::span<const ExpertId> own,
+                std::span<const float> logits) {
+    const std::vector<float> fitted =
+        load_matching_biases(rule_, logits, loads_of(own, rule_.n_experts));
+    std::ranges::copy(fitted, biases_[shadow].begin() + std::ptrdiff_t{layer} * rule_.n_experts);
+  };
+}
+
 void ShadowRouters::calibrate(Model& model, std::span<const std::vector<TokenId>> prompts,
                               const RoutingPolicy* policy) {
-  LoadTap own;
-  std::vector<MatchTap> taps;
-  Tasks tasks;  // goes before what the tasks work on
-  taps.reserve(shadows_.size());
-  std::vector<Shadow> shadows;
-  for (std::size_t i = 0; i < shadows_.size(); ++i) {
-    if (shadows_[i].form != matched_form) continue;
-    biases_[i].assign(n_biases(), 0.0F);
-    taps.emplace_back(model.config().spec.router(), own, biases_[i], tasks);
-    shadows.push_back({routers_[router_of_[i]].ready.get(), {}, &taps.back()});
-  }
+  const BiasFit fit = fitting();
   // Without prompts nothing will be traced either.
-  if (shadows.empty() || prompts.empty()) return;
+  if (prompts.empty()) return;
+  std::vector<Shadow> shadows;
+  for (const WatchingRouter& watching : watching()) {
+    shadows.push_back({watching.router, watching.biases, nullptr});
+  }
   std::vector<std::int64_t> capacities;
   std::vector<SequenceChunk> chunks;
   for (const std::vector<TokenId>& prompt : prompts) {
@@ -323,8 +270,7 @@ void ShadowRouters::calibrate(Model& model, std::span<const std::vector<TokenId>
     capacities.push_back(static_cast<std::int64_t>(prompt.size()));
   }
   const auto session = model.new_session(capacities);
-  model.forward(*session, chunks, {&own, policy, {}, shadows});
-  tasks.wait();
+  model.forward(*session, chunks, {nullptr, policy, {}, shadows, fit});
 }
 
 std::size_t ShadowRouters::n_biases() const {

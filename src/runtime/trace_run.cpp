@@ -96,10 +96,16 @@ void tokenize_prompts(TraceJob& job, const TraceSettings& settings, const ModelC
   failures.throw_if_any();
 }
 
+// What shadow routers are calibrated on.
+struct CalibrationPrompts {
+  std::vector<std::vector<TokenId>> token_ids;
+  std::vector<std::size_t> places;  // in the whole file, which may have more than a shard
+};
+
 // `ids_of` gives the tokens of a prompt, none for one that cannot be traced.
-std::vector<std::vector<TokenId>> calibration_prompts(
+CalibrationPrompts calibration_prompts(
     std::size_t n_prompts, const std::function<std::vector<TokenId>(std::size_t)>& ids_of) {
-  std::vector<std::vector<TokenId>> chosen;
+  CalibrationPrompts chosen;
   std::int64_t n_left = max_calibration_tokens;
   for (const std::size_t i : spread_order(n_prompts)) {
     if (n_left == 0) break;
@@ -107,10 +113,28 @@ std::vector<std::vector<TokenId>> calibration_prompts(
     const std::int64_t n = std::min({std::ssize(ids), max_calibration_prompt_tokens, n_left});
     if (n == 0) continue;
     ids.resize(static_cast<std::size_t>(n));
-    chosen.push_back(std::move(ids));
+    chosen.token_ids.push_back(std::move(ids));
+    chosen.places.push_back(i);
     n_left -= n;
   }
   return chosen;
+}
+
+// Gives a job its calibration. Its prompts begin with the `n_before`th of the whole file.
+void set_calibration(TraceJob& job, CalibrationPrompts prompts, std::size_t n_before) {
+  job.calibration = std::move(prompts.token_ids);
+  const std::size_t n_first =
+      job.manifest.plan.empty() ? 0 : static_cast<std::size_t>(job.manifest.plan.front());
+  std::int64_t n_left = job.generation.max_tokens_per_pass;
+  std::vector<CalibrationPass::Part> parts;
+  for (std::size_t i = 0; i < prompts.places.size(); ++i) {
+    const std::size_t place = prompts.places[i];
+    const std::int64_t n_tokens = std::ssize(job.calibration[i]);
+    n_left -= n_tokens;
+    if (place < n_before || place - n_before >= n_first || n_left < 0) return;
+    parts.push_back({place - n_before, n_tokens});
+  }
+  job.calibration_parts = std::move(parts);
 }
 
 // What tokenizer, chat template and their settings together made of the prompts.
@@ -235,7 +259,9 @@ Computed compute_batch(const TraceJob& job, std::size_t begin, std::size_t end, 
     input.token_ids = ids;
     input.following = tail.back();
   }
-  std::vector<GenerationOutput> outputs = generate(model, inputs, job.generation, stop, on_pass);
+  GenerationOptions options = job.generation;
+  if (begin > 0) options.calibration = {};
+  std::vector<GenerationOutput> outputs = generate(model, inputs, options, stop, on_pass);
   Computed batch;
   for (std::size_t i = begin; i < end; ++i) {
     GenerationOutput& output = outputs[i - begin];
@@ -263,6 +289,14 @@ void commit_shadows(std::span<TraceWriter> writers, std::size_t number, Computed
     exchange();
   }
   for (std::size_t i = 0; i < sets.size(); ++i) batch.prompts[i].shadows = std::move(sets[i]);
+}
+
+std::vector<std::vector<float>> biases_of(std::span<const WatchingRouter> shadows) {
+  std::vector<std::vector<float>> biases;
+  for (const WatchingRouter& shadow : shadows) {
+    biases.emplace_back(shadow.biases.begin(), shadow.biases.end());
+  }
+  return biases;
 }
 
 [[noreturn]] void throw_interrupted(const TraceWriter& writer) {
@@ -304,6 +338,9 @@ void run_batches(const TraceJob& job, TraceWriter& writer, std::span<TraceWriter
     time.begin_batch(planned_tokens(job, next, end));
     try {
       Computed batch = compute_batch(job, next, end, model, tokenizer, stop, on_pass);
+      if (number == 0 && job.generation.calibration.fit) {
+        writer.set_shadow_biases(biases_of(job.generation.shadows));
+      }
       if (!shadow_writers.empty()) commit_shadows(shadow_writers, number, batch);
       batch.shadow_routing = {};
       background.commit_batch(std::move(batch.prompts));
@@ -428,10 +465,11 @@ TraceJob plan_trace(const TraceSettings& settings, PromptSet prompts, const Mode
   const auto [begin, end] = select_prompts(prompts.prompts.size(), settings.limit, settings.shard);
   const PromptRange whole = select_prompts(prompts.prompts.size(), settings.limit, {});
   TraceJob job;
+  CalibrationPrompts calibration;
   if (settings.calibrates) {
     const auto all =
         std::span<const Prompt>(prompts.prompts).subspan(whole.begin, whole.end - whole.begin);
-    job.calibration = calibration_prompts(all.size(), [&](std::size_t i) {
+    calibration = calibration_prompts(all.size(), [&](std::size_t i) {
       if (stop) throw Error(ErrorKind::interrupted, "interrupted");
       try {
         return tokenize_chat(chat_template, tokenizer, messages_of(all[i])).ids;
@@ -451,6 +489,7 @@ TraceJob plan_trace(const TraceSettings& settings, PromptSet prompts, const Mode
         n_forward_tokens(n_prompt_tokens(prompt), settings.generation.max_new_tokens));
   }
   complete_job(job, settings, n_tokens, config, router_sha256, tokenizer);
+  set_calibration(job, std::move(calibration), begin - whole.begin);
   job.manifest.generation.template_name = chat_template.name();
   job.manifest.generation.template_date = chat_template.date();
   job.manifest.n_shard_prompts = static_cast<std::int64_t>(whole.end - whole.begin);
@@ -464,8 +503,9 @@ TraceJob plan_replay(const TraceSettings& settings, Recording recording, const M
   const auto [begin, end] = select_prompts(all.size(), settings.limit, settings.shard);
   const PromptRange whole = select_prompts(all.size(), settings.limit, {});
   TraceJob job;
+  CalibrationPrompts calibration;
   if (settings.calibrates) {
-    job.calibration = calibration_prompts(
+    calibration = calibration_prompts(
         whole.end - whole.begin, [&](std::size_t i) { return prompt_ids(all[whole.begin + i]); });
   }
   check_tokenizers(recording, tokenizer);
@@ -487,6 +527,7 @@ TraceJob plan_replay(const TraceSettings& settings, Recording recording, const M
   TraceSettings without = settings;
   without.generation.max_new_tokens = 0;
   complete_job(job, without, n_tokens, config, router_sha256, tokenizer);
+  set_calibration(job, std::move(calibration), begin - whole.begin);
   job.manifest.generation = std::move(recording.generation);
   job.manifest.n_shard_prompts = static_cast<std::int64_t>(whole.end - whole.begin);
   job.manifest.prompts_sha256 = recording.identity.tokens_sha256;

@@ -25,21 +25,34 @@ constexpr std::int64_t min_parallel_experts = 4;
 // Rows that stay in the second-level cache while a block of weights passes over them.
 constexpr std::int64_t row_block = 64;
 
-void linear_into(const float* x, std::int64_t n_rows, std::int64_t n_in, const at::Tensor& w,
-                 const at::Tensor& bias, float* y) {
+// The products of x [n, in] in float32 with matrices [n_out, in], one behind the other.
+at::Tensor float_products(const at::Tensor& x, std::span<const kernels::Weights> matrices,
+                          std::int64_t n_out) {
   const auto& kernels = kernels::row_kernels();
-  const kernels::Weights weights = weights_of(w, bias);
-  const std::int64_t n_out = w.size(0);
+  const std::int64_t n_rows = x.size(0), n_in = x.size(1);
+  auto products = at::empty({std::ssize(matrices), n_rows, n_out}, x.options());
+  const float* px = x.data_ptr<float>();
+  float* py = products.data_ptr<float>();
   constexpr std::int64_t tile = 4;
+  const std::int64_t n_tiles = (n_out + tile - 1) / tile;
   const std::int64_t grain =
       std::max<std::int64_t>(1, parallel_grain / std::max<std::int64_t>(1, tile * n_rows * n_in));
-  at::parallel_for(0, (n_out + tile - 1) / tile, grain, [&](std::int64_t begin, std::int64_t end) {
-    const std::int64_t first = begin * tile, last = std::min(end * tile, n_out);
-    for (std::int64_t r = 0; r < n_rows; r += row_block) {
-      const std::int64_t rows = std::min(row_block, n_rows - r);
-      kernels.linear(x + r * n_in, rows, n_in, weights, first, last, n_out, y + r * n_out);
-    }
-  });
+  at::parallel_for(
+      0, std::ssize(matrices) * n_tiles, grain, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t at = begin, next = 0; at < end; at = next) {
+          const std::int64_t matrix = at / n_tiles;
+          next = std::min(end, (matrix + 1) * n_tiles);
+          const std::int64_t first = (at - matrix * n_tiles) * tile,
+                             last = std::min((next - matrix * n_tiles) * tile, n_out);
+          float* y = py + matrix * n_rows * n_out;
+          for (std::int64_t r = 0; r < n_rows; r += row_block) {
+            const std::int64_t rows = std::min(row_block, n_rows - r);
+            kernels.linear(px + r * n_in, rows, n_in, matrices[static_cast<std::size_t>(matrix)],
+                           first, last, n_out, y + r * n_out);
+          }
+        }
+      });
+  return products;
 }
 
 template <typename T>
@@ -121,14 +134,27 @@ kernels::Weights weights_of(const at::Tensor& w, const at::Tensor& bias) {
           bias.defined() ? bias.data_ptr<float>() : nullptr};
 }
 
+std::vector<kernels::Weights> weights_of_each(std::span<const at::Tensor> ws) {
+  std::vector<kernels::Weights> weights;
+  for (const at::Tensor& w : ws) {
+    TORCH_CHECK(w.sizes() == ws.front().sizes(), "matrices of different shapes");
+    weights.push_back(weights_of(w));
+  }
+  return weights;
+}
+
 at::Tensor CpuOps::linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias) {
   if (const auto type = x.scalar_type(); type != at::kFloat) {
     return w.numel() > own_product_weights ? at::linear(x, w, bias.defined() ? bias.to(type) : bias)
                                            : linear(x.to(at::kFloat), w, bias).to(type);
   }
-  auto y = at::empty({x.size(0), w.size(0)}, x.options());
-  linear_into(x.data_ptr<float>(), x.size(0), x.size(1), w, bias, y.data_ptr<float>());
-  return y;
+  const kernels::Weights one[] = {weights_of(w, bias)};
+  return float_products(x, one, w.size(0)).squeeze(0);
+}
+
+at::Tensor CpuOps::linear_each(const at::Tensor& x, std::span<const at::Tensor> ws) {
+  if (x.scalar_type() != at::kFloat) return Ops::linear_each(x, ws);
+  return float_products(x, weights_of_each(ws), ws.front().size(0));
 }
 
 at::Tensor CpuOps::rms_norm(const NormSpec& spec, const at::Tensor& x, const at::Tensor& w) {

@@ -46,10 +46,6 @@ at::Tensor scaled(const at::Tensor& x, double scale) {
 
 }  // namespace
 
-at::Tensor router_logits(const at::Tensor& h, const at::Tensor& router, Ops& ops) {
-  return ops.linear(h, router);
-}
-
 Decoder::Decoder(ModelSpec spec_) : spec(std::move(spec_)), layers(spec.layers.size()) {}
 
 at::Tensor& Decoder::weight(WeightRole role, int layer) {
@@ -124,8 +120,7 @@ at::Tensor Decoder::forward(at::Tensor x, Ops& ops, const RouterHook& hook) cons
     add(weights.mlp_norm, [&](const at::Tensor& h) {
       const MoeSpec* moe = own.moe();
       if (moe == nullptr) return feed_forward(weights.network, h, ops);
-      const auto routing =
-          ops.route(moe->router, moe_layer, h, router_logits(h, weights.router, ops));
+      const auto routing = ops.route(moe->router, moe_layer, h, ops.linear(h, weights.router));
       if (hook) hook(moe_layer, h, routing);
       ++moe_layer;
       const auto mixed = ops.mix_experts(*moe, h, routing, weights.experts);

@@ -21,10 +21,6 @@ struct LayerWeights {
   at::Tensor shared_router;    ///< [1, hidden]
 };
 
-/// What a router makes of hidden states h [n, hidden]: logits [n, E]. The model's own routers and
-/// those that only watch multiply alike.
-at::Tensor router_logits(const at::Tensor& h, const at::Tensor& router, Ops& ops);
-
 /// A decoder-only model as its spec says (moexray/architecture/model_spec.h): the one forward pass
 /// of all architectures, for inference and training.
 struct Decoder {

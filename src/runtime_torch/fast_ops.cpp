@@ -106,6 +106,32 @@ void gated_columns(const KernelSet& set, const PackedBlocks& x, std::size_t bloc
   }
 }
 
+// The products of x [n, in] with matrices [n_out, in], one behind the other.
+at::Tensor products(const KernelSet& set, const at::Tensor& x,
+                    std::span<const kernels::Weights> matrices, std::int64_t n_out) {
+  const std::int64_t n_rows = x.size(0), n_in = x.size(1);
+  const at::Tensor rows = x.contiguous();
+  auto y = at::empty({std::ssize(matrices), n_rows, n_out}, x.options());
+  const RowBlock all[] = {{0, 0, n_rows}};
+  const PackedBlocks packed(set, rows, all);
+  std::uint16_t* py = bits_of(y);
+  const std::int64_t width = column_block(n_in), n_blocks = (n_out + width - 1) / width;
+  for_each_task(set, std::ssize(matrices) * n_blocks, [&](std::int64_t task) {
+    const std::int64_t matrix = task / n_blocks, first = task % n_blocks * width,
+                       n = std::min(width, n_out - first);
+    const auto columns = rows_from(matrices[static_cast<std::size_t>(matrix)], first);
+    float part[max_part];
+    for (std::int64_t r = 0; r < n_rows; r += set.rows_at_once) {
+      const std::int64_t n_part = std::min(set.rows_at_once, n_rows - r);
+      set.linear(packed.from(0, r), n_part, n_in, columns, n, part, r > 0);
+      for (std::int64_t i = 0; i < n_part; ++i) {
+        kernels::round_to_bf16(part + i * n, n, py + (matrix * n_rows + r + i) * n_out + first);
+      }
+    }
+  });
+  return y;
+}
+
 // Attention by blocks of consecutive queries of a sequence, so that keys and values are read once a
 // block and not once a query.
 class BlockAttention : public CachedAttention<at::BFloat16> {
@@ -202,27 +228,12 @@ at::Tensor FastOps::attention(const AttentionSpec& spec, int layer, const at::Te
 }
 
 at::Tensor FastOps::linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias) {
-  const std::int64_t n_rows = x.size(0), n_in = x.size(1), n_out = w.size(0);
-  const at::Tensor rows = x.contiguous();
-  auto y = at::empty({n_rows, n_out}, x.options());
-  const RowBlock all[] = {{0, 0, n_rows}};
-  const PackedBlocks packed(set_, rows, all);
-  const kernels::Weights weights = weights_of(w, bias);
-  std::uint16_t* py = bits_of(y);
-  const std::int64_t width = column_block(n_in);
-  for_each_task(set_, (n_out + width - 1) / width, [&](std::int64_t task) {
-    const std::int64_t first = task * width, n = std::min(width, n_out - first);
-    const auto columns = rows_from(weights, first);
-    float part[max_part];
-    for (std::int64_t r = 0; r < n_rows; r += set_.rows_at_once) {
-      const std::int64_t n_part = std::min(set_.rows_at_once, n_rows - r);
-      set_.linear(packed.from(0, r), n_part, n_in, columns, n, part, r > 0);
-      for (std::int64_t i = 0; i < n_part; ++i) {
-        kernels::round_to_bf16(part + i * n, n, py + (r + i) * n_out + first);
-      }
-    }
-  });
-  return y;
+  const kernels::Weights one[] = {weights_of(w, bias)};
+  return products(set_, x, one, w.size(0)).squeeze(0);
+}
+
+at::Tensor FastOps::linear_each(const at::Tensor& x, std::span<const at::Tensor> ws) {
+  return products(set_, x, weights_of_each(ws), ws.front().size(0));
 }
 
 at::Tensor FastOps::mix_experts(const MoeSpec& spec, const at::Tensor& x,

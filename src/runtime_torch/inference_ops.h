@@ -57,6 +57,8 @@ class InferenceOps : public Ops {
 /// A matrix [out, in] in bfloat16 or float32 as the kernels take it, where it lies: its rows are
 /// contiguous, not necessarily the whole. `bias` [out] is float32, or undefined.
 kernels::Weights weights_of(const at::Tensor& w, const at::Tensor& bias = {});
+/// Of matrices of one shape.
+std::vector<kernels::Weights> weights_of_each(std::span<const at::Tensor> ws);
 
 /// The operations of inference on the CPU. In float32 every row's result depends on that row and
 /// its sequence alone, whatever the batch and the number of threads (kernels/row_kernels.h). In
@@ -68,6 +70,7 @@ class CpuOps : public InferenceOps {
 
   using Ops::linear;
   at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias) override;
+  at::Tensor linear_each(const at::Tensor& x, std::span<const at::Tensor> ws) override;
   at::Tensor rms_norm(const NormSpec& spec, const at::Tensor& x, const at::Tensor& w) override;
   at::Tensor attention(const AttentionSpec& spec, int layer, const at::Tensor& q,
                        const at::Tensor& k, const at::Tensor& v) override;
@@ -87,6 +90,7 @@ class FastOps : public CpuOps {
 
   using Ops::linear;
   at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias) override;
+  at::Tensor linear_each(const at::Tensor& x, std::span<const at::Tensor> ws) override;
   at::Tensor attention(const AttentionSpec& spec, int layer, const at::Tensor& q,
                        const at::Tensor& k, const at::Tensor& v) override;
   at::Tensor mix_experts(const MoeSpec& spec, const at::Tensor& x, const RouterOutput& routing,

@@ -8,6 +8,12 @@
 
 namespace moexray::torch_runtime {
 
+at::Tensor Ops::linear_each(const at::Tensor& x, std::span<const at::Tensor> ws) {
+  std::vector<at::Tensor> products;
+  for (const at::Tensor& w : ws) products.push_back(linear(x, w));
+  return at::stack(products);
+}
+
 RouterOutput select_rows(const RouterSpec& router, const at::Tensor& logits,
                          const at::Tensor* probabilities) {
   const std::int64_t n = logits.size(0);

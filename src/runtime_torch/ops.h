@@ -43,6 +43,9 @@ class Ops {
   /// x [n, in] · wᵀ + bias, w [out, in], bias [out] in float32 or undefined: none.
   virtual at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias) = 0;
   at::Tensor linear(const at::Tensor& x, const at::Tensor& w) { return linear(x, w, {}); }
+  /// The products of x with each of several matrices of one shape, to the bits of linear():
+  /// [matrices, n, out].
+  virtual at::Tensor linear_each(const at::Tensor& x, std::span<const at::Tensor> ws);
   /// x / √(mean(x²) + eps) · w over the last dimension.
   virtual at::Tensor rms_norm(const NormSpec& spec, const at::Tensor& x, const at::Tensor& w) = 0;
   /// Rotary embedding of q and k, then causal attention in transformer layer `layer`.

@@ -12,6 +12,9 @@
 namespace moexray::torch_runtime {
 namespace {
 
+// Of shadows, multiplied together: bounds the memory of their logits.
+constexpr std::size_t max_routers_at_once = 32;
+
 // The rows of a forward pass and the tokens on them.
 struct Rows {
   RaggedBatch batch;
@@ -160,37 +163,56 @@ void TorchModel::check_shadows(std::span<const Shadow> shadows) const {
   const auto n_biases =
       static_cast<std::size_t>(shape.n_layers) * static_cast<std::size_t>(shape.n_experts);
   for (const Shadow& shadow : shadows) {
-    if (dynamic_cast<const TorchShadow*>(shadow.router) == nullptr || shadow.tap == nullptr ||
+    if (dynamic_cast<const TorchShadow*>(shadow.router) == nullptr ||
         (!shadow.biases.empty() && shadow.biases.size() != n_biases)) {
       throw Error(ErrorKind::data,
-                  "a shadow has no router of this model, no tap, or biases that do "
-                  "not fit");
+                  "a shadow has no router of this model, or biases that do not fit");
     }
   }
 }
 
-void TorchModel::observe_shadows(std::span<const Shadow> shadows, int moe_layer,
-                                 const at::Tensor& h, Ops& ops) const {
+void TorchModel::observe_shadows(const Passage& passage, int moe_layer, const at::Tensor& h,
+                                 const RouterOutput& own, Ops& ops) const {
   const RouterSpec& rule = decoder_.spec.router();
   const RoutingShape shape = config_.routing_shape();
-  const auto n_experts = static_cast<std::size_t>(shape.n_experts);
-  const ShadowRouter* last = nullptr;
-  at::Tensor logits;
-  for (const Shadow& shadow : shadows) {
-    if (shadow.router != last) {
-      const auto& router = dynamic_cast<const TorchShadow&>(*shadow.router);
-      logits = router_logits(h, router.layers[static_cast<std::size_t>(moe_layer)], ops);
-      last = shadow.router;
+  const auto layer = static_cast<std::size_t>(moe_layer),
+             n_experts = static_cast<std::size_t>(shape.n_experts);
+  const auto own_experts = rows_of<ExpertId>(own.experts, 0, h.size(0));
+  const std::span<const Shadow> shadows = passage.shadows;
+  for (std::size_t first = 0, end = 0; first < shadows.size(); first = end) {
+    std::vector<at::Tensor> routers;
+    std::vector<std::int64_t> router_of;  // [end − first]
+    for (end = first; end < shadows.size(); ++end) {
+      if (end == first || shadows[end].router != shadows[end - 1].router) {
+        if (routers.size() == max_routers_at_once) break;
+        routers.push_back(dynamic_cast<const TorchShadow&>(*shadows[end].router).layers[layer]);
+      }
+      router_of.push_back(std::ssize(routers) - 1);
     }
-    RouterOutput routing;
-    if (shadow.biases.empty()) {
-      routing = InferenceOps::choose(rule, logits);
-    } else {
-      const auto biases =
-          shadow.biases.subspan(static_cast<std::size_t>(moe_layer) * n_experts, n_experts);
-      routing = InferenceOps::choose_with_biases(rule, logits, biases, shadow.tap->wants_weights());
-    }
-    observe_router(*shadow.tap, shape, moe_layer, h.size(0), routing);
+    const at::Tensor logits = ops.linear_each(h, routers).to(at::kCPU);
+    const auto observe = [&](const Shadow& shadow, std::size_t index) {
+      const auto own_logits = logits[router_of[index - first]];
+      std::span<const float> biases;
+      if (!shadow.biases.empty()) biases = shadow.biases.subspan(layer * n_experts, n_experts);
+      if (passage.fit_biases && !biases.empty()) {
+        const auto values = own_logits.to(at::kFloat).contiguous();
+        passage.fit_biases(index, moe_layer, own_experts, rows_of<float>(values, 0, h.size(0)));
+      }
+      if (shadow.tap == nullptr) return;
+      const auto routing = biases.empty()
+                               ? InferenceOps::choose(rule, own_logits)
+                               : InferenceOps::choose_with_biases(rule, own_logits, biases,
+                                                                  shadow.tap->wants_weights());
+      observe_router(*shadow.tap, shape, moe_layer, h.size(0), routing);
+    };
+    at::parallel_for(static_cast<std::int64_t>(first), static_cast<std::int64_t>(end), 1,
+                     [&](std::int64_t from, std::int64_t to) {
+                       const at::NoGradGuard no_grad;  // grad mode belongs to the thread
+                       for (std::int64_t i = from; i < to; ++i) {
+                         const auto index = static_cast<std::size_t>(i);
+                         observe(shadows[index], index);
+                       }
+                     });
   }
 }
 
@@ -223,7 +245,7 @@ std::vector<float> TorchModel::run_pass(Session& session, std::span<const Sequen
         if (passage.tap != nullptr) {
           observe_router(*passage.tap, shape, moe_layer, n_rows, routing);
         }
-        observe_shadows(passage.shadows, moe_layer, rows_h, ops);
+        observe_shadows(passage, moe_layer, rows_h, routing, ops);
       };
     }
     const auto h = decoder_.forward(embedded, ops, hook);

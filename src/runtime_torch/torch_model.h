@@ -22,9 +22,10 @@ class TorchModel : public Model {
 
  private:
   void check_shadows(std::span<const Shadow> shadows) const;
-  /// Lets shadows choose at a layer by h [n, hidden], which its own router has multiplied.
-  void observe_shadows(std::span<const Shadow> shadows, int moe_layer, const at::Tensor& h,
-                       Ops& ops) const;
+  /// Lets shadows choose at a layer by h [n, hidden], which its own router has multiplied, and
+  /// before that fits biases where they are to be fitted to what it chose.
+  void observe_shadows(const Passage& passage, int moe_layer, const at::Tensor& h,
+                       const RouterOutput& own, Ops& ops) const;
   std::vector<float> run_pass(Session& session, std::span<const SequenceChunk> chunks,
                               const Passage& passage);
 

@@ -98,7 +98,7 @@ void DirectoryWriter::cut_to(const Committed& kept) {
     events_file_.truncate(kept.events_bytes);
     group_begin_ = kept.events_bytes;
   }
-  if (has_shadows()) {
+  if (has_shadows() && kept.n_prompts > 0) {
     shadows_file_ = ShadowFile::resume(directory_, shadow_header(), kept.n_prompts);
   }
   n_event_bytes_ = kept.all_events_bytes;
@@ -125,8 +125,24 @@ void DirectoryWriter::start() {
   remove_events_from(directory_, 0);
   remove_file(directory_ / shadows_name);
   write_file_atomically(directory_ / manifest_name, manifest_to_json(manifest_));
-  if (has_shadows()) shadows_file_ = ShadowFile::create(directory_, shadow_header());
+  if (manifest_.plan.empty()) begin_shadows();
   is_waiting_ = false;  // only now: no event may stand under an old manifest
+}
+
+// Not before there is a prompt: what the file begins with may be known only then.
+void DirectoryWriter::begin_shadows() {
+  if (!has_shadows() || shadows_file_.is_open()) return;
+  shadows_file_ = ShadowFile::create(directory_, shadow_header());
+}
+
+void DirectoryWriter::set_shadow_biases(std::vector<std::vector<float>> biases) {
+  if (shadows_file_.is_open()) {
+    throw Error(ErrorKind::runtime, {"biases of shadows are known too late: their file has begun",
+                                     (directory_ / shadows_name).string(),
+                                     {},
+                                     {}});
+  }
+  options_.shadow_biases = std::move(biases);
 }
 
 void DirectoryWriter::check(const FinishedPrompt& prompt) const {
@@ -255,6 +271,7 @@ void DirectoryWriter::open_events(std::size_t index) {
 // What is committed together stands in one file.
 void DirectoryWriter::begin_group() {
   if (is_waiting_) start();
+  begin_shadows();
   const bool is_first = !events_file_.is_open();
   if (!is_first && events_file_.size() < options_.max_file_bytes) return;
   open_events(is_first ? 0 : events_index_ + 1);

@@ -50,6 +50,9 @@ class DirectoryWriter {
   /// Puts an empty trace in the place of an old one, if that still stands.
   void begin();
 
+  /// Sets WriterOptions::shadow_biases. @throws Error (runtime) once there was a prompt.
+  void set_shadow_biases(std::vector<std::vector<float>> biases);
+
   /// Checks that a prompt fits the manifest, and what it says of itself. @throws Error (runtime).
   void check(const FinishedPrompt& prompt) const;
 
@@ -82,6 +85,7 @@ class DirectoryWriter {
 
   void cut_to(const Committed& kept);
   void start();
+  void begin_shadows();
   void begin_group();
   void open_events(std::size_t index);
   std::string write_events(const FinishedPrompt& prompt);

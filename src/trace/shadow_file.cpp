@@ -183,7 +183,6 @@ ShadowFile ShadowFile::create(const fs::path& directory, const ShadowHeader& hea
 
 ShadowFile ShadowFile::resume(const fs::path& directory, const ShadowHeader& header,
                               std::size_t n_prompts) {
-  if (n_prompts == 0) return create(directory, header);
   const fs::path path = directory / shadows_name;
   std::size_t end = 0;
   {

@@ -132,6 +132,10 @@ TraceWriter TraceWriter::resume(const fs::path& directory, const TraceManifest& 
   return TraceWriter(std::make_unique<Impl>(std::move(files), kept));
 }
 
+void TraceWriter::set_shadow_biases(std::vector<std::vector<float>> biases) {
+  impl_->files().set_shadow_biases(std::move(biases));
+}
+
 void TraceWriter::commit_batch(std::span<const FinishedPrompt> batch) { impl_->commit(batch); }
 
 void TraceWriter::discard_if_empty() noexcept { impl_->files().discard_if_empty(); }

@@ -98,6 +98,37 @@ TEST_F(ShadowCommand, BatchThreadsAndShardsDoNotMatter) {
   EXPECT_EQ(files("s0").at("shadows.bin") + second.substr(header.size()), whole);
 }
 
+// A batch that has all prompts of the calibration begins with them, resuming calibrates before it.
+TEST_F(ShadowCommand, ItDoesNotMatterWhenItIsCalibrated) {
+  write_categories();
+  for (const char* dtype : {"float32", "bfloat16"}) {
+    const auto with = [&](std::vector<std::string> more) {
+      more.insert(more.end(),
+                  {"--shadow", "random:1,2", "--shadow-events", "--score", "--dtype", dtype});
+      return more;
+    };
+    const std::string within = std::string(dtype) + "-within",
+                      before = std::string(dtype) + "-before";
+    trace_to(within, with({}));
+    trace_to(before, with({"--resume"}));
+    EXPECT_EQ(files(within), files(before));
+    EXPECT_NE(files(within).at("shadows.bin").find("\"biases\":["), std::string::npos);
+    for (const char* shadow : {"/shadows/random-1", "/shadows/random-2-load-matched"}) {
+      EXPECT_EQ(files(within + shadow), files(before + shadow));
+    }
+  }
+}
+
+// What a run leaves that is killed in its first batch: a manifest, and no biases.
+TEST_F(ShadowCommand, ARunWithoutBatchesIsResumed) {
+  trace_to("whole", {"--shadow", "random:1"});
+  fs::create_directories(path("t"));
+  fs::copy_file(path("whole/manifest.json"), path("t/manifest.json"));
+  std::ofstream(path("t/prompts.jsonl")).flush();
+  trace_to("t", {"--shadow", "random:1", "--resume"});
+  EXPECT_EQ(files("t"), files("whole"));
+}
+
 TEST_F(ShadowCommand, AnInterruptedRunEndsWithTheSameBytes) {
   const std::vector<std::string> usual = {"prompts.jsonl", "--batch",  "1",
                                           "--shadow",      "random:1", "--shadow-events"};

@@ -63,7 +63,7 @@ class ShadowOf : public testing::TestWithParam<Kernels> {
   // One pass with these sequences.
   static Seen run(Model& model, const std::vector<std::vector<TokenId>>& sequences,
                   const ShadowRouters* routers, const RoutingPolicy* policy = nullptr,
-                  bool wants_logits = true) {
+                  bool wants_logits = true, const BiasFit& fit = {}) {
     Seen seen{RouterRecorder(model.config(), wants_logits), {}, {}};
     std::vector<Shadow> shadows;
     if (routers != nullptr) {
@@ -80,7 +80,7 @@ class ShadowOf : public testing::TestWithParam<Kernels> {
       capacities.push_back(static_cast<std::int64_t>(tokens.size()));
     }
     const auto session = model.new_session(capacities);
-    seen.logits = model.forward(*session, chunks, {&seen.own, policy, {}, shadows});
+    seen.logits = model.forward(*session, chunks, {&seen.own, policy, {}, shadows, fit});
     return seen;
   }
 
@@ -138,6 +138,40 @@ TEST_P(ShadowOf, BatchAndThreadsDoNotMatter) {
       begin = end;
     }
   }
+}
+
+// In the pass that fits them biases are as good as known.
+TEST_P(ShadowOf, APassCanFitItsOwnBiases) {
+  const auto model = load(2);
+  ShadowRouters before = routers({"random:1,2", self()}), within = routers({"random:1,2", self()});
+  before.prepare(*model);
+  before.calibrate(*model, sequences(), nullptr);
+  within.prepare(*model);
+  const BiasFit fit = within.fitting();
+  const Seen expected = run(*model, sequences(), &before);
+  const Seen seen = run(*model, sequences(), &within, nullptr, true, fit);
+  EXPECT_EQ(within.biases(), before.biases());
+  EXPECT_NE(within.biases()[1], within.biases()[3]);
+  EXPECT_NE(expected.shadows[1].experts(), expected.shadows[0].experts());
+  expect_same(seen.own, expected.own);
+  EXPECT_EQ(seen.logits, expected.logits);
+  for (std::size_t i = 0; i < 5; ++i) expect_same(seen.shadows[i], expected.shadows[i]);
+}
+
+// More routers than are multiplied together choose as each by itself.
+TEST_P(ShadowOf, ManyWatchAsOneDoes) {
+  const auto model = load(2);
+  std::string seeds = "random:1";
+  for (int seed = 2; seed <= 40; ++seed) seeds += "," + std::to_string(seed);
+  ShadowRouters many = routers({seeds}), one = routers({"random:37"});
+  for (ShadowRouters* shadows : {&many, &one}) {
+    shadows->prepare(*model);
+    shadows->calibrate(*model, sequences(), nullptr);
+  }
+  const Seen all = run(*model, sequences(), &many), alone = run(*model, sequences(), &one);
+  EXPECT_EQ(many.biases()[73], one.biases()[1]);
+  expect_same(all.shadows[72], alone.shadows[0]);
+  expect_same(all.shadows[73], alone.shadows[1]);
 }
 
 TEST_P(ShadowOf, BiasesMatchTheLoadAndDoNotWeigh) {

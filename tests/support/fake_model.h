@@ -85,8 +85,11 @@ class FakeModel : public Model {
     }
     pass_rows.push_back(static_cast<std::int64_t>(states.size()));
     if (passage.tap != nullptr) report_routing(states, *passage.tap);
-    for (const Shadow& shadow : passage.shadows) {
-      report_routing(seen_by(dynamic_cast<const FakeShadow&>(*shadow.router), states), *shadow.tap);
+    for (std::size_t i = 0; i < passage.shadows.size(); ++i) {
+      const Shadow& shadow = passage.shadows[i];
+      const auto seen = seen_by(dynamic_cast<const FakeShadow&>(*shadow.router), states);
+      if (passage.fit_biases && !shadow.biases.empty()) fit(passage.fit_biases, i, states, seen);
+      if (shadow.tap != nullptr) report_routing(seen, *shadow.tap);
     }
     return logits;
   }
@@ -149,17 +152,30 @@ class FakeModel : public Model {
 
   virtual void report_routing(std::span<const std::uint64_t> states, RouterTap& tap) const {
     for (int layer = 0; layer < options_.n_layers; ++layer) {
-      Routing all;
-      for (const std::uint64_t state : states) {
-        const Routing one = route(state, layer);
-        all.experts.insert(all.experts.end(), one.experts.begin(), one.experts.end());
-        all.weights.insert(all.weights.end(), one.weights.begin(), one.weights.end());
-        all.logits.insert(all.logits.end(), one.logits.begin(), one.logits.end());
-      }
+      Routing all = route_all(states, layer);
       if (!tap.wants_logits()) all.logits.clear();
       tap.on_router({layer, static_cast<std::int64_t>(states.size()), options_.n_experts,
                      options_.top_k, all.experts, all.weights, all.logits});
     }
+  }
+
+  void fit(const BiasFit& fit_biases, std::size_t shadow, std::span<const std::uint64_t> own,
+           std::span<const std::uint64_t> seen) const {
+    for (int layer = 0; layer < options_.n_layers; ++layer) {
+      fit_biases(shadow, layer, route_all(own, layer).experts, route_all(seen, layer).logits);
+    }
+  }
+
+  // Row behind row.
+  Routing route_all(std::span<const std::uint64_t> states, int layer) const {
+    Routing all;
+    for (const std::uint64_t state : states) {
+      const Routing one = route(state, layer);
+      all.experts.insert(all.experts.end(), one.experts.begin(), one.experts.end());
+      all.weights.insert(all.weights.end(), one.weights.begin(), one.weights.end());
+      all.logits.insert(all.logits.end(), one.logits.begin(), one.logits.end());
+    }
+    return all;
   }
 
   Routing route(std::uint64_t state, int layer) const {

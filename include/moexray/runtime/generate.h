@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -22,6 +23,17 @@ struct WatchingRouter {
   std::span<const float> biases = {};
 };
 
+/// The pass that a generation begins with where biases of its shadows are still to be fitted: the
+/// first tokens of some of its prompts go through the model in it, and their remaining ones later.
+struct CalibrationPass {
+  struct Part {
+    std::size_t prompt = 0;     ///< its place in the batch
+    std::int64_t n_tokens = 0;  ///< at least 1
+  };
+  std::vector<Part> parts;  ///< in the order of the pass, each prompt at most once; empty: no pass
+  BiasFit fit;
+};
+
 struct GenerationOptions {
   std::int64_t max_new_tokens = 32;    ///< 0: the prompt alone goes through the model
   bool do_sample = false;              ///< false: greedy, of equal logits the lower id
@@ -37,10 +49,12 @@ struct GenerationOptions {
   std::shared_ptr<const RoutingPolicy> policy;  ///< null: the routers decide
   /// Made ready by the model. They hear the hidden states as a policy leaves them.
   std::vector<WatchingRouter> shadows = {};
+  CalibrationPass calibration = {};
   bool score = false;          ///< take ln p of every token
   bool shadow_events = false;  ///< keep the order and weights of what shadows chose too
   /// Tokens of a forward pass, at most: bounds the memory of activations. Whole prompts are packed
-  /// up to it; only a prompt that is longer itself is split over several passes.
+  /// up to it; only a prompt that is longer itself, or begins in a calibration, is split over
+  /// several passes.
   std::int64_t max_tokens_per_pass = 2048;
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -75,9 +76,16 @@ struct Shadow {
   const ShadowRouter* router = nullptr;
   /// [n_layers, n_experts], added to the logits for the choice, not for the weights; empty: none.
   std::span<const float> biases = {};
-  /// Called at each layer behind the model's own tap. Its logits are without the biases.
+  /// Called at each layer behind the model's own tap; null: nobody looks on. Its logits are without
+  /// the biases. Those of different shadows are called at the same time.
   RouterTap* tap = nullptr;
 };
+
+/// Fits the biases of a shadow at a layer to the tokens that go through it: writes them to where
+/// Shadow::biases shows. `shadow` is the shadow's place in the passage, `own` [n_rows, top_k] what
+/// the model's own router chose (under a policy), `logits` [n_rows, n_experts] the shadow's.
+using BiasFit = std::function<void(std::size_t shadow, int layer, std::span<const ExpertId> own,
+                                   std::span<const float> logits)>;
 
 /// How tokens go through a model: who looks on, who interferes, and which logits are wanted.
 struct Passage {
@@ -87,6 +95,9 @@ struct Passage {
   /// only those of each chunk's last token are computed.
   LogitsSink every_token = {};
   std::span<const Shadow> shadows = {};
+  /// Called at each layer for each shadow with biases, before it chooses; for different shadows at
+  /// the same time. Empty: the biases are there already.
+  BiasFit fit_biases = {};
 };
 
 /// The key-value cache of several sequences.

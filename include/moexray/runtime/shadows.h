@@ -65,14 +65,19 @@ class ShadowRouters {
   /// Readies them for a model, of the same checkpoint.
   void prepare(Model& model);
 
-  /// Fits the biases of load-matched forms on the prompts given: one pass, without generation.
-  /// Hidden states and own choices are those of `policy`. What comes out depends on the prompts and
-  /// the model's arithmetic alone.
+  /// Fits the biases of load-matched forms in the pass that it is given to, whose shadows are those
+  /// of watching(), called behind this. What comes out depends on the tokens of the pass and the
+  /// model's arithmetic alone. Valid as long as this object stays where it is.
+  BiasFit fitting();
+
+  /// The same in a pass of its own with the prompts given. Hidden states and own choices are those
+  /// of `policy`.
   /// @throws Error as Model::forward() does.
   void calibrate(Model& model, std::span<const std::vector<TokenId>> prompts,
                  const RoutingPolicy* policy);
 
-  /// [shadows] of load-matched ones [L, E], empty for others; all empty before calibrate().
+  /// [shadows] of load-matched ones [L, E], empty for others; all empty before calibrate(),
+  /// and zeros between fitting() and the pass that fits.
   const std::vector<std::vector<float>>& biases() const { return biases_; }
   /// Those of an earlier calibration. @throws Error (data) if they do not fit.
   void set_biases(std::vector<std::vector<float>> biases);
@@ -91,6 +96,7 @@ class ShadowRouters {
   std::size_t n_biases() const;  // of a load-matched form
 
   RoutingShape shape_;
+  RouterSpec rule_;
   std::vector<Router> routers_;
   std::vector<ManifestShadow> shadows_;
   std::vector<std::size_t> router_of_;  // [shadows]

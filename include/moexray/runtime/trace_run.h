@@ -52,6 +52,9 @@ struct TraceJob {
   /// The first tokens of prompts of the whole file, whatever the shard: evenly spread, at most
   /// max_calibration_tokens in all. Those that cannot be tokenised are passed over.
   std::vector<std::vector<TokenId>> calibration = {};
+  /// [calibration] the same as a pass of the first batch; empty where that does not have them all,
+  /// or a pass has no room for them.
+  std::vector<CalibrationPass::Part> calibration_parts = {};
   /// Without what record_backend() adds, and `model.weights_xxh3`.
   TraceManifest manifest;
 };
@@ -125,9 +128,10 @@ struct TraceProgress {
 /// Hears of the progress after every forward pass.
 using OnTraceProgress = std::function<void(const TraceProgress&)>;
 
-/// Runs the batches that `writer` still lacks; each is committed while the next one is computed.
-/// Between forward passes `stop` is looked at. A run that fails before its first prompt is on disk
-/// leaves nothing behind.
+/// Runs the batches that `writer` still lacks, the first of a trace with the calibration that
+/// job.generation has, whose biases `writer` then gets; each is committed while the next one is
+/// computed. Between forward passes `stop` is looked at. A run that fails before its first prompt
+/// is on disk leaves nothing behind.
 /// @throws Error (interrupted) that tells how many prompts are on disk, and what generate() and the
 /// writer throw.
 ///

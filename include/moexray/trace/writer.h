@@ -97,6 +97,10 @@ class TraceWriter {
   TraceWriter(TraceWriter&& other) noexcept;
   TraceWriter& operator=(TraceWriter&& other) noexcept;
 
+  /// Sets WriterOptions::shadow_biases, which a run may know only with its first batch: that is
+  /// when they are written. @throws Error (runtime) if there are prompts already.
+  void set_shadow_biases(std::vector<std::vector<float>> biases);
+
   /// Writes the next batch of the plan: the records prompt by prompt, synced to disk, then the
   /// lines, synced.
   /// @throws Error (runtime) naming the file if the disk is full or fails; the batch is then cut

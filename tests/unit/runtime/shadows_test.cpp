@@ -182,5 +182,83 @@ TEST(GenerationWithShadows, CollectsWhatEachChose) {
   }
 }
 
+// A generation of two prompts that one shadow with biases watches, whose fit is written down.
+class GenerationWithACalibration : public testing::Test {
+ protected:
+  struct Fit {
+    std::size_t shadow;
+    int layer;
+    std::vector<ExpertId> own;
+    std::vector<float> logits;
+  };
+
+  std::vector<GenerationOutput> run(std::vector<CalibrationPass::Part> parts) {
+    const std::byte byte{7};
+    const auto router = model_.prepare_shadow({{{WeightType::f32, {1}, std::span(&byte, 1)}}});
+    const std::vector<float> biases(24, 0.0F);
+    const std::vector<GenerationInput> inputs = {{"a", first_}, {"b", second_}};
+    GenerationOptions options;
+    options.max_new_tokens = 5;
+    options.shadows = {{router.get(), {}}, {router.get(), biases}};
+    options.max_tokens_per_pass = 6;
+    options.score = true;
+    options.calibration = {
+        std::move(parts), [&](std::size_t shadow, int layer, std::span<const ExpertId> own,
+                              std::span<const float> logits) {
+          fits_.push_back(
+              {shadow, layer, {own.begin(), own.end()}, {logits.begin(), logits.end()}});
+        }};
+    return generate(model_, inputs, options, std::atomic<bool>(false));
+  }
+
+  const std::vector<TokenId> first_ = {5, 9, 4, 33}, second_ = {7, 7, 7, 1, 2, 3, 9};
+  test::FakeModel model_;
+  std::vector<Fit> fits_;
+};
+
+TEST_F(GenerationWithACalibration, ItsTokensGoFirstAndNothingElseChanges) {
+  const auto without = run({});
+  EXPECT_TRUE(fits_.empty());
+  model_.pass_rows.clear();
+  const auto with = run({{1, 2}, {0, 4}});
+  EXPECT_EQ(std::vector<std::int64_t>(model_.pass_rows.begin(), model_.pass_rows.begin() + 3),
+            (std::vector<std::int64_t>{6, 5, 2}));
+  ASSERT_EQ(fits_.size(), 3U);
+  for (int layer = 0; layer < 3; ++layer) {
+    const Fit& fit = fits_[static_cast<std::size_t>(layer)];
+    EXPECT_EQ(fit.shadow, 1U);
+    EXPECT_EQ(fit.layer, layer);
+    EXPECT_EQ(fit.logits.size(), 48U);
+    std::vector<ExpertId> expected;
+    for (const auto& [tokens, n] : {std::pair(second_, 2), std::pair(first_, 4)}) {
+      for (int i = 1; i <= n; ++i) {
+        const auto so_far = std::span(tokens).first(static_cast<std::size_t>(i));
+        const auto chosen = model_.expected_routing(so_far, layer).experts;
+        expected.insert(expected.end(), chosen.begin(), chosen.end());
+      }
+    }
+    EXPECT_EQ(fit.own, expected);
+  }
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(with[i].token_ids, without[i].token_ids);
+    EXPECT_EQ(with[i].logprobs, without[i].logprobs);
+    for (std::size_t s = 0; s < 2; ++s) {
+      EXPECT_EQ(with[i].shadows[s].bytes(), without[i].shadows[s].bytes());
+    }
+    for (std::int64_t pos = 0; pos < with[i].routing.n_positions(); ++pos) {
+      EXPECT_TRUE(
+          std::ranges::equal(with[i].routing.experts(2, pos), without[i].routing.experts(2, pos)));
+    }
+  }
+}
+
+TEST_F(GenerationWithACalibration, MustFitTheBatch) {
+  for (const std::vector<CalibrationPass::Part>& parts :
+       std::vector<std::vector<CalibrationPass::Part>>{
+           {{2, 1}}, {{0, 0}}, {{0, 5}}, {{0, 2}, {0, 2}}, {{0, 3}, {1, 4}}}) {
+    expect_error(ErrorKind::usage, "calibration", [&] { run(parts); });
+  }
+}
+
 }  // namespace
 }  // namespace moexray
