@@ -31,8 +31,9 @@ struct RowKernels {
                        const std::uint16_t* v, std::int64_t n, std::int64_t d, float* y);
   /// max_i x[i] for n ≥ 1.
   float (*max)(const float* x, std::int64_t n);
-  /// rank[i] = how many of the n values come before x[i] when they are sorted, the largest first and
-  /// of equal ones the first in front. False, and no ranks, if one is NaN. Takes n² / lanes steps.
+  /// rank[i] = how many of the n values come before x[i] when they are sorted, the largest first
+  /// and of equal ones the first in front. False, and no ranks, if one is NaN. Takes n² / lanes
+  /// steps.
   bool (*ranks)(const float* x, std::int64_t n, std::int32_t* rank);
   /// x[i] = exp(x[i] − shift); returns their sum.
   float (*exp_sum)(float* x, std::int64_t n, float shift);
