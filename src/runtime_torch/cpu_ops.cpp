@@ -200,13 +200,19 @@ at::Tensor CpuOps::attention(const AttentionSpec& spec, int layer, const at::Ten
   return out;
 }
 
+const at::Tensor& CpuOps::sized(at::Tensor& buffer, at::IntArrayRef shape,
+                                const at::TensorOptions& options) {
+  if (!buffer.defined() || buffer.sizes() != shape) buffer = at::empty(shape, options);
+  return buffer;
+}
+
 at::Tensor CpuOps::mix_experts(const MoeSpec& spec, const at::Tensor& x,
                                const RouterOutput& routing, const ExpertWeights& experts) {
   const std::int64_t n = x.size(0), H = x.size(1), k = routing.experts.size(1);
   const auto groups = group_by_expert(routing.experts, spec.router.n_experts);
   const auto weights = routing.weights.to(at::kFloat);
   const float* w = weights.data_ptr<float>();
-  auto parts = at::empty({n * k, H}, at::kFloat);
+  const at::Tensor& parts = sized(parts_, {n * k, H}, at::kFloat);
   float* parts_data = parts.data_ptr<float>();
   std::vector<std::size_t> active;
   for (std::size_t e = 0; e + 1 < groups.starts.size(); ++e) {

@@ -249,8 +249,9 @@ at::Tensor FastOps::mix_experts(const MoeSpec& spec, const at::Tensor& x,
     if (rows > 0) active.push_back({e, first, rows});
   }
   const auto n_active = static_cast<std::int64_t>(active.size());
-  auto gathered = at::empty({n * k, H}, x.options()), hidden = at::empty({n * k, I}, x.options());
-  auto parts = at::empty({n * k, H}, at::kFloat);
+  const at::Tensor &gathered = sized(gathered_, {n * k, H}, x.options()),
+                   &hidden = sized(hidden_, {n * k, I}, x.options()),
+                   &parts = sized(parts_, {n * k, H}, at::kFloat);
   std::uint16_t *px = bits_of(x), *rows = bits_of(gathered), *ph = bits_of(hidden);
   float* pp = parts.data_ptr<float>();
   at::parallel_for(0, n * k, 64, [&](std::int64_t begin, std::int64_t end) {

@@ -78,6 +78,13 @@ class CpuOps : public InferenceOps {
   at::Tensor sigmoid_times(const at::Tensor& z, const at::Tensor& x) override;
   at::Tensor mix_experts(const MoeSpec& spec, const at::Tensor& x, const RouterOutput& routing,
                          const ExpertWeights& experts) override;
+
+ protected:
+  /// A buffer that mix_experts keeps from layer to layer, made anew if it has another shape: memory
+  /// that is given back comes again as pages to be cleared, and what lives longer leaves holes.
+  static const at::Tensor& sized(at::Tensor& buffer, at::IntArrayRef shape,
+                                 const at::TensorOptions& options);
+  at::Tensor parts_;
 };
 
 /// CpuOps in bfloat16 with our own products (kernels/kernel_sets.h), which read mapped weights
@@ -98,6 +105,7 @@ class FastOps : public CpuOps {
 
  private:
   const kernels::KernelSet& set_;
+  at::Tensor gathered_, hidden_;
 };
 
 /// The same operations in plain libtorch calls, for any device: what runs on CUDA, and what the
