@@ -115,13 +115,25 @@ TEST_F(Shadows, AnInterruptedRunEndsWithTheSameBytes) {
           TraceWriter::create(part, test::make_manifest(run_), false, test::writer_options(run_));
       test::commit_rest(writer, run_, prompts, n_batches);
     }
-    // What a stopped run may leave behind the last whole record.
+    // What a stopped run may leave behind the last whole record; without any, instead of the file.
     Snapshot files = snapshot(part);
-    files.at("shadows.bin") += "{\"prompt_id\":\"cut";
+    EXPECT_EQ(files.contains("shadows.bin"), n_batches > 0);
+    files["shadows.bin"] += "{\"prompt_id\":\"cut";
     test::restore(part, files);
     test::finish_trace(part, run_);
     EXPECT_EQ(snapshot(part), snapshot(directory("whole"))) << n_batches << " batches";
   }
+}
+
+TEST_F(Shadows, BiasesMayComeWithTheFirstBatch) {
+  test::write_trace(directory("whole"), run_);
+  const std::vector<Prompt> prompts = test::make_prompts(run_);
+  const auto biases = test::writer_options(run_).shadow_biases;
+  TraceWriter writer = TraceWriter::create(directory(), test::make_manifest(run_), false);
+  writer.set_shadow_biases(biases);
+  test::commit_rest(writer, run_, prompts, run_.plan.size());
+  EXPECT_EQ(snapshot(directory()), snapshot(directory("whole")));
+  expect_error(ErrorKind::runtime, "shadows.bin", [&] { writer.set_shadow_biases(biases); });
 }
 
 TEST_F(Shadows, OtherShadowsCannotResume) {
