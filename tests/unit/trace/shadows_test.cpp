@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "moexray/core/error.h"
@@ -128,8 +129,9 @@ TEST_F(Shadows, AnInterruptedRunEndsWithTheSameBytes) {
 TEST_F(Shadows, BiasesMayComeWithTheFirstBatch) {
   test::write_trace(directory("whole"), run_);
   const std::vector<Prompt> prompts = test::make_prompts(run_);
-  const auto biases = test::writer_options(run_).shadow_biases;
-  TraceWriter writer = TraceWriter::create(directory(), test::make_manifest(run_), false);
+  WriterOptions options = test::writer_options(run_);
+  const auto biases = std::exchange(options.shadow_biases, {});
+  TraceWriter writer = TraceWriter::create(directory(), test::make_manifest(run_), false, options);
   writer.set_shadow_biases(biases);
   test::commit_rest(writer, run_, prompts, run_.plan.size());
   EXPECT_EQ(snapshot(directory()), snapshot(directory("whole")));
