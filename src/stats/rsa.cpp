@@ -77,7 +77,7 @@ PermutationTest mantel_test(const Correlated& correlated, const PairedPrompts& p
   if (std::isnan(test.statistic)) return test;
   const auto n = static_cast<double>(prompts.size());
   test.n_draws =
-      static_cast<int>(std::min<double>(options.n_permutations, std::max(4e9 / (n * n), 199.0)));
+      static_cast<int>(std::min<double>(options.n_permutations, std::max(1e9 / (n * n), 399.0)));
   std::vector<char> reached(static_cast<std::size_t>(test.n_draws));
   parallel_for(test.n_draws, options.n_threads, [&](int draw) {
     throw_if_stopped(options.work.stop);

@@ -248,23 +248,29 @@ TEST_F(CompareCommand, SaysWhatCannotBeCompared) {
   write_made_trace(path("first"), two_kinds());
   copy_changed("first", "other-tokens",
                [](json& event) { event["token_id"] = event.at("token_id").get<int>() + 100; });
-  expect_failure({"compare", path("first"), "--with", path("other-tokens")}, 1,
-                 "too few tokens are the same in both");
+  // What needs the same tokens is left out, what needs the same prompts alone is not.
+  const json others = run_for_json({"compare", path("first"), "--with", path("other-tokens")});
+  for (const char* key : {"aligned", "agreement", "disagreement", "usage"}) {
+    EXPECT_TRUE(others.at(key).is_null()) << key;
+  }
+  EXPECT_NE(others.at("notices").dump().find("too few tokens are the same in both"),
+            std::string::npos)
+      << others.at("notices");
+  EXPECT_EQ(others.at("rsa").at("same_tokens").at("estimate"), 1.0);
   MadeTrace wider = two_kinds();
   wider.n_experts = 16;
   write_made_trace(path("wider"), wider);
   // The tokens are drawn between the experts: only some prefixes are the same.
-  const CommandResult result =
-      run_moexray({"compare", path("first"), "--with", path("wider"), "--quiet"});
-  EXPECT_NE(result.err.find("too few tokens"), std::string::npos) << result.err;
+  const json wide = run_for_json({"compare", path("first"), "--with", path("wider")});
+  EXPECT_NE(wide.at("notices").dump().find("too few tokens"), std::string::npos)
+      << wide.at("notices");
   expect_failure({"compare", path("first"), "--with", path("first"), "--weighted"}, 1, "weights");
   expect_failure({"compare", path("first")}, 2, "--with");
   expect_failure({"compare", path("first"), "--with", path("first"), "--floor", path("wider")}, 1,
                  "--floor is another routing by the same model");
 }
 
-// Agreement and usage need the same experts: with nothing else to compute that is an error, with a
-// second pair a notice.
+// Agreement and usage need the same experts; categories, geometry and matching do not.
 TEST_F(CompareCommand, SaysWhichPartsLackWhat) {
   write_made_trace(path("first"), two_kinds());
   copy_changed("first", "deeper", [](json&) {});
@@ -287,8 +293,19 @@ TEST_F(CompareCommand, SaysWhichPartsLackWhat) {
   json manifest = json::parse(in);
   manifest["model"]["n_layers"] = 3;
   std::ofstream(fs::path(path("deeper")) / "manifest.json") << manifest.dump() << '\n';
-  expect_failure({"compare", path("first"), "--with", path("deeper")}, 1,
-                 "agreement needs the same layers and experts");
+  const json compared = run_for_json({"compare", path("first"), "--with", path("deeper")});
+  for (const char* key : {"agreement", "disagreement", "usage"}) {
+    EXPECT_TRUE(compared.at(key).is_null()) << key;
+  }
+  const std::string notices = compared.at("notices").dump();
+  for (const char* part : {"agreement", "usage"}) {
+    EXPECT_NE(notices.find(std::string(part) + " needs the same layers and experts"),
+              std::string::npos)
+        << notices;
+  }
+  EXPECT_EQ(compared.at("cka").at("value").at(0).size(), 3U);
+  EXPECT_EQ(compared.at("transfer").at(1).at("features"), "similarities");
+  EXPECT_EQ(compared.at("matching").at("layers").at(1).at("heldout_overlap").at("estimate"), 1.0);
 }
 
 }  // namespace

@@ -144,7 +144,7 @@ TEST_F(LoadCommand, ReadsTheLossesFromRouterLogits) {
         << R"({"prompt_id":"p","layer":0,"pos":0,"type":"prompt","experts":[0,2],)"
            R"("router_logits":[1,2]})"
         << '\n';
-    expect_failure({"load", trace}, 1, "3 logits");
+    expect_failure({"load", trace}, 1, "3 numbers");
   }
 }
 
