@@ -91,7 +91,7 @@ double multiply_f32_256() {
 #undef CHAIN
 #endif
 
-// One chain: the others are not bound by what the compiler makes of it.
+// Where no instructions are known: whatever the compiler makes of eight chains.
 double multiply_scalar() {
   float sums[8] = {};
   for (std::int64_t i = 0; i < n_repetitions; ++i) {
