@@ -120,7 +120,7 @@ void write_checkpoint(const std::filesystem::path& directory, const std::string&
 }  // namespace moexray
 
 int main(int argc, char** argv) {
-  if (argc != 2 && argc != 3) {
+  if ((argc != 2 && argc != 3) || argv[1][0] == '-') {
     std::cerr << "usage: make_full_checkpoint DIR [CONFIG]\n";
     return 2;
   }

@@ -113,7 +113,7 @@ void make_trace(const std::filesystem::path& directory, std::size_t n_prompts,
 }  // namespace moexray
 
 int main(int argc, char** argv) {
-  if (argc < 2 || argc > 5) {
+  if (argc < 2 || argc > 5 || argv[1][0] == '-') {
     std::cerr << "usage: make_trace DIR [PROMPTS [TOKENS [SEED]]]\n";
     return 2;
   }
