@@ -46,12 +46,11 @@ std::optional<RandomRouterLevel> random_router_level(const AnalysisInput& input,
     const stats::PairedPrompts with_shadow =
         pair_of(first, routed_by(first, reader, i), other, input.settings.seed);
     values.push_back(stats::rsa_correlation(own, unit_blocks(with_shadow.first), pair.units));
-    level.mean += values.back() / static_cast<double>(watched.size());
   }
   level.n_routers = static_cast<int>(values.size());
-  double squares = 0;
-  for (const double value : values) squares += (value - level.mean) * (value - level.mean);
-  level.sd = values.size() > 1 ? std::sqrt(squares / static_cast<double>(values.size() - 1)) : NAN;
+  const auto [mean, sd] = stats::mean_and_sd(values);
+  level.mean = mean;
+  level.sd = sd;
   return level;
 }
 

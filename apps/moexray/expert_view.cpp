@@ -113,9 +113,7 @@ class WeightsVisitor : public EventVisitor {
 
 // The clusters of intervals: groups, or prompts.
 std::vector<int> units_of(const Side& side) {
-  const std::vector<int> one_category(side.signatures.size());
-  const stats::CategoryIndex all{{""}, one_category, {}};
-  return stats::make_units(side.signatures.ids, all, side.groups).of_prompt;
+  return stats::units_without_categories(side.signatures.ids, side.groups).of_prompt;
 }
 
 ShownContext shown_context(const Side& side, const stats::ExpertContext& context) {

@@ -59,11 +59,8 @@ template <int n_x, bool fetch>
 void tile(const std::uint16_t* x, std::int64_t n_in, const std::uint16_t* w,
           std::int64_t row_stride, std::int64_t n_columns, std::int64_t apart, std::int64_t n_out,
           float* y) {
-  // Rows beyond the matrix are read as its last one, and not stored.
   const std::uint16_t* rows[tile_columns];
-  for (int j = 0; j < tile_columns; ++j) {
-    rows[j] = w + (j < n_columns ? j : n_columns - 1) * apart * row_stride;
-  }
+  find_rows(w, row_stride, n_columns, apart, rows);
   // The fourth column fills totals() up.
   Sums acc[n_x][tile_columns + 1];
   for (auto& row : acc) {

@@ -16,6 +16,7 @@
 #include "moexray/core/escape.h"
 #include "moexray/core/random.h"
 #include "moexray/core/sha256.h"
+#include "moexray/core/shuffle.h"
 #include "moexray/routing/load_match.h"
 
 namespace moexray {
@@ -199,7 +200,7 @@ std::vector<std::byte> permuted_router(const TensorView& own, int layer, std::ui
   RandomStream random(seed, layer_name("permuted dimensions", layer));
   std::vector<std::size_t> order(d);
   std::iota(order.begin(), order.end(), std::size_t{0});
-  for (std::size_t i = d; i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
+  shuffle(order, random);
   std::vector<float> permuted(values.size());
   for (std::size_t i = 0; i < values.size(); ++i) permuted[i] = values[i / d * d + order[i % d]];
   return bytes_of(permuted, made_type(own));

@@ -187,15 +187,15 @@ std::vector<std::size_t> tested_rows(const PairedPrompts& prompts, const CkaOpti
   return rows;
 }
 
-void add_layer_test(const PairedPrompts& prompts, int block, int n_tokens,
+// `block`: of halves; 0: none.
+void add_layer_test(const PairedPrompts& prompts, const RowPermutations& permutations, int block,
                     const CkaOptions& options, CkaResult& result) {
   const int first_layers = prompts.first.shape.n_layers;
   const int second_layers = prompts.second.shape.n_layers;
   PairedLayers layers;
   if (block > 0) {
-    const int fitting = std::clamp(block, 1, std::max(n_tokens / 2, 1));
-    const TokenHalves first = token_halves(prompts.first_tokens, fitting);
-    const TokenHalves second = token_halves(prompts.second_tokens, fitting);
+    const TokenHalves first = token_halves(prompts.first_tokens, block);
+    const TokenHalves second = token_halves(prompts.second_tokens, block);
     result.tests_halves = first.first.rows() > 0 && second.first.rows() > 0;
     if (result.tests_halves) {
       layers.emplace_back(unit_pairs_of(first.first, first_layers),
@@ -210,15 +210,13 @@ void add_layer_test(const PairedPrompts& prompts, int block, int n_tokens,
   }
   const double operations = static_cast<double>(layers[0].first.cols()) * first_layers *
                             second_layers * static_cast<double>(layers.size());
-  constexpr double budget = 4e10;
-  result.n_draws = static_cast<int>(
-      std::min<double>(options.n_permutations, std::max(budget / operations, 199.0)));
+  result.n_draws = affordable_draws(options.n_permutations, 4e10, operations, 199);
   std::vector<Matrix> drawn(static_cast<std::size_t>(result.n_draws) + 1);
   parallel_for(result.n_draws + 1, options.n_threads, [&](int draw) {
     throw_if_stopped(options.work.stop);
     Matrix sum = Matrix::Zero(first_layers, second_layers);
     RandomStream random(options.seed, "cka " + std::to_string(draw));
-    const std::vector<std::size_t> rows = permuted_rows(prompts, result.within_categories, random);
+    const std::vector<std::size_t> rows = permutations.draw(random);
     for (const auto& [a, b] : layers) {
       // The first is observed.
       const PairsMatrix products = draw == 0 ? PairsMatrix(a * b.transpose())
@@ -243,11 +241,7 @@ CkaResult cka(const PairedPrompts& pair, const TestedPair& tested, int block,
   result.value = of(unit_blocks(pair.first), unit_blocks(pair.second));
   result.p_adjusted = Matrix::Constant(first_layers, second_layers, undefined);
   if (block > 0) {
-    std::vector<std::size_t> rows;
-    for (std::size_t row = 0; row < pair.size(); ++row) {
-      if (std::ssize(pair.first_tokens.of_prompt(row)) > block) rows.push_back(row);
-    }
-    const PairedPrompts kept = rows_of(pair, rows);
+    const PairedPrompts kept = rows_of(pair, rows_with_halves(pair, block));
     const TokenHalves first = token_halves(kept.first_tokens, block);
     const TokenHalves second = token_halves(kept.second_tokens, block);
     if (first.first.rows() > 0 && second.first.rows() > 0) {
@@ -260,13 +254,13 @@ CkaResult cka(const PairedPrompts& pair, const TestedPair& tested, int block,
   if (prompts.size() > options.max_tested)
     prompts = rows_of(prompts, tested_rows(prompts, options));
   result.within_categories = prompts.has_categories() && prompts.categories.names.size() > 1;
+  const RowPermutations permutations(prompts, result.within_categories);
   if (prompts.units.size() < options.min_units) {
-    result.not_tested = "fewer than " + std::to_string(options.min_units) +
-                        (prompts.units.grouped ? " groups" : " prompts");
-  } else if (log_permutations(prompts, result.within_categories) < std::log(20.0)) {
+    result.not_tested = fewer_than(options.min_units, prompts.units);
+  } else if (!permutations.allow_test()) {
     result.not_tested = "too few prompts can be exchanged";
   } else {
-    add_layer_test(prompts, block, static_cast<int>(tested.first_positions.n_tokens), options,
+    add_layer_test(prompts, permutations, block > 0 ? tested.fitting_block(block) : 0, options,
                    result);
   }
   return result;

@@ -313,13 +313,12 @@ struct MatchingWork {
 
 void add_matching_test(const PairedPrompts& pair, const MatchingWork& work,
                        const MatchingOptions& options, MatchingResult& result) {
-  const bool within = pair.has_categories();
   if (pair.units.size() < options.min_units) {
-    result.not_tested = "fewer than " + std::to_string(options.min_units) +
-                        (pair.units.grouped ? " groups" : " prompts");
+    result.not_tested = fewer_than(options.min_units, pair.units);
     return;
   }
-  if (log_permutations(pair, within) < std::log(20.0)) {
+  const RowPermutations permutations(pair, pair.has_categories());
+  if (!permutations.allow_test()) {
     result.not_tested = "too few prompts of one category can be exchanged";
     return;
   }
@@ -329,16 +328,14 @@ void add_matching_test(const PairedPrompts& pair, const MatchingWork& work,
   const double operations =
       a.n_layers * (static_cast<double>(pair.first_tokens.tokens.size()) * a.top_k * b.top_k +
                     2 * n_experts * n_experts * n_experts);
-  constexpr double budget = 1e10;
   PermutationTest& test = result.test;
   test.statistic = result.kappa;
-  test.n_draws = static_cast<int>(
-      std::min<double>(options.n_permutations, std::max(budget / operations, 39.0)));
+  test.n_draws = affordable_draws(options.n_permutations, 1e10, operations, 39);
   std::vector<char> reached(static_cast<std::size_t>(test.n_draws));
   parallel_for(test.n_draws, options.n_threads, [&](int draw) {
     throw_if_stopped(options.work.stop);
     RandomStream random(options.seed, "matching " + std::to_string(draw));
-    const std::vector<std::size_t> second_of = permuted_rows(pair, within, random);
+    const std::vector<std::size_t> second_of = permutations.draw(random);
     double kappa = 0;
     for (int layer = 0; layer < a.n_layers; ++layer) {
       const auto i = static_cast<std::size_t>(layer);

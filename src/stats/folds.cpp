@@ -10,6 +10,7 @@
 
 #include "moexray/core/error.h"
 #include "moexray/core/random.h"
+#include "moexray/core/shuffle.h"
 #include "pair_means.h"
 
 namespace moexray::stats {
@@ -123,7 +124,7 @@ std::vector<int> labels_permuted_within_folds(const Units& units, const Category
   std::vector<int> labels(folds.size());
   for (const auto& [fold, own] : units_of_fold) {
     std::vector<std::size_t> order = own;
-    for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
+    shuffle(order, random);
     for (std::size_t i = 0; i < own.size(); ++i) {
       for (const std::size_t row : units.members[own[i]]) labels[row] = units.category[order[i]];
     }

@@ -10,6 +10,7 @@
 
 #include "moexray/core/error.h"
 #include "moexray/core/random.h"
+#include "moexray/core/shuffle.h"
 #include "moexray/core/wording.h"
 #include "parallel.h"
 #include "uniform_tokens.h"
@@ -256,9 +257,7 @@ void add_windows(const RoutedTokens& tokens, const LoadOptions& options, Uniform
   const Matrix in_order = window_violations(tokens, order, options.window);
   throw_if_stopped(options.stop);
   RandomStream random(options.seed, "batches in random order");
-  for (std::size_t i = order.size(); i > 1; --i) {
-    std::swap(order[i - 1], order[random.below(i)]);
-  }
+  shuffle(order, random);
   const Matrix shuffled = window_violations(tokens, order, options.window);
   result.n_windows = in_order.rows();
   for (Eigen::Index layer = 0; layer < in_order.cols(); ++layer) {

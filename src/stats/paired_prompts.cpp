@@ -11,6 +11,7 @@
 
 #include "feature_sets.h"
 #include "moexray/core/error.h"
+#include "moexray/core/shuffle.h"
 #include "moexray/core/wording.h"
 #include "moexray/stats/agreement.h"
 #include "moexray/stats/similarity.h"
@@ -180,22 +181,6 @@ double prompt_overlap(const RoutedTokens& tokens, int layer) {
     n += size;
   }
   return n > 0 ? sum / (n * tokens.shape.top_k) : undefined;
-}
-
-// Units that may be exchanged with each other.
-std::vector<std::vector<std::size_t>> exchangeable_units(const PairedPrompts& pair,
-                                                         bool within_categories) {
-  std::map<std::vector<int>, std::vector<std::size_t>> sets;  // by the categories of their prompts
-  for (std::size_t u = 0; u < pair.units.size(); ++u) {
-    std::vector<int> key;
-    for (const std::size_t row : pair.units.members[u]) {
-      key.push_back(within_categories ? pair.categories.of_prompt[row] : 0);
-    }
-    sets[key].push_back(u);
-  }
-  std::vector<std::vector<std::size_t>> result;
-  for (auto& [key, units] : sets) result.push_back(std::move(units));
-  return result;
 }
 
 CommonPositions all_positions(const PairedPrompts& pair, std::int64_t n_tokens) {
@@ -415,29 +400,53 @@ int forgetting_lag(const RoutedTokens& tokens) {
   return most;
 }
 
-std::vector<std::size_t> permuted_rows(const PairedPrompts& pair, bool within_categories,
-                                       RandomStream& random) {
-  std::vector<std::size_t> rows(pair.size());
-  for (const std::vector<std::size_t>& units : exchangeable_units(pair, within_categories)) {
-    std::vector<std::size_t> in_place = units;
-    for (std::size_t i = in_place.size(); i > 1; --i) {
-      std::swap(in_place[i - 1], in_place[random.below(i)]);
+int TestedPair::fitting_block(int block) const {
+  const auto n_tokens = static_cast<int>(first_positions.n_tokens);
+  return std::clamp(block, 1, std::max(n_tokens / 2, 1));
+}
+
+std::vector<std::size_t> rows_with_halves(const PairedPrompts& pair, int block) {
+  std::vector<std::size_t> rows;
+  for (std::size_t row = 0; row < pair.size(); ++row) {
+    if (std::ssize(pair.first_tokens.of_prompt(row)) > block) rows.push_back(row);
+  }
+  return rows;
+}
+
+RowPermutations::RowPermutations(const PairedPrompts& pair, bool within_categories) : pair_(pair) {
+  std::map<std::vector<int>, std::vector<std::size_t>> sets;  // by the categories of their prompts
+  for (std::size_t u = 0; u < pair.units.size(); ++u) {
+    std::vector<int> key;
+    for (const std::size_t row : pair.units.members[u]) {
+      key.push_back(within_categories ? pair.categories.of_prompt[row] : 0);
     }
+    sets[key].push_back(u);
+  }
+  for (auto& [key, units] : sets) exchangeable_.push_back(std::move(units));
+}
+
+std::vector<std::size_t> RowPermutations::draw(RandomStream& random) const {
+  std::vector<std::size_t> rows(pair_.size());
+  for (const std::vector<std::size_t>& units : exchangeable_) {
+    std::vector<std::size_t> in_place = units;
+    shuffle(in_place, random);
     for (std::size_t i = 0; i < units.size(); ++i) {
-      const std::vector<std::size_t>& own = pair.units.members[units[i]];
-      const std::vector<std::size_t>& other = pair.units.members[in_place[i]];
+      const std::vector<std::size_t>& own = pair_.units.members[units[i]];
+      const std::vector<std::size_t>& other = pair_.units.members[in_place[i]];
       for (std::size_t j = 0; j < own.size(); ++j) rows[own[j]] = other[j];
     }
   }
   return rows;
 }
 
-double log_permutations(const PairedPrompts& pair, bool within_categories) {
+double RowPermutations::log_number() const {
   double result = 0;
-  for (const auto& units : exchangeable_units(pair, within_categories)) {
+  for (const std::vector<std::size_t>& units : exchangeable_) {
     result += std::lgamma(static_cast<double>(units.size()) + 1);
   }
   return result;
 }
+
+bool RowPermutations::allow_test() const { return log_number() >= std::log(20.0); }
 
 }  // namespace moexray::stats

@@ -11,6 +11,7 @@
 #include "moexray/stats/similarity.h"
 #include "nested_repetitions.h"
 #include "parallel.h"
+#include "relabelling.h"
 
 namespace moexray::stats {
 namespace {
@@ -169,21 +170,14 @@ class ExchangedRows {
   std::vector<Pair> pairs_;
 };
 
-// Fewer draws for more pairs of prompts.
-int affordable_draws(int asked, int least, double budget, std::size_t n) {
-  const auto n_rows = static_cast<double>(n);
-  const double most = std::max(budget / (n_rows * n_rows), static_cast<double>(least));
-  return static_cast<int>(std::min<double>(asked, most));
-}
-
 void add_separation(const PairedPrompts& prompts, const PairedStructureOptions& options,
                     PairedStructure& result) {
   const Matrix first = unit_blocks(prompts.first);
   const Matrix second = unit_blocks(prompts.second);
-  const std::size_t n = prompts.size();
+  const auto n = static_cast<double>(prompts.size());
   const DifferenceResult difference = bootstrap_difference(
       pair_similarity(first), pair_similarity(second), prompts.categories, prompts.units,
-      {.n_resamples = affordable_draws(options.n_resamples, 199, 1e9, n),
+      {.n_resamples = affordable_draws(options.n_resamples, 1e9, n * n, 199),
        .seed = options.seed,
        .n_threads = options.n_threads,
        .stop = options.work.stop});
@@ -192,14 +186,15 @@ void add_separation(const PairedPrompts& prompts, const PairedStructureOptions& 
   std::vector<PairedTest> tests(separation_names.size());
   if (options.exchange_rows) {
     const ExchangedRows rows(prompts, first, second);
-    tests = paired_tests(prompts.units.size(), separation_names.size(),
-                         [&](std::span<const char> exchanged, std::span<double> values) {
-                           rows.differences(exchanged, values);
-                         },
-                         {.n_permutations = affordable_draws(options.n_permutations, 199, 1e9, n),
-                          .seed = options.seed,
-                          .n_threads = options.n_threads,
-                          .stop = options.work.stop});
+    tests =
+        paired_tests(prompts.units.size(), separation_names.size(),
+                     [&](std::span<const char> exchanged, std::span<double> values) {
+                       rows.differences(exchanged, values);
+                     },
+                     {.n_permutations = affordable_draws(options.n_permutations, 1e9, n * n, 199),
+                      .seed = options.seed,
+                      .n_threads = options.n_threads,
+                      .stop = options.work.stop});
   }
   for (std::size_t i = 0; i < separation_names.size(); ++i) {
     result.numbers.push_back({separation_names[i], estimates[i], tests[i]});

@@ -132,17 +132,6 @@ constexpr std::array score_members = {&RouterScores::gap,       &RouterScores::c
                                       &RouterScores::r_squared, &RouterScores::accuracy,
                                       &RouterScores::bits,      &RouterScores::load_cv};
 
-// Mean and sample standard deviation.
-std::array<double, 2> mean_and_sd(std::span<const double> values) {
-  double sum = 0;
-  for (const double value : values) sum += value;
-  const auto n = static_cast<double>(values.size());
-  const double mean = sum / n;
-  double squares = 0;
-  for (const double value : values) squares += (value - mean) * (value - mean);
-  return {mean, values.size() > 1 ? std::sqrt(squares / (n - 1)) : undefined};
-}
-
 std::string kind_of(const std::string& router) {
   return router.starts_with("router:") ? router : router.substr(0, router.find(':'));
 }
@@ -222,6 +211,16 @@ std::string nothing_to_score(const ComparedPrompts& compared) {
 }
 
 }  // namespace
+
+std::array<double, 2> mean_and_sd(std::span<const double> values) {
+  double sum = 0;
+  for (const double value : values) sum += value;
+  const auto n = static_cast<double>(values.size());
+  const double mean = sum / n;
+  double squares = 0;
+  for (const double value : values) squares += (value - mean) * (value - mean);
+  return {mean, values.size() > 1 ? std::sqrt(squares / (n - 1)) : undefined};
+}
 
 RouterScores router_scores(const ComparedPrompts& compared, const Signatures& signatures,
                            const Signatures& selected, const RouterScoresOptions& options) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "moexray/stats/permutation_tests.h"
@@ -13,6 +14,13 @@ std::vector<int> relabelling(const Units& units, const CategoryIndex& categories
 /// The rows of every category under these labels: [K].
 std::vector<std::vector<Eigen::Index>> rows_by_label(const std::vector<int>& labels,
                                                      std::size_t n_categories);
+
+/// As many draws as asked for, or fewer where a budget of operations does not allow them, but at
+/// least `least`. @param cost operations of a draw
+inline int affordable_draws(int asked, double budget, double cost, int least) {
+  return static_cast<int>(
+      std::min<double>(asked, std::max(budget / cost, static_cast<double>(least))));
+}
 
 /// (1 + reached) / (1 + draws).
 double permutation_p_value(std::int64_t n_reached, int n_draws);

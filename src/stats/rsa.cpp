@@ -63,8 +63,10 @@ double permuted_correlation(const Matrix& first, const Matrix& second,
 // A pair of matrices between which a correlation is taken: one, or two of which the mean counts.
 using Correlated = std::vector<std::pair<const Matrix*, const Matrix*>>;
 
+// `name` is that of the random stream.
 PermutationTest mantel_test(const Correlated& correlated, const PairedPrompts& prompts,
-                            bool within_categories, const RsaOptions& options) {
+                            const RowPermutations& permutations, const std::string& name,
+                            const RsaOptions& options) {
   PermutationTest test;
   std::vector<std::size_t> as_they_are(prompts.size());
   for (std::size_t i = 0; i < as_they_are.size(); ++i) as_they_are[i] = i;
@@ -76,24 +78,16 @@ PermutationTest mantel_test(const Correlated& correlated, const PairedPrompts& p
   test.statistic = statistic(as_they_are);
   if (std::isnan(test.statistic)) return test;
   const auto n = static_cast<double>(prompts.size());
-  test.n_draws =
-      static_cast<int>(std::min<double>(options.n_permutations, std::max(1e9 / (n * n), 399.0)));
+  test.n_draws = affordable_draws(options.n_permutations, 1e9, n * n, 399);
   std::vector<char> reached(static_cast<std::size_t>(test.n_draws));
   parallel_for(test.n_draws, options.n_threads, [&](int draw) {
     throw_if_stopped(options.work.stop);
-    RandomStream random(options.seed,
-                        (within_categories ? "mantel within " : "mantel ") + std::to_string(draw));
-    reached[static_cast<std::size_t>(draw)] =
-        reaches(statistic(permuted_rows(prompts, within_categories, random)), test.statistic) ? 1
-                                                                                              : 0;
+    RandomStream random(options.seed, name + " " + std::to_string(draw));
+    const double drawn = statistic(permutations.draw(random));
+    reached[static_cast<std::size_t>(draw)] = reaches(drawn, test.statistic) ? 1 : 0;
   });
   test.p_value = permutation_p_value(std::count(reached.begin(), reached.end(), 1), test.n_draws);
   return test;
-}
-
-// Too few permutations for a p-value of 0.05.
-bool too_few_permutations(const PairedPrompts& prompts, bool within_categories) {
-  return log_permutations(prompts, within_categories) < std::log(20.0);
 }
 
 void add_mantel_tests(const TestedPair& tested, const RsaOptions& options, int block,
@@ -101,20 +95,18 @@ void add_mantel_tests(const TestedPair& tested, const RsaOptions& options, int b
   result.not_tested = tested.reason;
   const PairedPrompts& prompts = tested.prompts;
   if (result.not_tested.empty() && prompts.units.size() < options.min_units) {
-    result.not_tested = "fewer than " + std::to_string(options.min_units) +
-                        (prompts.units.grouped ? " groups" : " prompts");
+    result.not_tested = fewer_than(options.min_units, prompts.units);
   }
-  if (result.not_tested.empty() && too_few_permutations(prompts, false)) {
+  const RowPermutations of_all(prompts, false);
+  if (result.not_tested.empty() && !of_all.allow_test()) {
     result.not_tested = "too few groups have as many prompts as another";
   }
   result.not_tested_within = result.not_tested;
   if (!result.not_tested.empty()) return;
   std::vector<Matrix> matrices;
   if (block > 0) {
-    const auto n_tokens = static_cast<int>(tested.first_positions.n_tokens);
-    const int fitting = std::clamp(block, 1, std::max(n_tokens / 2, 1));
     for (const RoutedTokens* side : {&prompts.first_tokens, &prompts.second_tokens}) {
-      const TokenHalves halves = token_halves(*side, fitting);
+      const TokenHalves halves = token_halves(*side, tested.fitting_block(block));
       for (const Matrix* half : {&halves.first, &halves.second}) {
         if (half->rows() > 0) matrices.push_back(standardised_pairs(*half, prompts.units));
       }
@@ -129,14 +121,17 @@ void add_mantel_tests(const TestedPair& tested, const RsaOptions& options, int b
                 standardised_pairs(unit_blocks(prompts.second), prompts.units)};
     correlated = {{&matrices[0], &matrices[1]}};
   }
-  result.mantel = mantel_test(correlated, prompts, false, options);
+  result.mantel = mantel_test(correlated, prompts, of_all, "mantel", options);
   if (!prompts.has_categories() || prompts.categories.names.size() < 2) {
     result.not_tested_within =
         prompts.has_categories() ? "there is only one category" : "some prompts have no category";
-  } else if (too_few_permutations(prompts, true)) {
-    result.not_tested_within = "too few prompts of one category can be exchanged";
+    return;
+  }
+  const RowPermutations within(prompts, true);
+  if (within.allow_test()) {
+    result.mantel_within = mantel_test(correlated, prompts, within, "mantel within", options);
   } else {
-    result.mantel_within = mantel_test(correlated, prompts, true, options);
+    result.not_tested_within = "too few prompts of one category can be exchanged";
   }
 }
 
@@ -203,8 +198,7 @@ class RsaResampling {
                 std::size_t n_categories, const RsaOptions& options)
       : strata_(strata_of(units, n_categories)), n_units_(units.size()) {
     const auto n = static_cast<double>(units.of_prompt.size());
-    const int n_resamples =
-        static_cast<int>(std::min<double>(options.n_resamples, std::max(1e9 / (n * n), 199.0)));
+    const int n_resamples = affordable_draws(options.n_resamples, 1e9, n * n, 199);
     weights_.resize(static_cast<Eigen::Index>(n_units_), n_resamples + 1);
     weights_.col(0).setOnes();
     weights_.rightCols(n_resamples) =
@@ -312,20 +306,10 @@ class RsaResampling {
   std::array<std::optional<WeightedPairSums>, wanted.size()> products_;
 };
 
-// The rows that have tokens enough for two halves.
-std::vector<std::size_t> rows_with_halves(const PairedPrompts& pair, int block) {
-  std::vector<std::size_t> rows;
-  for (std::size_t row = 0; row < pair.size(); ++row) {
-    if (std::ssize(pair.first_tokens.of_prompt(row)) > block) rows.push_back(row);
-  }
-  return rows;
-}
-
 void withhold_interval(const RsaOptions& options, const Units& units, IntervalEstimate& estimate) {
   if (units.size() >= options.min_units || !estimate.has_interval()) return;
   estimate.low = estimate.high = undefined;
-  estimate.reason =
-      "fewer than " + std::to_string(options.min_units) + (units.grouped ? " groups" : " prompts");
+  estimate.reason = fewer_than(options.min_units, units);
 }
 
 void add_half_estimates(const PairedPrompts& pair, const RsaOptions& options, RsaResult& result) {

@@ -5,11 +5,7 @@
 namespace moexray::stats {
 
 UnitLoads unit_loads(const Signatures& signatures, std::span<const std::string> groups) {
-  CategoryIndex one;
-  one.names.emplace_back();
-  one.of_prompt.resize(signatures.size());
-  one.n_prompts.push_back(static_cast<std::int64_t>(signatures.size()));
-  const Units units = make_units(signatures.ids, one, groups);
+  const Units units = units_without_categories(signatures.ids, groups);
   const Eigen::Index n_layers = signatures.shape.n_layers;
   const Eigen::Index n_experts = signatures.shape.n_experts;
   UnitLoads loads{Matrix::Zero(static_cast<Eigen::Index>(units.size()), n_layers * n_experts),

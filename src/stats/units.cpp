@@ -4,16 +4,9 @@
 #include <map>
 #include <utility>
 
+#include "moexray/core/shuffle.h"
+
 namespace moexray::stats {
-namespace {
-
-void shuffle(std::vector<int>& values, RandomStream& random) {
-  for (std::size_t i = values.size(); i > 1; --i) {
-    std::swap(values[i - 1], values[random.below(i)]);
-  }
-}
-
-}  // namespace
 
 bool Units::nested() const {
   return std::none_of(category.begin(), category.end(), [](int c) { return c < 0; });
@@ -40,6 +33,17 @@ Units make_units(std::span<const std::string> ids, const CategoryIndex& categori
     units.members.push_back(std::move(members));
   }
   return units;
+}
+
+Units units_without_categories(std::span<const std::string> ids,
+                               std::span<const std::string> groups) {
+  const CategoryIndex one{
+      {""}, std::vector<int>(ids.size()), {static_cast<std::int64_t>(ids.size())}};
+  return make_units(ids, one, groups);
+}
+
+std::string fewer_than(std::size_t least, const Units& units) {
+  return "fewer than " + std::to_string(least) + (units.grouped ? " groups" : " prompts");
 }
 
 std::vector<int> permuted_labels(const Units& units, const CategoryIndex& categories,

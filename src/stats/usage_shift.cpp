@@ -21,13 +21,6 @@ constexpr int flips_of_step = 32;
 // Columns that are looked at together, so that they stay in the cache.
 constexpr Eigen::Index columns_of_panel = 256;
 
-// Units of prompts that may have no categories.
-Units units_of(const PairedUsage& usage) {
-  const CategoryIndex one{
-      {"all"}, std::vector<int>(usage.ids.size()), {static_cast<std::int64_t>(usage.ids.size())}};
-  return make_units(usage.ids, one, usage.groups);
-}
-
 // What units add up to: the changes of counts, and tokens.
 struct UnitChanges {
   Matrix changes;  // [U, L·E] Σ (second − first)
@@ -306,7 +299,7 @@ void test_categories(const PairedUsage& usage, const UsageShiftOptions& options,
 UsageShift usage_shift(const PairedUsage& usage, const UsageShiftOptions& options) {
   UsageShift result;
   result.shape = usage.shape;
-  const Units units = units_of(usage);
+  const Units units = units_without_categories(usage.ids, usage.groups);
   const UnitChanges changes = unit_changes(usage, units);
   result.n_units = units.size();
   result.n_tokens = changes.tokens.sum();
@@ -318,7 +311,7 @@ UsageShift usage_shift(const PairedUsage& usage, const UsageShiftOptions& option
 }
 
 std::int64_t usage_shift_steps(const PairedUsage& usage, const UsageShiftOptions& options) {
-  const std::size_t n_units = units_of(usage).size();
+  const std::size_t n_units = units_without_categories(usage.ids, usage.groups).size();
   if (n_units < 2) return 0;
   return (n_flips(n_units, usage.shape, options) + flips_of_step - 1) / flips_of_step;
 }

@@ -74,6 +74,9 @@ struct TestedPair {
   /// "first 12 prompt tokens of 76 of 80 prompts"
   std::string text() const;
   std::size_t n_prompts = 0;  ///< before short ones were left out
+
+  /// A block of halves, or the largest that these positions have two of.
+  int fitting_block(int block) const;
 };
 
 /// The prompts' common positions (common_positions.h) in both, and the prompts that have them. Of
@@ -100,13 +103,25 @@ TokenHalves token_halves(const RoutedTokens& tokens, int block);
 /// all pairs of tokens of a prompt; 16 where none is below that.
 int forgetting_lag(const RoutedTokens& tokens);
 
-/// The rows of the prompts after exchanging whole units at random, each with one that has as many
-/// prompts and, if `within_categories`, the same category.
-/// @returns [n] the row that stands in place of each
-std::vector<std::size_t> permuted_rows(const PairedPrompts& pair, bool within_categories,
-                                       RandomStream& random);
+/// The rows with more than `block` tokens: enough for token_halves().
+std::vector<std::size_t> rows_with_halves(const PairedPrompts& pair, int block);
 
-/// log of the number of different results of permuted_rows().
-double log_permutations(const PairedPrompts& pair, bool within_categories);
+/// Exchanges of whole units, each with one that has as many prompts and, if `within_categories`,
+/// the same categories. The pair must outlive it.
+class RowPermutations {
+ public:
+  RowPermutations(const PairedPrompts& pair, bool within_categories);
+
+  /// A random one: [n] the row that stands in place of each.
+  std::vector<std::size_t> draw(RandomStream& random) const;
+  /// log of the number of different ones.
+  double log_number() const;
+  /// True if there are enough of them for a p-value of 0.05.
+  bool allow_test() const;
+
+ private:
+  const PairedPrompts& pair_;
+  std::vector<std::vector<std::size_t>> exchangeable_;  ///< sets of units
+};
 
 }  // namespace moexray::stats

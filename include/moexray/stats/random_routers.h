@@ -17,6 +17,9 @@
 
 namespace moexray::stats {
 
+/// Mean and sample standard deviation; that of one value is undefined.
+std::array<double, 2> mean_and_sd(std::span<const double> values);
+
 /// How well the routing of one router separates the categories.
 struct RouterScores {
   double gap = undefined;       ///< mean similarity within − across

@@ -32,6 +32,13 @@ struct Units {
 Units make_units(std::span<const std::string> ids, const CategoryIndex& categories,
                  std::span<const std::string> groups = {});
 
+/// The same of prompts whose categories do not matter.
+Units units_without_categories(std::span<const std::string> ids,
+                               std::span<const std::string> groups = {});
+
+/// "fewer than 10 prompts", or groups where these are the units.
+std::string fewer_than(std::size_t least, const Units& units);
+
 /// One random relabelling of the prompts under the null hypothesis that routing does not depend on
 /// the category. Where every unit lies in one category, the categories are permuted over units (of
 /// equal or unequal size: the number of prompts a category has may change). Otherwise they are

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "moexray/core/error.h"
+#include "moexray/core/shuffle.h"
 
 namespace moexray::torch_runtime {
 
@@ -34,7 +35,7 @@ void WindowStream::start_epoch(std::int64_t epoch) {
   std::vector<std::size_t> order(documents_.starts.size() - 1);
   std::iota(order.begin(), order.end(), std::size_t{0});
   RandomStream random(seed_, "epoch " + std::to_string(epoch));
-  for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
+  shuffle(order, random);
   tokens_.clear();
   tokens_.reserve(documents_.tokens.size());
   for (const std::size_t document : order) {

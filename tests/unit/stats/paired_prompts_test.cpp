@@ -147,10 +147,11 @@ TEST(PermutedRows, ExchangeUnitsOfOneSizeAndCategory) {
   std::vector<std::string> groups(24);
   for (std::size_t i = 0; i < 8; ++i) groups[i] = "g" + std::to_string(i / 4);
   const PairedPrompts pair = routings.paired(groups);
+  const RowPermutations within(pair, true);
   RandomStream random(3);
   std::set<std::vector<std::size_t>> seen;
   for (int draw = 0; draw < 50; ++draw) {
-    const auto rows = permuted_rows(pair, true, random);
+    const auto rows = within.draw(random);
     seen.insert(rows);
     std::set<std::size_t> all(rows.begin(), rows.end());
     EXPECT_EQ(all.size(), 24U);
@@ -163,8 +164,8 @@ TEST(PermutedRows, ExchangeUnitsOfOneSizeAndCategory) {
   }
   EXPECT_GT(seen.size(), 40U);
   // Two groups of the same categories in the same order, and four prompts of each category.
-  EXPECT_NEAR(log_permutations(pair, true), std::log(2) + 4 * std::lgamma(5), 1e-12);
-  EXPECT_NEAR(log_permutations(pair, false), std::log(2) + std::lgamma(17), 1e-12);
+  EXPECT_NEAR(within.log_number(), std::log(2) + 4 * std::lgamma(5), 1e-12);
+  EXPECT_NEAR(RowPermutations(pair, false).log_number(), std::log(2) + std::lgamma(17), 1e-12);
 }
 
 }  // namespace
